@@ -204,8 +204,8 @@ def test_capitals_and_marks_make_no_difference(option):
 def test_a_word_of_another_framework_means_ours(theirs, monkeypatch):
     ours = elsewhere.VALUES[theirs]
     (option,) = (option for option in CHOICES if ours in option.choices)
-    monkeypatch.setattr(elsewhere, "_told", set())
-    assert theirs == elsewhere.folded(theirs) and theirs not in map(elsewhere.folded, option.choices)
+    monkeypatch.setattr(elsewhere, "_reported_words", set())
+    assert theirs == elsewhere.fold(theirs) and theirs not in map(elsewhere.fold, option.choices)
     with pytest.warns(UserWarning, match=f"Striate says {ours} for {theirs}"):
         assert getattr(Settings().replace({option.name: theirs}), option.name) == ours
     with warnings.catch_warnings():  # it is said once

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from striate.diagnostics import StriateError, UsageError
-from striate.signatures import Taught, described, fits, taught
+from striate.signatures import Taught, describe, fits, taught
 
 Shape: TypeAlias = tuple[int, ...]
 Late: TypeAlias = "str | Sequence[int] | Mapping[str, Sequence[int]]"
@@ -43,7 +43,7 @@ NAMES = {
     ],
 )  # fmt: skip
 def test_an_annotation_allows_values_and_says_which(hint, said, right, wrong):
-    assert described(hint, NAMES) == said
+    assert describe(hint, NAMES) == said
     assert [value for value in right if not fits(value, hint, NAMES)] == []
     assert [value for value in wrong if fits(value, hint, NAMES)] == []
 

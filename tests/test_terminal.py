@@ -83,13 +83,13 @@ def test_nothing_where_no_bar_can_be_drawn(monkeypatch, interactive, environ):
         bar.count("reading", 1, 2)
         with bar.aside():
             pass
-    assert screen.getvalue() == "" and not bar.shown
+    assert screen.getvalue() == "" and not bar.enabled
 
 
 def test_a_closed_stream_and_none_are_no_terminals():
     screen = Screen()
     screen.close()
-    assert not Bar(io.StringIO()).shown and not terminal.wants_bar(None)
+    assert not Bar(io.StringIO()).enabled and not terminal.wants_bar(None)
     closed = io.StringIO()
     closed.close()
     assert not terminal.wants_bar(closed)
@@ -138,7 +138,7 @@ def test_a_reader_who_left_is_no_error():
 
     with Bar(Gone()) as bar:
         bar.count("reading", 1, 2)
-        assert not bar.shown
+        assert not bar.enabled
 
 
 def test_terminal_without_an_encoding():

@@ -135,7 +135,7 @@ def render(diagnostic: Diagnostic) -> str:
 
 
 def fix_line(fixes: Iterable[Fix]) -> str:
-    """The fixes on one line; computed ones of one kind share their first word.
+    """The fixes on one line; neighbors that change fields or the input and start with the same word share it.
 
     >>> fix_line([Fix("stride 1 (-> 5x5)", change={"stride": 1}), Fix("stride 2 (-> 3x3)", change={"stride": 2})])
     'stride 1 (-> 5x5) or 2 (-> 3x3)'
@@ -143,11 +143,11 @@ def fix_line(fixes: Iterable[Fix]) -> str:
     groups: list[tuple[str, str]] = []
     for fix in fixes:
         kind, _, rest = fix.text.partition(" ")
-        computed = kind if rest and (fix.change or fix.input) else ""
-        if computed and groups and groups[-1][0] == computed:
-            groups[-1] = (computed, f"{groups[-1][1]} or {rest}")
+        first_word = kind if rest and (fix.change or fix.input) else ""
+        if first_word and groups and groups[-1][0] == first_word:
+            groups[-1] = (first_word, f"{groups[-1][1]} or {rest}")
         else:
-            groups.append((computed, fix.text))
+            groups.append((first_word, fix.text))
     return " · ".join(text for _, text in groups)
 
 
@@ -286,7 +286,7 @@ class ShapeError(StriateError):
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """The known word nearest to a mistyped one, the first of those that it begins, or an empty string.
+    """The known word that a mistyped one means: the first that starts with it, else the most similar, else "".
 
     >>> suggest("resnt18", ["resnet18", "resnet34"]), suggest("resnet", ["resnet18", "resnet34"])
     ('resnet18', 'resnet18')
@@ -294,17 +294,17 @@ def suggest(word: str, known: Iterable[str]) -> str:
     import difflib  # only a mistake needs it
 
     names = list(known)
-    folded = {name.lower(): name for name in names}
-    if word.lower() in folded:
-        return folded[word.lower()]
-    if begun := next((name for name in folded if len(word) > 2 and name.startswith(word.lower())), ""):
-        return folded[begun]
-    close = difflib.get_close_matches(word.lower(), list(folded), n=1, cutoff=0.6)
-    return folded[close[0]] if close else ""
+    by_lower = {name.lower(): name for name in names}
+    if word.lower() in by_lower:
+        return by_lower[word.lower()]
+    if longer := next((name for name in by_lower if len(word) > 2 and name.startswith(word.lower())), ""):
+        return by_lower[longer]
+    close = difflib.get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else ""
 
 
 def unknown_key(owner: str, kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
-    """The error for a name that `owner` has no `kind` of; it says the nearest name and some of the others.
+    """The error for a `kind` that `owner` does not have; it names the nearest one and some others.
 
     >>> print(unknown_key("lenet5", "node", "conv3", ["conv1", "relu1"]).fix)
     write 'conv1'
@@ -320,7 +320,7 @@ def unknown_key(owner: str, kind: str, name: object, known: Iterable[str]) -> Un
 
 
 class Named(dict[str, Entry]):
-    """A dict by name whose KeyError says the nearest name.
+    """A dict whose KeyError suggests the nearest name.
 
     >>> Named({"conv1": 1}, owner="lenet5", kind="node")["conv1"]
     1
@@ -338,7 +338,7 @@ class Named(dict[str, Entry]):
 
 
 def no_attribute(module: str, name: str, near: str, fix: str = "") -> AttributeError:
-    """The error for a name that a module does not have; near: what may be meant, or fix: what to do, or neither."""
+    """The error for a name that a module does not have. near: a similar name; fix: what to do instead; or neither."""
     hint = f"; {fix}" if fix else f"; did you mean {near}?" if near else ""
     return AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
 

@@ -33,7 +33,7 @@ VALUES: Mapping[str, str] = _table(
         "acc valacc valaccuracy": "accuracy",
     }
 )  # fmt: skip
-"""Folded word -> the word of ours that means the same, wherever one of several words is chosen."""
+"""Folded word -> Striate's word for the same thing, for all options with a fixed set of words."""
 
 _WEIGHTS = "write model.weights, a mapping of names to arrays"
 _DATA = "give it to fit: model.fit(x, y, {}=…)"
@@ -111,7 +111,7 @@ NETWORK: Mapping[str, str] = {
         }
     ),
 }
-"""Attributes of networks: of a model of it, where only a model has such."""
+"""Attributes of networks; for those that only a model has, the answer makes a model."""
 
 RESULTS: Mapping[str, str] = _table(
     {
@@ -252,42 +252,42 @@ FILES = (
 )  # fmt: skip
 """Suffixes of files that hold models; other names are those of folders."""
 
-_told: set[str] = set()
+_reported_words: set[str] = set()
 
 
-def folded(name: str) -> str:
+def fold(name: str) -> str:
     """A name without capitals and marks between words: ``LeakyReLU`` and ``leaky_relu`` are one."""
     return name.lower().translate({ord(mark): None for mark in "_- "})
 
 
 def value(word: str, options: tuple[str, ...]) -> str:
-    """The option that a word spells, or the word; with a remark where another framework's name is understood.
+    """The option that a word means, or the word itself; warns once about each name of another framework.
 
     >>> value("AdamW", ("sgd", "adamw")), value("huber", ("cross_entropy",))
     ('adamw', 'huber')
     """
-    plain = folded(word)
+    plain = fold(word)
     for option in options:
-        if folded(option) == plain:
+        if fold(option) == plain:
             return option
     ours = VALUES.get(plain, word)
     if ours not in options:
         return word
-    if plain not in _told:
-        _told.add(plain)
+    if plain not in _reported_words:
+        _reported_words.add(plain)
         warn(f"Striate says {ours} for {word}")
     return ours
 
 
 def answer(text: str) -> str:
-    """What a table says, as a fix: our name alone is asked back."""
+    """A table's entry as a fix; a bare name becomes a question."""
     return f"did you mean {text}?" if text.replace("-", "_").isidentifier() else text
 
 
 _TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
     "Model": (MODEL, "model.net"), "Network": (NETWORK, "net"), "History": (RESULTS, ""), "Evaluation": (RESULTS, ""),
 }  # fmt: skip
-"""Class -> what is said of attributes that it lacks, and how its network is written."""
+"""Class -> table of attributes that it lacks, and the expression of its network."""
 
 
 def no_member(holder: object, name: str) -> AttributeError:
@@ -296,8 +296,8 @@ def no_member(holder: object, name: str) -> AttributeError:
     if name.startswith("_"):
         return AttributeError(f"{kind!r} object has no attribute {name!r}")
     table, net = next(_TABLES[cls.__name__] for cls in type(holder).__mro__ if cls.__name__ in _TABLES)
-    held = vars(holder)
-    if name in held.get("_by_name", held.get("net", ())):
+    members = vars(holder)
+    if name in members.get("_by_name", members.get("net", ())):
         hint = f'write {net}["{name}"]'
     elif not (hint := table.get(name, "")):
         near = suggest(name, [word for word in dir(holder) if word[0] != "_"])
@@ -308,7 +308,7 @@ def no_member(holder: object, name: str) -> AttributeError:
 class Teaching:
     """Base of classes that answer an attribute of another framework with what to write."""
 
-    if not TYPE_CHECKING:  # a type checker sees what there is
+    if not TYPE_CHECKING:  # type checkers see the real attributes only
 
         def __getattr__(self, name: str) -> Any:
             raise no_member(self, name)

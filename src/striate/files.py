@@ -1,6 +1,6 @@
 """Files: opened with errors that a user understands, and replaced in one step.
 
-A reader, or a crash, sees the old content or the new, never half of it.
+A reader sees the old content or the new, never half of it, also after a crash.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def exists(path: Path) -> bool:
 
 
 def unreadable(path: Path | str, error: Exception) -> SourceError:
-    """An OSError in the words of its user."""
+    """The SourceError for an OSError."""
     text = str(path)
     return SourceError(
         f"cannot read {text if len(text) <= 200 else text[:197] + '...'}",
@@ -68,22 +68,22 @@ def unreadable(path: Path | str, error: Exception) -> SourceError:
 
 
 def check_file(path: Path, limit: int | None = None, what: str = "it", fix: str = "give another file") -> int:
-    """The size of a readable file. Raises SourceError, or LimitError where it has more than `limit` bytes.
+    """The size of a readable file. Raises SourceError, or LimitError above `limit` bytes.
 
-    what: what has at most that many bytes.
+    what: the thing with that limit, in the message.
     """
-    found = status(path, "file")
-    if not stat.S_ISREG(found.st_mode):
-        kind = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
+    info = status(path, "file")
+    if not stat.S_ISREG(info.st_mode):
+        kind = "a directory" if stat.S_ISDIR(info.st_mode) else "not a regular file"
         raise SourceError(f"{path} is {kind}", where=str(path), why="a file is expected", fix="give a file")
-    if limit is not None and found.st_size > limit:
+    if limit is not None and info.st_size > limit:
         raise LimitError(
-            f"{path} has {found.st_size:,} bytes",
+            f"{path} has {info.st_size:,} bytes",
             where=str(path),
             why=f"{what} has at most {limit:,}",
             fix=fix,
         )
-    return found.st_size
+    return info.st_size
 
 
 @contextlib.contextmanager
@@ -120,10 +120,10 @@ def parse_toml(content: bytes, path: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def aside(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to write piece by piece, aside: flushed to the disk at the end, then renamed over the old one.
+    """A temporary file to write piece by piece; at the end it is flushed to disk and renamed over the old one.
 
-    The file keeps the permissions of the old one, and a link stays a link; a device or a pipe is written as it is.
-    Raises SourceError where the file cannot be written; after this and any other exception the old file is untouched.
+    The file keeps the permissions of the old one, and a link stays a link; a device or a pipe is written directly.
+    Raises SourceError if the file cannot be written; after this and any other exception the old file is untouched.
     """
     import tempfile
 

@@ -37,13 +37,13 @@ numpy also saves the first compilation."""
 
 
 def _run(op: Op, x: Array, weights: dict[str, Array]) -> OpTape:
-    """Everything that the numpy engine finds on the way to the result."""
+    """The numpy engine's tape: the result and every intermediate tensor."""
     array = _floats(x)
     spec = TensorSpec.image(array.shape[1:], len(array))
-    given = {name: _floats(w).astype(array.dtype, copy=False) for name, w in weights.items()}
+    arrays = {name: _floats(w).astype(array.dtype, copy=False) for name, w in weights.items()}
     declaration = declaration_of(op, spec)
-    _check(op, spec, declaration, given)
-    return forward(declaration, [array], given)
+    _check(op, spec, declaration, arrays)
+    return forward(declaration, [array], arrays)
 
 
 def _forward(op: Op, x: Array, weights: dict[str, Array], engine: str) -> Array:
@@ -53,21 +53,21 @@ def _forward(op: Op, x: Array, weights: dict[str, Array], engine: str) -> Array:
         return _run(op, array, weights).tensors["y0"]
     spec = TensorSpec.image(array.shape[1:], len(array))
     declaration = declaration_of(op, spec)
-    packed = sum(parameter.elements for parameter in declaration.parameters)
-    work = declaration.macs - MACS_PER_PACKED_WEIGHT * packed if packed else 8 * array.size
+    packed_weights = sum(parameter.elements for parameter in declaration.parameters)
+    work = declaration.macs - MACS_PER_PACKED_WEIGHT * packed_weights if packed_weights else 8 * array.size
     if engine == "auto" and work < MIN_COMPILED_MACS:
         return _run(op, array, weights).tensors["y0"]
-    given = {name: _floats(w) for name, w in weights.items()}
-    _check(op, spec, declaration, given)
+    arrays = {name: _floats(w) for name, w in weights.items()}
+    _check(op, spec, declaration, arrays)
     from striate.engine.single import single
 
-    return single(op, spec, target)(array, given)
+    return single(op, spec, target)(array, arrays)
 
 
 def _target(engine: str) -> Target | None:
-    """What the compiled engine makes code for; None on the numpy engine."""
-    chosen = get_engine(engine)
-    return getattr(chosen, "target", None)
+    """The processor that the compiled engine makes code for; None for the numpy engine."""
+    implementation = get_engine(engine)
+    return getattr(implementation, "target", None)
 
 
 def _check(op: Op, spec: TensorSpec, declaration: Declaration, weights: Mapping[str, Array]) -> None:

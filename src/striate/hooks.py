@@ -13,11 +13,11 @@ _FUNCTIONS: dict[str, str] = {}
 
 
 def register(name: str, function: str) -> None:
-    """Let "module:function" answer to a name; the last one registered counts."""
+    """Register "module:function" under a name; the last registration wins."""
     _FUNCTIONS[name] = function
 
 
 def ask(name: str, *values: Any) -> Any:
-    """What the function of a name returns for these values."""
+    """The result of the function that is registered under a name."""
     module, _, function = _FUNCTIONS[name].partition(":")
     return getattr(importlib.import_module(module), function)(*values)

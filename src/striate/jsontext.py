@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 EVERY = sys.maxsize
-"""A depth: objects are spread over lines wherever they stand."""
+"""A depth: every object is spread over lines."""
 
 
 def json_text(value: Any, depth: int = 1, allow_nan: bool = True) -> str:

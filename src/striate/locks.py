@@ -7,28 +7,28 @@ import threading
 import weakref
 from typing import Any
 
-_made: weakref.WeakSet[Any] = weakref.WeakSet()
+_locks: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def fork_safe_lock() -> threading.Lock:
     """A new lock."""
-    made = threading.Lock()
-    _made.add(made)
-    return made
+    lock = threading.Lock()
+    _locks.add(lock)
+    return lock
 
 
 def reentrant() -> Any:
-    """A new lock that the thread which holds it may take again; a fork inside it leaves it held."""
-    made = threading.RLock()
-    _made.add(made)
-    return made
+    """A new lock that its owner may acquire again; it stays locked in a child that the owner forks."""
+    lock = threading.RLock()
+    _locks.add(lock)
+    return lock
 
 
-def _forked() -> None:
-    for made in list(_made):
-        if not (hasattr(made, "_is_owned") and made._is_owned()):  # the thread that has forked goes on
-            made._at_fork_reinit()  # what threading itself does
+def _reset_locks() -> None:
+    for lock in list(_locks):
+        if not (hasattr(lock, "_is_owned") and lock._is_owned()):  # the forking thread continues in the child
+            lock._at_fork_reinit()  # what threading itself does
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_reset_locks)

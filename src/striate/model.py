@@ -34,7 +34,7 @@ from striate.formats.folder import RUN_CONFIG
 from striate.formats.loaded import Loaded
 from striate.formats.notation import Size
 from striate.network import Network
-from striate.signatures import refused, taught
+from striate.signatures import refusal, taught
 from striate.weights import ModelWeights
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class Model(elsewhere.Teaching):
     ) -> None:  # fmt: skip
         from striate.formats.with_weights import with_weights
 
-        self._asked = engine if isinstance(engine, str) else engine.name, device
-        self._source = "", ""  # in words, where the network is named and its weights are fresh or its own
+        self._engine_request = engine if isinstance(engine, str) else engine.name, device
+        self._source = "", ""  # as texts, if the network is a name and its weights are fresh or its own
         if weights is None and isinstance(net, str) and isinstance(input, str | None):
             self._source = net, input or ""
         self.engine = get_engine(engine, device)
@@ -98,19 +98,19 @@ class Model(elsewhere.Teaching):
         self.precision = precision
         if isinstance(net, Model):
             net = net._record
-        loaded = with_weights(net, weights, input=input, seed=seed, initializer=initializer or scheme)
-        self.net = loaded.network
-        self._weights = ModelWeights(self.net, loaded.weights or {})
-        self.classes: tuple[str, ...] = loaded.classes
-        self.transform: dict[str, Any] = copy.deepcopy(dict(loaded.transform))
-        self.objective: dict[str, Any] = dict(loaded.objective)
+        record = with_weights(net, weights, input=input, seed=seed, initializer=initializer or scheme)
+        self.net = record.network
+        self._weights = ModelWeights(self.net, record.weights or {})
+        self.classes: tuple[str, ...] = record.classes
+        self.transform: dict[str, Any] = copy.deepcopy(dict(record.transform))
+        self.objective: dict[str, Any] = dict(record.objective)
         self._config: Config | None = None
-        self._reading: PredictionInputs | None = None
-        if loaded.config:
+        self._prediction_inputs: PredictionInputs | None = None
+        if record.config:
             from striate.train.config import Config
             from striate.train.setup import objective_of
 
-            self._config = Config.parse(loaded.config.encode(), Path(loaded.source, RUN_CONFIG))
+            self._config = Config.parse(record.config.encode(), Path(record.source, RUN_CONFIG))
             self.objective = self.objective or objective_of(self._config.settings)  # of an earlier version
 
     def __repr__(self) -> str:
@@ -126,7 +126,7 @@ class Model(elsewhere.Teaching):
         print_fn: called with the text, `str(model.net)`, instead of `print`. Raises UsageError for another argument.
         """
         if not callable(print_fn):
-            raise refused(type(self).summary, "input_size")
+            raise refusal(type(self).summary, "input_size")
         print_fn(str(self.net))
 
     @property
@@ -138,9 +138,9 @@ class Model(elsewhere.Teaching):
         return self._weights
 
     @weights.setter
-    def weights(self, given: Mapping[str, Array]) -> None:
-        if given is not self._weights:
-            self._weights = ModelWeights(self.net, given)
+    def weights(self, arrays: Mapping[str, Array]) -> None:
+        if arrays is not self._weights:
+            self._weights = ModelWeights(self.net, arrays)
 
     @property
     def _program(self) -> Program:
@@ -175,7 +175,7 @@ class Model(elsewhere.Teaching):
         size = counted(batch_size, "batch_size")
         if isinstance(x, np.ndarray) and x.dtype != np.uint8 and not (self.transform or more):
             return self._run(x, size)
-        return joined([self._run(given, size) for given in self._inputs.batches(together(x, more), size)])
+        return joined([self._run(batch, size) for batch in self._inputs.batches(together(x, more), size)])
 
     @taught
     def __call__(self, x: Any, *more: Array) -> Array | tuple[Array, ...]:
@@ -211,8 +211,8 @@ class Model(elsewhere.Teaching):
         images = os.path.expanduser(images) if isinstance(images, str | os.PathLike) else images
         if isinstance(images, str | os.PathLike) and os.path.isdir(images):
             files = [*image_files([os.fspath(images)])]
-            said = readable(os.fspath(images), files, self.answers(files, batch_size=batch_size))
-            return {name: self.named(answer, top) for name, answer in said}
+            results = readable(os.fspath(images), files, self.answers(files, batch_size=batch_size))
+            return {name: self.named(answer, top) for name, answer in results}
         loss = loss_of(self.net, self.objective)
         rows = probabilities(self.net, loss, self.predict(images, batch_size=batch_size))
         return [self.named(Answer("", row), top) for row in rows]
@@ -236,25 +236,28 @@ class Model(elsewhere.Teaching):
     def named(self, answer: Answer, top: int = 3) -> list[tuple[str, float]]:
         """The `top` most probable classes of an `answer` by name, with their probabilities."""
         names = self.classes or tuple(map(str, range(len(answer.probabilities))))
-        known = dict(enumerate(names))
-        return [(known.get(number, str(number)), share) for number, share in answer.top(top)]
+        labels = dict(enumerate(names))
+        return [(labels.get(number, str(number)), share) for number, share in answer.top(top)]
 
     def _run(self, x: Given, batch: int = 64) -> Array | tuple[Array, ...]:
         """The network's outputs for a batch of its inputs, always split into the same parts."""
         program = self._program
         if isinstance(x, np.ndarray) and x.ndim and next(pieces(len(x), batch)) == (0, len(x)):
-            return program(x)  # which looks at it itself
-        given = bare(named(self.net, x))
-        return joined([program(part(given, slice(*piece))) for piece in pieces(rows(given), batch)])
+            return program(x)  # it checks its input
+        inputs = bare(named(self.net, x))
+        return joined([program(part(inputs, slice(*piece))) for piece in pieces(rows(inputs), batch)])
 
     @property
     def _inputs(self) -> PredictionInputs:
         """Preparation of arrays and images by the current transformation."""
         from striate.train.prediction_inputs import PredictionInputs
 
-        if self._reading is None or (self._reading.net, self._reading.recorded) != (self.net, self.transform):
-            self._reading = PredictionInputs(self.net, self.transform)
-        return self._reading
+        if self._prediction_inputs is None or (
+            self._prediction_inputs.net,
+            self._prediction_inputs.recorded,
+        ) != (self.net, self.transform):
+            self._prediction_inputs = PredictionInputs(self.net, self.transform)
+        return self._prediction_inputs
 
     @taught
     def compile(self, batch: int = 1, threads: int | None = None, precision: str | None = None) -> Program:
@@ -265,10 +268,10 @@ class Model(elsewhere.Teaching):
         that is not a number of images.
         """
         if isinstance(batch, str):
-            raise refused(type(self).compile, "optimizer")
-        batch, chosen = counted(batch, "batch"), precision or self.precision
+            raise refusal(type(self).compile, "optimizer")
+        batch, rounding = counted(batch, "batch"), precision or self.precision
         return self.engine.compile(
-            self.net, self._weights.current(), batch=batch, threads=threads, precision=chosen
+            self.net, self._weights.current(), batch=batch, threads=threads, precision=rounding
         )
 
     @taught
@@ -311,14 +314,14 @@ class Model(elsewhere.Teaching):
         from striate.train.fitting import fit_model
 
         changes = {**settings} if epochs is None else {"epochs": epochs, **settings}
-        asked = fit_request(self.net, train, labels, validation, changes, out, resume, self._job)
+        request = fit_request(self.net, train, labels, validation, changes, out, resume, self._job)
         display = hooks.ask("training") if verbose else contextlib.nullcontext()
-        with display as shown:
+        with display as progress:
             history = fit_model(
-                self, asked.parts, asked.config, out=asked.run, recorded=asked.recorded,
-                callbacks=(warn_of_notes, *([shown] if shown else ()), *listeners(callbacks)),
+                self, request.parts, request.config, out=request.run, recorded=request.recorded,
+                callbacks=(warn_of_notes, *([progress] if progress else ()), *listeners(callbacks)),
             )  # fmt: skip
-        self._config = asked.config
+        self._config = request.config
         return history
 
     def trained(self, start: Start, settings: Settings) -> None:
@@ -335,7 +338,7 @@ class Model(elsewhere.Teaching):
         from striate.engine.registry import ENGINES
         from striate.train.config import Job
 
-        (model, input), (engine, device) = self._source, self._asked
+        (model, input), (engine, device) = self._source, self._engine_request
         return Job(model=model, input=input, engine=engine if engine in ENGINES else "auto", device=device)
 
     @taught
@@ -358,19 +361,22 @@ class Model(elsewhere.Teaching):
 
         config = self._config or Config()
         size = counted(batch_size, "batch_size")
-        given, _ = data_pair(by_input(self.net, data, labels), labels, None)
-        source = unseen(config, "" if given is None else given, split, on_bad, self._inputs.transform.white)
+        dataset, _ = data_pair(by_input(self.net, data, labels), labels, None)
+        source = unseen(
+            config, "" if dataset is None else dataset, split, on_bad, self._inputs.transform.white
+        )
         recorded = self._inputs.transform if self.transform else None
         transform, notes = transform_for(self.net, recorded, source, config)
 
-        def told(images: int, *_: float) -> None:
+        def report(images: int, *_: float) -> None:
             if watch:
                 watch(images, len(source))
 
-        found = evaluate_model(
-            _Pieces(self, size), self.classes, transform, self.objective, source, batch=size, worst=worst, watch=told,
+        evaluation = evaluate_model(
+            _BatchedModel(self, size), self.classes, transform, self.objective, source, batch=size, worst=worst,
+            watch=report,
         )  # fmt: skip
-        return dataclasses.replace(found, notes=(*notes, *found.notes))
+        return dataclasses.replace(evaluation, notes=(*notes, *evaluation.notes))
 
     @property
     def _record(self) -> Loaded:
@@ -475,7 +481,7 @@ class Model(elsewhere.Teaching):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Pieces:
+class _BatchedModel:
     """Adapter of a model for evaluation: batches are split as for predictions."""
 
     model: Model

@@ -1,8 +1,8 @@
 """Calls that do not fit a signature: the error names the argument, what it takes, and the nearest name.
 
-Nothing is checked before a call. Where one fails with an error of Python's own, its arguments are compared with the
-annotations: they are declared once, and a call that works costs nothing. An annotation that cannot be read from the
-function's module suits everything but plain values.
+Nothing is checked before a call. If one fails with an error of Python's own, its arguments are compared with the
+annotations, so a call that works costs nothing. An annotation that cannot be resolved in the function's module allows
+everything but plain values.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 OF_PYTHON = (TypeError, AttributeError, LookupError, ValueError, ArithmeticError)
-"""Errors by which a wrong argument shows."""
+"""Errors that a wrong argument can cause."""
 
 WORDS: Mapping[str, str] = {
     "str": "a text", "int": "a whole number", "float": "a number", "bool": "True or False", "None": "None",
@@ -38,31 +38,31 @@ PLAIN = (type(None), bool, int, float, complex, str, bytes, list, tuple, dict, s
 
 
 def taught(function: Callable[P, R]) -> Callable[P, R]:
-    """A function that answers wrong arguments, and those of other frameworks, with what to write. Raises UsageError."""
+    """Decorate a function: wrong arguments, and those of other frameworks, raise UsageError with what to write."""
     table = elsewhere.ARGUMENTS.get(function.__qualname__, {})
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if kwargs and not table.keys().isdisjoint(kwargs):
-            raise refused(function, *(word for word in kwargs if word in table))
+            raise refusal(function, *(word for word in kwargs if word in table))
         try:
             return function(*args, **kwargs)
         except OF_PYTHON as error:
-            if told := misfit(function, args, kwargs, error):
-                raise told from None
+            if explanation := argument_error(function, args, kwargs, error):
+                raise explanation from None
             raise
 
     return call
 
 
-def refused(function: Callable[..., Any], *theirs: str) -> UsageError:
+def refusal(function: Callable[..., Any], *names: str) -> UsageError:
     """The error for arguments that a function does not have, names of its table in `elsewhere.ARGUMENTS`."""
     table = elsewhere.ARGUMENTS[function.__qualname__]
-    called = called_name(function)
+    function_name = called_name(function)
     return UsageError(
-        f"{called} does not take {', '.join(theirs)}",
-        where=f"{called}({', '.join(f'{word}=…' for word in theirs)})",
-        fix=" · ".join(dict.fromkeys(elsewhere.answer(table[word]) for word in theirs)),
+        f"{function_name} does not take {', '.join(names)}",
+        where=f"{function_name}({', '.join(f'{word}=…' for word in names)})",
+        fix=" · ".join(dict.fromkeys(elsewhere.answer(table[word]) for word in names)),
     )
 
 
@@ -75,8 +75,8 @@ class Taught(type):
             try:
                 return super().__call__(*args, **kwargs)
             except OF_PYTHON as error:
-                if told := misfit(cls, args, kwargs, error):
-                    raise told from None
+                if explanation := argument_error(cls, args, kwargs, error):
+                    raise explanation from None
                 raise
 
         @property
@@ -85,10 +85,10 @@ class Taught(type):
             return signature.replace(parameters=[*signature.parameters.values()][1:])
 
 
-def misfit(
+def argument_error(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], error: Exception
 ) -> StriateError | None:
-    """What is wrong with the arguments of a call that failed; None where they fit, or only their number is wrong."""
+    """The error for the arguments of a failed call; None if they fit, or if only their number is wrong."""
     if isinstance(error, StriateError):
         return None
     signature = inspect.signature(function)
@@ -96,11 +96,11 @@ def misfit(
     if surplus and (name := surplus[1]) in kwargs and name not in signature.parameters:
         return unknown_argument(function, name, signature.parameters)
     try:
-        given = signature.bind(*args, **kwargs).arguments
+        arguments = signature.bind(*args, **kwargs).arguments
     except TypeError:
         return None
     names = _names(function)
-    for name, value in given.items():
+    for name, value in arguments.items():
         parameter = signature.parameters[name]
         hint = parameter.annotation
         if parameter.kind is parameter.VAR_KEYWORD or hint is parameter.empty:
@@ -108,35 +108,37 @@ def misfit(
         values = value if parameter.kind is parameter.VAR_POSITIONAL else (value,)
         for one in values:
             if not fits(one, hint, names):
-                return _unfit(
-                    function, name, one, described(hint, names), parameter.default is parameter.empty
+                return _wrong_value(
+                    function, name, one, describe(hint, names), parameter.default is parameter.empty
                 )
     return None
 
 
-def unknown_argument(function: Callable[..., Any], name: str, known: Mapping[str, Any]) -> StriateError:
+def unknown_argument(function: Callable[..., Any], name: str, parameters: Mapping[str, Any]) -> StriateError:
     """The error for a keyword argument that a function or class does not have."""
     ask = getattr(function, "unknown_setting", None)
     if ask:
-        told: StriateError = ask(name)
-        return told
-    called, names = called_name(function), [word for word in known if word != "self"]
+        explanation: StriateError = ask(name)
+        return explanation
+    function_name, names = called_name(function), [word for word in parameters if word != "self"]
     near = suggest(name, names)
     return UsageError(
-        f"{called} does not take {name}",
-        where=f"{called}({name}=…)",
+        f"{function_name} does not take {name}",
+        where=f"{function_name}({name}=…)",
         why=f"its arguments are {few(names)}",
         fix=f"did you mean {near}?" if near else f"leave out {name}",
     )
 
 
-def _unfit(function: Callable[..., Any], name: str, value: Any, takes: str, required: bool) -> UsageError:
-    called = called_name(function)
+def _wrong_value(
+    function: Callable[..., Any], name: str, value: Any, takes: str, required: bool
+) -> UsageError:
+    function_name = called_name(function)
     fix = f"give {takes.removesuffix(' or None')}"
     return UsageError(
-        f"{name} of {called} must be {takes} (got {_shown(value)})",
-        where=f"{called}({name}=…)",
-        why=_explained(function, name),
+        f"{name} of {function_name} must be {takes} (got {_show(value)})",
+        where=f"{function_name}({name}=…)",
+        why=_docstring_entry(function, name),
         fix=fix if required else f"{fix}, or leave {name} out",
     )
 
@@ -147,30 +149,30 @@ def called_name(function: Callable[..., Any]) -> str:
     return {"__call__": "model", "Config": "CheckConfig"}.get(name, name)
 
 
-def _shown(value: Any) -> str:
+def _show(value: Any) -> str:
     text = repr(value) if isinstance(value, str | bytes | int | float | None) else ""
     return text if 0 < len(text) <= 40 else f"a value of type {type(value).__name__}"
 
 
-def _explained(function: Callable[..., Any], name: str) -> str:
+def _docstring_entry(function: Callable[..., Any], name: str) -> str:
     """What the docstring says about an argument."""
     end = r"(?:; \w+(?:, \w+)*:|\.\s|\.$|\n\n|$)"
-    said = re.search(rf"\b{name}(?:, \w+)*: (.+?){end}", function.__doc__ or "", re.DOTALL)
-    return f"{name}: {' '.join(said[1].split())}" if said else ""
+    match = re.search(rf"\b{name}(?:, \w+)*: (.+?){end}", function.__doc__ or "", re.DOTALL)
+    return f"{name}: {' '.join(match[1].split())}" if match else ""
 
 
 # ---------------------------------------------------------------------------------------------------- annotations
 
 
 def _names(function: Callable[..., Any]) -> dict[str, Any]:
-    """What the names in a function's annotations stand for."""
+    """The objects that the names in a function's annotations refer to."""
     if isinstance(function, type):
         modules = [sys.modules[cls.__module__] for cls in reversed(function.__mro__)]
         return {name: value for module in modules for name, value in vars(module).items()}
     return dict(vars(sys.modules[inspect.unwrap(function).__module__]))
 
 
-def _parsed(hint: Any, names: Mapping[str, Any]) -> ast.expr:
+def _parse(hint: Any, names: Mapping[str, Any]) -> ast.expr:
     text = hint if isinstance(hint, str) else getattr(hint, "__name__", "") or repr(hint)
     if hasattr(hint, "__args__"):
         text = repr(hint)
@@ -181,16 +183,16 @@ def _parsed(hint: Any, names: Mapping[str, Any]) -> ast.expr:
         if alias is Any:
             return ast.Name("Any")
         if not isinstance(alias, type) or hasattr(alias, "__args__"):
-            return _parsed(alias, names)
+            return _parse(alias, names)
     if isinstance(parsed, ast.Constant) and isinstance(parsed.value, str):
-        return _parsed(parsed.value, names)
+        return _parse(parsed.value, names)
     return parsed
 
 
 def _alternatives(hint: Any, names: Mapping[str, Any]) -> list[ast.expr]:
     """The members of a union, aliases replaced."""
     node = hint if isinstance(hint, ast.expr) else None
-    node = _parsed(ast.unparse(node) if node is not None else hint, names)
+    node = _parse(ast.unparse(node) if node is not None else hint, names)
     if isinstance(node, ast.BinOp):
         return [*_alternatives(node.left, names), *_alternatives(node.right, names)]
     return [node]
@@ -233,9 +235,9 @@ def _fits(value: Any, node: ast.expr, names: Mapping[str, Any]) -> bool:
     test = TESTS.get(name)
     if test is not None:
         return test(value)
-    known = names.get(name)
-    if isinstance(known, type):
-        return isinstance(value, known)
+    allowed_type = names.get(name)
+    if isinstance(allowed_type, type):
+        return isinstance(value, allowed_type)
     return type(value) not in (*PLAIN, object) and not hasattr(value, "__array__")
 
 
@@ -245,47 +247,47 @@ TESTS: Mapping[str, Callable[[Any], bool]] = {
     "None": lambda value: value is None,
     "str": lambda value: isinstance(value, str),
     "bool": lambda value: isinstance(value, bool),
-    "int": lambda value: hasattr(type(value), "__index__") and not isinstance(value, bool) and not _long(value),
-    "float": lambda value: hasattr(type(value), "__float__") and not isinstance(value, bool) and not _long(value),
+    "int": lambda value: hasattr(type(value), "__index__") and not isinstance(value, bool) and not _has_axes(value),
+    "float": lambda value: hasattr(type(value), "__float__") and not isinstance(value, bool) and not _has_axes(value),
     "Path": lambda value: hasattr(value, "__fspath__"),
     "Callable": callable,
     "type": lambda value: isinstance(value, type),
-    **dict.fromkeys(("Array", "NDArray", "ArrayLike"), lambda value: _numeric(value)),
+    **dict.fromkeys(("Array", "NDArray", "ArrayLike"), lambda value: _is_numeric(value)),
 }  # fmt: skip
 """Name in an annotation -> whether a value is one."""
 
 
-def _long(value: Any) -> bool:
+def _has_axes(value: Any) -> bool:
     """Whether a value has axes, as an array of one number has that turns into a number."""
     return bool(getattr(value, "shape", ()))
 
 
-def _numeric(value: Any) -> bool:
+def _is_numeric(value: Any) -> bool:
     """Whether something is an array of numbers, or nested lists of them."""
     if isinstance(value, list | tuple):
-        return bool(value) and all(isinstance(one, int | float) or _numeric(one) for one in value)
-    return _long(value) and hasattr(value, "__array__") and str(getattr(value, "dtype", "")) != "object"
+        return bool(value) and all(isinstance(one, int | float) or _is_numeric(one) for one in value)
+    return _has_axes(value) and hasattr(value, "__array__") and str(getattr(value, "dtype", "")) != "object"
 
 
-def described(hint: Any, names: Mapping[str, Any]) -> str:
+def describe(hint: Any, names: Mapping[str, Any]) -> str:
     """What an annotation allows, in words.
 
-    >>> described("str | Sequence[int] | None", {})
+    >>> describe("str | Sequence[int] | None", {})
     'a text, a tuple of whole numbers or None'
     """
-    said = list(dict.fromkeys(_described(node, names) for node in _alternatives(hint, names)))
-    return " or ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
+    phrases = list(dict.fromkeys(_describe_node(node, names) for node in _alternatives(hint, names)))
+    return " or ".join([", ".join(phrases[:-1]), phrases[-1]] if len(phrases) > 1 else phrases)
 
 
-def _described(node: ast.expr, names: Mapping[str, Any]) -> str:
+def _describe_node(node: ast.expr, names: Mapping[str, Any]) -> str:
     name, inner = _parts(node)
-    kinds = [described(part, names) for part in inner if _parts(part)[0] != "..."]
+    kinds = [describe(part, names) for part in inner if _parts(part)[0] != "..."]
     if name in SEQUENCES:
         if not kinds:
             return "a tuple"
         several = SEVERAL.get(kinds[0], f"values, each {kinds[0]}")
-        counted = name == "tuple" and len(kinds) == len(inner)
-        return f"a tuple of {len(kinds)} {several}" if counted else f"a tuple of {several}"
+        has_length = name == "tuple" and len(kinds) == len(inner)
+        return f"a tuple of {len(kinds)} {several}" if has_length else f"a tuple of {several}"
     if name in ("Mapping", "dict"):
         return f"a dict with {SEVERAL.get(kinds[0], kinds[0])} as keys" if kinds else "a dict"
     if name == "Literal":

@@ -32,7 +32,7 @@ class Affine:
 
     @property
     def variable(self) -> str | None:
-        """The variable, when the index is nothing but one."""
+        """The variable, if the index is a single one."""
         plain = len(self.terms) == 1 and self.terms[0][1] == 1 and not self.offset
         return self.terms[0][0] if plain and self.divisor == 1 and not self.modulus else None
 
@@ -82,7 +82,7 @@ class Expr:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Load(Expr):
-    """Read one number of a tensor; `outside` is what lies beyond its borders."""
+    """Read one number of a tensor; `outside` is the value beyond its borders."""
 
     tensor: str
     index: tuple[Index, ...]
@@ -163,8 +163,8 @@ class Statement:
     @property
     def loads(self) -> tuple[Load, ...]:
         """Every load of the statement, `start` included."""
-        found = tuple(walk(self.value))
-        return found if self.start is None else (*found, *walk(self.start))
+        value_loads = tuple(walk(self.value))
+        return value_loads if self.start is None else (*value_loads, *walk(self.start))
 
 
 def walk(expr: Expr) -> Iterator[Load]:

@@ -112,7 +112,7 @@ class TensorSpec(metaclass=Taught):
 class Parameter:
     """Spec of a learned tensor; `trainable=False` for running statistics and constants, which do not count.
 
-    initial: the value that it starts from everywhere; None where it is drawn at random. frozen: not trained, but
+    initial: the starting value of every element; None if it is random. frozen: not trained, but
     counted. shared: another node's tensor, which counts there.
     """
 
@@ -139,18 +139,18 @@ class Parameter:
         return math.prod(self.shape)
 
 
-def warn_of_axes(shape: Sequence[int], written: bool) -> None:
-    """Warn where the sizes of an image (C, H, W) look as if they were meant in another order.
+def warn_of_axes(shape: Sequence[int], in_notation: bool) -> None:
+    """Warn if the sizes of an image (C, H, W) look as if they were meant in another order.
 
-    written: they came as HxWxC, else as a tuple.
+    in_notation: they were written as HxWxC, else as a tuple.
     """
     if len(shape) != 3:
         return
     channels, height, width = shape
-    few, (one, other) = (height, (channels, width)) if written else (width, (channels, height))
+    few, (one, other) = (height, (channels, width)) if in_notation else (width, (channels, height))
     if min(one, other) < 5 or not ((few == 3 and min(one, other) >= 16) or (few == 1 and one == other)):
         return
-    if written:
+    if in_notation:
         text = f"{height}x{width}x{channels} is read as height x width x channels, {channels} channels"
         text += (
             f" of {height}x{width}; write {width}x{channels}x{height} if {height} is the number of channels"

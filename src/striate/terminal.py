@@ -57,8 +57,8 @@ class Terminal:
             wide = True
         except (UnicodeEncodeError, LookupError):
             wide = False
-        asked = environ.get("COLUMNS", "")
-        width = int(asked) if asked.isdecimal() and len(asked) < 6 else 0
+        columns = environ.get("COLUMNS", "")
+        width = int(columns) if columns.isdecimal() and len(columns) < 6 else 0
         if not width and interactive:
             import shutil  # start-up counts
 
@@ -67,7 +67,7 @@ class Terminal:
 
 
 def in_ascii(text: str) -> str:
-    """`text` spelled in ASCII: signs by their likeness, everything else as escapes."""
+    """`text` spelled in ASCII: signs by similar characters, everything else as escapes."""
     return text.replace(" · ", " | ").translate(_ASCII).encode("ascii", "backslashreplace").decode()
 
 
@@ -83,7 +83,7 @@ def width_of(text: str) -> int:
 
 
 class Bar:
-    """A progress bar on a stream (standard error), where `wants_bar`; otherwise every call does nothing.
+    """A progress bar on a stream (standard error), if `wants_bar`; otherwise every call does nothing.
 
     patience: seconds before the bar appears. Ordinary lines are written while it is `aside`.
 
@@ -94,7 +94,7 @@ class Bar:
 
     def __init__(self, stream: TextIO | None = None, patience: float = 0.0) -> None:
         self.stream = stream or sys.stderr
-        self.shown = wants_bar(self.stream)
+        self.enabled = wants_bar(self.stream)
         self.visible = False
         self._began = time.monotonic()
         self._due = self._began + patience
@@ -106,29 +106,29 @@ class Bar:
     def __exit__(self, *error: object) -> None:
         self.stop()
 
-    def update(self, what: str, done: int, total: int, said: str = "", short: str = "") -> None:
-        """Show `done` of `total`, what is being done, and something said about it (`short`: on a narrow screen)."""
+    def update(self, what: str, done: int, total: int, note: str = "", short: str = "") -> None:
+        """Show `done` of `total`, the activity `what`, and a note (`short` on a narrow screen)."""
         now = time.monotonic()
-        if not self.shown or (now < self._due and not (self.visible and what != self._what)):
+        if not self.enabled or (now < self._due and not (self.visible and what != self._what)):
             return
         self._due, self._what, self.visible = now + REDRAW_S, what, True
         terminal = Terminal.of(self.stream)
-        self._write("\r" + _drawn(terminal, what, done / max(total, 1), said, short))
+        self._write("\r" + _bar_line(terminal, what, done / max(total, 1), note, short))
 
     def count(self, what: str, done: int, total: int) -> None:
-        """The same with the count, and the time that is left at the speed so far."""
-        left = duration((time.monotonic() - self._began) * (total - done) / done) if done else ""
-        self.update(what, done, total, f"{done:,}/{total:,}  {left} left", f"{done:,}/{total:,}")
+        """The same with the count and the estimated time left."""
+        remaining = duration((time.monotonic() - self._began) * (total - done) / done) if done else ""
+        self.update(what, done, total, f"{done:,}/{total:,}  {remaining} left", f"{done:,}/{total:,}")
 
     def stop(self) -> None:
-        """Take the bar away; the next update brings it back."""
+        """Remove the bar; the next update draws it again."""
         if self.visible:
             self._write("\r" + " " * (Terminal.of(self.stream).width - 1) + "\r")
             self.visible, self._due = False, 0.0
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """Without the bar, so that lines can be written; the next update brings it back."""
+        """Hide the bar so that lines can be written; the next update draws it again."""
         self.stop()
         yield
 
@@ -137,7 +137,7 @@ class Bar:
             self.stream.write(text)
             self.stream.flush()
         except (OSError, ValueError):  # the stream was closed
-            self.shown = self.visible = False
+            self.enabled = self.visible = False
 
 
 def wants_bar(stream: TextIO | None) -> bool:
@@ -157,19 +157,19 @@ def _is_notebook(stream: TextIO | None) -> bool:
     return type(stream).__module__.partition(".")[0] == "ipykernel"
 
 
-def _drawn(terminal: Terminal, what: str, share: float, said: str, short: str) -> str:
+def _bar_line(terminal: Terminal, what: str, share: float, note: str, short: str) -> str:
     """One line, a column shorter than the terminal, so that no terminal breaks it."""
     room = terminal.width - 1
-    said = said if len(what) + len(said) + 16 <= terminal.width else short
+    note = note if len(what) + len(note) + 16 <= terminal.width else short
     if not terminal.unicode:
-        what, said = in_ascii(what), in_ascii(said)
-    length = room - width_of(what) - width_of(said) - 2
+        what, note = in_ascii(what), in_ascii(note)
+    length = room - width_of(what) - width_of(note) - 2
     if length < MIN_BAR_COLUMNS:
-        line = _cut(f"{_cut(what, room - width_of(said) - 1)} {said}", room)
+        line = _cut(f"{_cut(what, room - width_of(note) - 1)} {note}", room)
         return line + " " * (room - width_of(line))
     full = round(length * min(max(share, 0.0), 1.0))
-    done, left = "━━" if terminal.unicode else "#."
-    return f"{what} \x1b[36m{done * full}\x1b[0m\x1b[2m{left * (length - full)}\x1b[0m {said}"
+    full_sign, empty_sign = "━━" if terminal.unicode else "#."
+    return f"{what} \x1b[36m{full_sign * full}\x1b[0m\x1b[2m{empty_sign * (length - full)}\x1b[0m {note}"
 
 
 def _cut(text: str, columns: int) -> str:

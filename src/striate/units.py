@@ -42,10 +42,10 @@ def _quantity(value: Any, units: Mapping[str, int], kind: str, example: str) -> 
     )
     unit = units.get(match[2].lower()) if match else None
     if match is None or unit is None:
-        known = " ".join(sorted((unit for unit in units if unit), key=lambda unit: (units[unit], unit)))
+        spellings = " ".join(sorted((unit for unit in units if unit), key=lambda unit: (units[unit], unit)))
         raise FormatError(
             f"not {kind}: {value!r}",
-            why=f"expected a number with one of {known}, or without a unit",
+            why=f"expected a number with one of {spellings}, or without a unit",
             fix=f"write {example}",
         )
     return int(Fraction(match[1].replace("_", "")) * unit)

@@ -42,28 +42,28 @@ class Distribution:
             into, out = fans(parameter.shape)
             std = self.gain / math.sqrt({"in": into, "out": out, "mean": (into + out) / 2}[self.fan])
         if self.shape == "uniform":
-            bound = std * math.sqrt(3)
-            return _pieces(parameter.shape, lambda count: rng.uniform(-bound, bound, count))
+            limit = std * math.sqrt(3)
+            return _draw_in_pieces(parameter.shape, lambda count: rng.uniform(-limit, limit, count))
         if self.shape == "normal":
-            return _pieces(parameter.shape, lambda count: rng.standard_normal(count) * std)
-        drawn = rng.standard_normal(parameter.shape)
-        while (wide := np.abs(drawn) > 2).any():  # drawn again until inside two standard deviations
-            drawn[wide] = rng.standard_normal(int(wide.sum()))
-        return (drawn * std).astype(np.float32)
+            return _draw_in_pieces(parameter.shape, lambda count: rng.standard_normal(count) * std)
+        values = rng.standard_normal(parameter.shape)
+        while (wide := np.abs(values) > 2).any():  # drawn again until inside two standard deviations
+            values[wide] = rng.standard_normal(int(wide.sum()))
+        return (values * std).astype(np.float32)
 
 
-def _pieces(shape: Sequence[int], draw: Callable[[int], Array]) -> Array:
-    """float32 of what is drawn in float64, a piece at a time: a large layer would take three times its memory."""
-    made = np.empty(math.prod(shape), np.float32)
-    for start in range(0, made.size, PIECE):
-        piece = made[start : start + PIECE]
+def _draw_in_pieces(shape: Sequence[int], draw: Callable[[int], Array]) -> Array:
+    """float32 numbers, drawn in float64 a piece at a time: all at once would take three times the layer's memory."""
+    values = np.empty(math.prod(shape), np.float32)
+    for start in range(0, values.size, PIECE):
+        piece = values[start : start + PIECE]
         piece[:] = draw(piece.size)
-    return made.reshape(shape)
+    return values.reshape(shape)
 
 
 @dataclasses.dataclass(frozen=True)
 class Initializer:
-    """How convolutions, fully connected layers and their biases start."""
+    """Initialization of convolutions, fully connected layers and their biases."""
 
     conv: Distribution
     linear: Distribution
@@ -125,7 +125,7 @@ def initialize(net: Network, seed: int = 0, initializer: str = "kaiming") -> Wei
             why=f"the initializers are {', '.join(INITIALIZERS)}",
             fix=f"write {near!r}" if near else "use kaiming for networks with relu",
         )
-    chosen = INITIALIZERS[initializer]
+    scheme = INITIALIZERS[initializer]
     weights: Weights = {}
     for node, declaration in net.declarations.items():
         weight = next((p for p in declaration.parameters if p.name == "weight"), None)
@@ -137,14 +137,14 @@ def initialize(net: Network, seed: int = 0, initializer: str = "kaiming") -> Wei
             if parameter.initial is not None:
                 weights[name] = np.full(parameter.shape, parameter.initial, np.float32)
             elif parameter.kind == "bias":
-                bound = (
+                limit = (
                     1 / math.sqrt(max(fans(weight.shape)[0], 1))
-                    if weight and chosen.bias == "uniform"
+                    if weight and scheme.bias == "uniform"
                     else 0.0
                 )
-                weights[name] = rng.uniform(-bound, bound, parameter.shape).astype(np.float32)
+                weights[name] = rng.uniform(-limit, limit, parameter.shape).astype(np.float32)
             else:
-                draw = chosen.conv if len(parameter.shape) > 2 else chosen.linear
+                draw = scheme.conv if len(parameter.shape) > 2 else scheme.linear
                 weights[name] = draw(rng, parameter)
     return weights
 
@@ -175,87 +175,87 @@ def check(net: Network, weights: Mapping[str, Array]) -> None:
             )
 
 
-def resolved(net: Network, weights: Mapping[str, Array]) -> Mapping[str, Array]:
-    """Weights under the network's own names, whichever of a shared tensor's names a file has.
+def _by_own_names(net: Network, weights: Mapping[str, Array]) -> Mapping[str, Array]:
+    """Weights under the network's own names; a file may have any of a shared tensor's names.
 
-    Raises FormatError where one tensor comes under two names with different numbers.
+    Raises FormatError if one tensor comes under two names with different numbers.
     """
     if all(name in weights for name in net.parameters) and len(weights) == len(net.parameters):
         return weights
     names = sharing.all_names(net)
     if not any(names.get(name, name) != name for name in weights):
         return weights
-    made: dict[str, Array] = {}
-    came: dict[str, str] = {}
+    arrays: dict[str, Array] = {}
+    sources: dict[str, str] = {}
     for name, array in weights.items():
         full = names.get(name, name)
         if (
             array.ndim == 0 and full in net.parameters
         ):  # PyTorch's numbers may have no axis, tensors here have one
             array = np.reshape(array, 1)
-        if full in made and not (
-            made[full].shape == array.shape and np.array_equal(made[full], array, equal_nan=True)
+        if full in arrays and not (
+            arrays[full].shape == array.shape and np.array_equal(arrays[full], array, equal_nan=True)
         ):
             raise FormatError(
-                f"{came[full]} and {name} differ",
+                f"{sources[full]} and {name} differ",
                 where=f"weights of {net.name}",
                 why=f"both are names of the shared parameter {full}, which has one value",
                 fix="remove one of them, or remove `shares` from the node",
             )
-        made.setdefault(full, array)
-        came.setdefault(full, name)
-    return made
+        arrays.setdefault(full, array)
+        sources.setdefault(full, name)
+    return arrays
 
 
-def fitting(net: Network, weights: Mapping[str, Array]) -> dict[str, Array]:
+def prepare(net: Network, weights: Mapping[str, Array]) -> dict[str, Array]:
     """Return the weights of a network by its own names, float32 and read-only; sealed arrays are not copied.
 
     Raises FormatError unless they are exactly those that the network declares.
     """
-    arrays = resolved(net, weights)
+    arrays = _by_own_names(net, weights)
     check(net, arrays)
-    return {name: _frozen(arrays[name]) for name in net.parameters}
+    return {name: _freeze(arrays[name]) for name in net.parameters}
 
 
-def written(net: Network, weights: Mapping[str, Array]) -> dict[str, Array]:
-    """Weights as files hold them: under every name of the network's source."""
+def by_file_names(net: Network, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Weights for a file: under every name of the network's source."""
     return {name: weights[full] for name, full in sharing.file_names(net).items()}
 
 
 class ModelWeights(MutableMapping[str, Array]):
     """The weights of a model: name -> float32 array, to be changed in place or assigned to (which copies).
 
-    Programs pack weights, so a change has to be noticed. The arrays that programs read are never written to; whoever
-    reads a name is lent a copy, which is the weight from then on. `current` compares the copies that were lent and
-    takes over what differs. It goes on watching only those that somebody still holds, or holds a view of: weights that
-    are never read cost nothing. Thread-safe.
+    Programs pack weights, so changes must be noticed. The arrays that programs read are never written to; reading a
+    name returns a copy, which is the weight from then on. `current` compares these copies and adopts those that differ.
+    Only copies that are still referenced, also through a view, are watched: weights that are never read cost nothing.
+    Thread-safe.
 
     Raises FormatError for a name or a shape that the network does not declare.
     """
 
     def __init__(self, net: Network, arrays: Mapping[str, Array]) -> None:
         self._net = net
-        self._kept = fitting(net, arrays)
-        self._lent: dict[str, Array] = {}
+        self._arrays = prepare(net, arrays)
+        self._copies: dict[str, Array] = {}
         self._derived: tuple[dict[str, Array], Any] | None = None
         self._lock = reentrant()
 
     def __getitem__(self, name: str) -> Array:
         with self._lock:
-            if name not in self._lent:
-                if name not in self._kept:
-                    raise unknown_key(self._net.name, "weight", name, self._kept)
-                self._lent[name] = self._kept[name].copy()
-            return self._lent[name]
+            if name not in self._copies:
+                if name not in self._arrays:
+                    raise unknown_key(self._net.name, "weight", name, self._arrays)
+                self._copies[name] = self._arrays[name].copy()
+            return self._copies[name]
 
     def __setitem__(self, name: str, value: Any) -> None:
         array = np.asarray(value, np.float32)
         with self._lock:
-            if array is self._lent.get(name):  # weights[name] += 1
+            if array is self._copies.get(name):  # weights[name] += 1
                 return
-            check(self._net, {**self._kept, name: array})
-            self._kept = {**self._kept, name: _frozen(array)}
-            self._lent.pop(name, None)
+            check(self._net, {**self._arrays, name: array})
+            self._arrays = {**self._arrays, name: _freeze(array)}
+            self._copies.pop(name, None)
 
     def __delitem__(self, name: str) -> None:
         raise FormatError(
@@ -263,10 +263,10 @@ class ModelWeights(MutableMapping[str, Array]):
         )
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._kept)
+        return iter(self._arrays)
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._arrays)
 
     def __repr__(self) -> str:
         return f"ModelWeights({plural(len(self), 'array')} of {self._net.name})"
@@ -277,41 +277,43 @@ class ModelWeights(MutableMapping[str, Array]):
     def current(self) -> dict[str, Array]:
         """Read-only arrays that hold the weights as they are now; the same dict as long as nothing changes."""
         with self._lock:
-            if self._lent:
-                lent, kept = self._lent, self._kept
-                changed = {name: _frozen(lent[name]) for name in lent if not _same(lent[name], kept[name])}
-                if changed:
-                    check(self._net, {**kept, **changed})
-                    self._kept = {**kept, **changed}
+            if self._copies:
+                copies, arrays = self._copies, self._arrays
+                new_arrays = {
+                    name: _freeze(copies[name]) for name in copies if not _same(copies[name], arrays[name])
+                }
+                if new_arrays:
+                    check(self._net, {**arrays, **new_arrays})
+                    self._arrays = {**arrays, **new_arrays}
                 self._forget()
-            return self._kept
+            return self._arrays
 
     def _forget(self) -> None:
-        """Let go of the copies; those that are still there after that are held by others."""
-        held = {name: weakref.ref(array) for name, array in self._lent.items()}
-        self._lent.clear()
-        for name, reference in held.items():
+        """Drop the copies that nobody else references."""
+        references = {name: weakref.ref(array) for name, array in self._copies.items()}
+        self._copies.clear()
+        for name, reference in references.items():
             if (array := reference()) is not None:
-                self._lent[name] = array
+                self._copies[name] = array
 
     def derived(self, make: Callable[[dict[str, Array]], Any]) -> Any:
-        """What `make` gives for the weights as they are now; kept until they change."""
+        """The result of `make` for the current weights; cached until they change."""
         with self._lock:
             now = self.current()
             if self._derived is None or self._derived[0] is not now:
-                self._derived = None  # its memory is free before more is asked for
+                self._derived = None  # frees its memory before `make` allocates more
                 self._derived = now, make(now)
             return self._derived[1]
 
 
 class _Sealed(np.ndarray[Any, Any]):
-    """Numbers whose only holder has let them go."""
+    """An array that its only owner has given up."""
 
 
-def sealed(array: Array) -> Array:
-    """The numbers of an array as one that cannot be written to, in the same memory.
+def seal(array: Array) -> Array:
+    """A read-only array in the same memory.
 
-    For arrays that the caller alone holds, and gives up: programs and models use them without a copy.
+    For arrays that only the caller references and no longer writes to: programs and models use them without a copy.
     """
     return array if is_sealed(array) else np.asarray(array.view(_Sealed).data.toreadonly())
 
@@ -319,7 +321,7 @@ def sealed(array: Array) -> Array:
 def is_sealed(array: Array) -> bool:
     """Whether an array cannot be written to: its numbers are sealed, or lie in bytes.
 
-    An array that is merely marked as read-only can be made writeable again by whoever holds it.
+    An array that is merely marked as read-only can be made writeable again by its owner.
     """
     base: Any = None if array.flags.writeable else array
     while isinstance(base, np.ndarray | memoryview) and not isinstance(base, _Sealed):
@@ -327,11 +329,11 @@ def is_sealed(array: Array) -> bool:
     return isinstance(base, bytes | _Sealed)
 
 
-def _frozen(array: Array) -> Array:
-    """A sealed float32 array: the array itself where it is one, else a copy."""
+def _freeze(array: Array) -> Array:
+    """A sealed float32 array: the array itself if it is one, else a copy."""
     if array.dtype == np.float32 and array.flags.c_contiguous and is_sealed(array):
         return array
-    return sealed(np.array(array, np.float32, order="C"))
+    return seal(np.array(array, np.float32, order="C"))
 
 
 def _same(one: Array, other: Array) -> bool:
@@ -340,15 +342,15 @@ def _same(one: Array, other: Array) -> bool:
 
 
 def checksum(weights: Mapping[str, Array]) -> int:
-    """A number that tells weights apart by their names and bits: CRC-32, against mistakes and not against forgers."""
-    found = 0
+    """A number that tells weights apart by their names and bits: CRC-32, against mistakes, not forgery."""
+    crc = 0
     for name in sorted(weights):
-        found = zlib.crc32(name.encode(), found)
-        found = zlib.crc32(np.ascontiguousarray(weights[name]).reshape(-1).view(np.uint8).data, found)
-    return found
+        crc = zlib.crc32(name.encode(), crc)
+        crc = zlib.crc32(np.ascontiguousarray(weights[name]).reshape(-1).view(np.uint8).data, crc)
+    return crc
 
 
-def learned(net: Network) -> bool:
+def has_learned_weights(net: Network) -> bool:
     """Whether a network has parameters that training has set: all but constants."""
     constant = {f"{node.name}.{name}" for node in net.nodes for name in node.fixed}
     return bool(net.parameters.keys() - constant)

@@ -1,9 +1,9 @@
 """On-disk cache of object code: a kernel is compiled once per processor.
 
 One file per kernel, named by everything that its code follows from: the sources of the code generator, llvmlite, the
-target, all features of the processor, and the kernel's template and numbers. It holds a mark, that name, a checksum of
-the code, and the code. Loading code is executing it: so the folder and its files belong to this user, no other user may
-write them, and no link is followed; otherwise there is no cache, and every process compiles for itself.
+target, all features of the processor, and the kernel's template and parameters. It holds a mark, that name, a checksum
+of the code, and the code. Loading code is executing it: so the folder and its files belong to this user, no other user
+may write them, and no link is followed; otherwise there is no cache, and every process compiles for itself.
 """
 
 from __future__ import annotations
@@ -104,11 +104,11 @@ def sources_unchanged() -> bool:
     return source_digest() == _SOURCE_DIGEST
 
 
-def key(target: Target, template: str, numbers: tuple[int | str, ...]) -> bytes | None:
+def key(target: Target, template: str, parameters: tuple[int | str, ...]) -> bytes | None:
     """32 bytes that name one kernel's code for one target on this machine; None where nothing can be kept."""
     if _SOURCE_DIGEST is None:
         return None
-    return hashlib.sha256(repr((_SOURCE_DIGEST, target, template, numbers)).encode()).digest()
+    return hashlib.sha256(repr((_SOURCE_DIGEST, target, template, parameters)).encode()).digest()
 
 
 class Folder:

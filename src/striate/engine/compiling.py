@@ -205,7 +205,7 @@ class _Progress:
         log.debug("compiled %d of %d kernels in %.2f s", self._done, self._total, took)
         self._bar.stop()
         slow = took > PROGRESS_AFTER_S and self._done == self._total
-        if slow and not self._bar.shown and is_terminal(sys.stderr):
+        if slow and not self._bar.enabled and is_terminal(sys.stderr):
             with contextlib.suppress(OSError, ValueError):  # closed meanwhile
                 sys.stderr.write(
                     f"compiled {plural(self._total, 'kernel')} for this processor, once, in {took:.1f} s\n"

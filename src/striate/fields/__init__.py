@@ -20,7 +20,7 @@ from striate.fields.declare import (
     text,
 )
 from striate.fields.kinds import AUTO, Kind, Meta, Unsuited, bounded, parse, read, register, takes, whole
-from striate.fields.settings import Declared, Option, markdown, options, refused, shown, toml
+from striate.fields.settings import Declared, Option, markdown, options, refusal, shown, toml
 
 __all__ = [
     "AUTO",
@@ -45,7 +45,7 @@ __all__ = [
     "parse",
     "path",
     "read",
-    "refused",
+    "refusal",
     "register",
     "shown",
     "takes",

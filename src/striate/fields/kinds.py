@@ -58,9 +58,9 @@ def read(value: Any, meta: Meta) -> Any:
     """A value of Python, TOML or JSON as the field holds it. Raises Unsuited."""
     if meta.get("auto") and (value is None or value == AUTO):
         return None
-    known = KINDS[meta["kind"]]
+    kind = KINDS[meta["kind"]]
     try:
-        return known.read(value, meta)
+        return kind.read(value, meta)
     except Unsuited as unsuited:
         unsuited.takes = unsuited.takes or takes(meta)
         raise
@@ -105,24 +105,24 @@ def _one_of(meta: Meta) -> str:
     return f"one of {', '.join(meta['options'])}"
 
 
-def _spelled(text: str, meta: Meta) -> Any:
+def _parse_number(text: str, meta: Meta) -> Any:
     """The number that a text spells, or the text."""
-    for spelled in (int, float):
+    for number_type in (int, float):
         try:
-            return spelled(text)
+            return number_type(text)
         except ValueError:
             continue
     return text
 
 
-def _listed(text: str, meta: Meta) -> Any:
+def _parse_list(text: str, meta: Meta) -> Any:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if meta["kind"] == "choices":
         return parts
-    return text if text in meta["options"] else [_spelled(part, meta) for part in parts]
+    return text if text in meta["options"] else [_parse_number(part, meta) for part in parts]
 
 
-@register("count", lambda meta: ", or ".join((bounded("a whole number", meta), *meta["also"])), _spelled)
+@register("count", lambda meta: ", or ".join((bounded("a whole number", meta), *meta["also"])), _parse_number)
 def _count(value: Any, meta: Meta) -> int | str:
     if isinstance(value, str) and meta["also"]:
         if value in meta["also"]:
@@ -131,7 +131,7 @@ def _count(value: Any, meta: Meta) -> int | str:
     return whole(value, meta)
 
 
-@register("number", lambda meta: bounded("a number", meta), _spelled)
+@register("number", lambda meta: bounded("a number", meta), _parse_number)
 def _number(value: Any, meta: Meta) -> float:
     least, most = meta.get("least"), meta.get("most")
     above, below = meta.get("above"), meta.get("below")
@@ -149,7 +149,7 @@ def _number(value: Any, meta: Meta) -> float:
 
 
 @register(
-    "numbers", lambda meta: ", or ".join([bounded("a list of numbers", meta), *meta["options"]]), _listed
+    "numbers", lambda meta: ", or ".join([bounded("a list of numbers", meta), *meta["options"]]), _parse_list
 )
 def _numbers(value: Any, meta: Meta) -> tuple[float, ...] | str:
     if isinstance(value, str):
@@ -183,7 +183,7 @@ def _choice(value: Any, meta: Meta) -> str:
     return value
 
 
-@register("choices", lambda meta: f"a list of words from {', '.join(meta['options'])}", _listed)
+@register("choices", lambda meta: f"a list of words from {', '.join(meta['options'])}", _parse_list)
 def _choices(value: Any, meta: Meta) -> tuple[str, ...]:
     if isinstance(value, str):
         raise Unsuited(f'["{_choice(value, meta)}"]')
@@ -224,9 +224,9 @@ def _memory(value: Any, meta: Meta) -> int | str:
     try:
         if not meta["as_text"]:
             return parse_bytes(value)
-        written = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-        if isinstance(written, str) and (not written or parse_bytes(written) > 0):
-            return written
+        text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        if isinstance(text, str) and (not text or parse_bytes(text) > 0):
+            return text
     except FormatError:
         pass
     raise Unsuited

@@ -19,7 +19,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= 40 else text[:37] + "…"
 
 
-def refused(
+def refusal(
     name: str, value: Any, problem: Unsuited, where: str, doc: str, error: type[StriateError] = UsageError
 ) -> StriateError:
     """The error of a value that a field does not take."""
@@ -114,7 +114,7 @@ class Declared(metaclass=Taught):
             value = getattr(self, field.name)
             if value is not field.default:
                 object.__setattr__(
-                    self, field.name, _checked(field, value, self._written(field.name), "settings", False)
+                    self, field.name, _check(field, value, self._spell(field.name), "settings", False)
                 )
 
     def with_values(self, values: Mapping[str, Any], where: str = "settings", texts: bool = False) -> Self:
@@ -127,8 +127,8 @@ class Declared(metaclass=Taught):
         for key, value in values.items():
             name = key.replace("-", "_")
             if name not in fields:
-                raise self._unknown(key, [*map(self._written, fields)], where)
-            changes[name] = _checked(fields[name], value, self._written(name), where, texts)
+                raise self._unknown(key, [*map(self._spell, fields)], where)
+            changes[name] = _check(fields[name], value, self._spell(name), where, texts)
         return dataclasses.replace(self, **changes)
 
     @classmethod
@@ -136,20 +136,20 @@ class Declared(metaclass=Taught):
         """The error for an argument of the constructor that is not a setting."""
         return cls()._unknown(name, [field.name for field in dataclasses.fields(cls)], called_name(cls))
 
-    def _written(self, name: str) -> str:
+    def _spell(self, name: str) -> str:
         return name.replace("_", self.SEPARATOR)
 
-    def _unknown(self, key: str, known: Sequence[str], where: str) -> UnknownNameError:
+    def _unknown(self, key: str, names: Sequence[str], where: str) -> UnknownNameError:
         other = self.ELSEWHERE.get(key.replace("-", "_"), "")
         if other.isidentifier():
-            other = self._written(other)
-        if other not in known and where != "settings":  # it is said to someone who calls a function
+            other = self._spell(other)
+        if other not in names and where != "settings":  # it is said to someone who calls a function
             other = ""
-        near = other or suggest(key.replace("-" if self.SEPARATOR == "_" else "_", self.SEPARATOR), known)
+        near = other or suggest(key.replace("-" if self.SEPARATOR == "_" else "_", self.SEPARATOR), names)
         return UnknownNameError(
             f"no such setting: {key}",
             where=where,
-            why="" if near else f"the settings are {', '.join(known)}",
+            why="" if near else f"the settings are {', '.join(names)}",
             fix=elsewhere.answer(near) if near else f"remove {key}",
         )
 
@@ -172,16 +172,16 @@ class Declared(metaclass=Taught):
             if option.group != group:
                 group = option.group
                 lines += [""] * bool(lines) + [f"# {group}"]
-            line = f"{self._written(option.name)} = {toml(value)}"
+            line = f"{self._spell(option.name)} = {toml(value)}"
             lines.append(f"{line:<32} # {option.doc}")
         return "\n".join(lines) + "\n"
 
 
-def _checked(field: dataclasses.Field[Any], value: Any, name: str, where: str, texts: bool) -> Any:
+def _check(field: dataclasses.Field[Any], value: Any, name: str, where: str, texts: bool) -> Any:
     try:
         return (parse if texts and isinstance(value, str) else read)(value, field.metadata)
     except Unsuited as problem:
-        raise refused(name, value, problem, where, field.metadata["doc"]) from None
+        raise refusal(name, value, problem, where, field.metadata["doc"]) from None
     except StriateError as error:
         error.where = error.where or f"{where}: {name}"
         raise

@@ -56,9 +56,9 @@ def _pth(path: Path, model: Loaded, _raw: bool) -> None:
 
 
 def _tensors(model: Loaded) -> dict[str, Any]:
-    from striate.weights import written
+    from striate.weights import by_file_names
 
-    return written(model.network, model.weights or {})
+    return by_file_names(model.network, model.weights or {})
 
 
 WRITERS: dict[str, Writer] = {

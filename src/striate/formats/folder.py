@@ -85,7 +85,7 @@ def _weights(folder: Path, net: Network) -> Mapping[str, Any] | None:
     from striate.formats import safetensors
 
     if (folder / WEIGHTS).is_file():
-        return weights.fitting(net, safetensors.load(folder / WEIGHTS)[0])
+        return weights.prepare(net, safetensors.load(folder / WEIGHTS)[0])
     if not (folder / CHECKPOINT).is_file():
         return None
     arrays, metadata = safetensors.load(folder / CHECKPOINT)
@@ -95,7 +95,7 @@ def _weights(folder: Path, net: Network) -> Mapping[str, Any] | None:
     prefix = AVERAGE if any(name.startswith(AVERAGE) for name in arrays) else CURRENT
     warn(f"the run in {folder} stopped in its first epoch: these are the weights of its checkpoint")
     averages = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-    return weights.fitting(net, averages)
+    return weights.prepare(net, averages)
 
 
 def read_record(path: Path, metadata: Mapping[str, str]) -> Any:

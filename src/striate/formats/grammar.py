@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from striate.diagnostics import LimitError, NotationError, OpError, StriateError, suggest
-from striate.elsewhere import folded
+from striate.elsewhere import fold
 from striate.formats.cursor import Cursor
 from striate.formats.tokens import Kind, Token, tokenize
 from striate.geometry import PADDING_POLICIES
@@ -195,8 +195,8 @@ def _unknown_op(cursor: Cursor, ops: Mapping[str, type[Op]]) -> NotationError:
     if token.kind is not Kind.WORD:
         what = "expected an operation" + (f", got {token}" if token.kind is not Kind.END else " after '->'")
         return cursor.fail(what, why="each stage is an operation", fix="such as conv 3x3 16")
-    if folded(token.text) in spelling.DIFFERENT:
-        name, why = spelling.DIFFERENT[folded(token.text)]
+    if fold(token.text) in spelling.DIFFERENT:
+        name, why = spelling.DIFFERENT[fold(token.text)]
         return cursor.fail(f"unknown operation {token}", why=why, fix=f"write {name!r}: {usage(name)}")
     near = suggest(token.text[:40], ops)
     # A word glued to its kernel, `conv3x3`, is the commonest slip.

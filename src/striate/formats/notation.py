@@ -224,7 +224,7 @@ def _input(cursor: Cursor) -> Shape:
     channels = sizes[-1] if len(sizes) > rank else 1
     shape = (channels, *sizes[:rank])
     if first is token:
-        warn_of_axes(shape, written=True)
+        warn_of_axes(shape, in_notation=True)
     return shape
 
 
@@ -260,7 +260,7 @@ def parse_size(text: str, like: Sequence[int] | None = None) -> Shape:
             )
         shape = (sizes[-1], *sizes[:-1])
         if shape[0] != channels:
-            warn_of_axes(shape, written=True)
+            warn_of_axes(shape, in_notation=True)
     if cursor.token.kind is not Kind.END:
         raise cursor.fail(f"unexpected {cursor.token} after the size", _INPUT, "leave it out")
     return check_shape(shape)
@@ -320,7 +320,7 @@ def requested_shapes(shapes: Mapping[str, Shape], request: Size) -> dict[str, Sh
 def _tuple(size: Sequence[int], like: Shape) -> Shape:
     shape = check_shape(size)
     if shape[0] != like[0]:
-        warn_of_axes(shape, written=False)
+        warn_of_axes(shape, in_notation=False)
     return shape
 
 

@@ -22,7 +22,7 @@ from striate.diagnostics import FormatError, LimitError, plural
 from striate.files import aside, check_file
 from striate.formats.pickles import Dict, Name, Refused, follow
 from striate.formats.safetensors import raw_bytes
-from striate.weights import Array, Weights, sealed
+from striate.weights import Array, Weights, seal
 
 _STORAGES = {
     "Float": "<f4", "Double": "<f8", "Half": "<f2", "BFloat16": "<u2", "Long": "<i8", "Int": "<i4", "Short": "<i2",
@@ -243,8 +243,8 @@ def _view(name: str, tensor: _Tensor, storage: Array) -> Array:
     if elements == storage.size and view.dtype == np.float32 and view.flags.c_contiguous:
         return storage.reshape(shape)  # as the file has it
     if tensor.storage.kind == "BFloat16":
-        return sealed((view.astype("<u4", order="C") << 16).view("<f4"))
-    return sealed(np.array(view, np.float32 if view.dtype.kind == "f" else None, order="C"))
+        return seal((view.astype("<u4", order="C") << 16).view("<f4"))
+    return seal(np.array(view, np.float32 if view.dtype.kind == "f" else None, order="C"))
 
 
 # ---------------------------------------------------------------------------------------------------- writing

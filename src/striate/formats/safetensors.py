@@ -19,7 +19,7 @@ import numpy as np
 
 from striate.diagnostics import FormatError, SourceError
 from striate.files import aside
-from striate.weights import Array, Weights, sealed
+from striate.weights import Array, Weights, seal
 
 _DTYPES = {
     "F64": "<f8",
@@ -106,7 +106,7 @@ def _content(path: Path) -> bytes | memoryview:
         view, at = memoryview(room), 0
         while at < size and (count := file.readinto(view[at:])):
             at += count
-        return sealed(np.frombuffer(room, np.uint8, at)).data
+        return seal(np.frombuffer(room, np.uint8, at)).data
 
 
 def _parse(content: Any) -> tuple[Weights, dict[str, str]]:
@@ -141,5 +141,5 @@ def _array(kind: str, shape: list[int], content: Any, start: int, size: int) -> 
         raise ValueError(f"{size} bytes are not an array {shape} of {kind}")
     array = np.frombuffer(content, dtype, math.prod(shape), start).reshape(shape)
     if kind == "BF16":
-        return sealed((array.astype("<u4") << 16).view("<f4"))
-    return sealed(array.astype(np.float32, copy=False)) if kind.startswith("F") else array
+        return seal((array.astype("<u4") << 16).view("<f4"))
+    return seal(array.astype(np.float32, copy=False)) if kind.startswith("F") else array

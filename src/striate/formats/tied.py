@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from striate.network import Network, Node
-from striate.weights import sealed
+from striate.weights import seal
 
 
 @dataclasses.dataclass
@@ -84,4 +84,4 @@ def seal_weights(net: Network, weights: Mapping[str, Any]) -> dict[str, Any] | N
     """
     if net.inference.problems or not all(name in weights for name in net.parameters):
         return None
-    return {name: sealed(np.ascontiguousarray(weights[name], np.float32)) for name in net.parameters}
+    return {name: seal(np.ascontiguousarray(weights[name], np.float32)) for name in net.parameters}

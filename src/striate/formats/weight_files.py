@@ -85,7 +85,7 @@ def model_of(path: Path, arrays: Mapping[str, Any], metadata: Mapping[str, str])
         return None
     try:
         net = Network.from_dict(record["network"])
-        return Loaded.of(net, weights.fitting(net, arrays), **folder.about(record))
+        return Loaded.of(net, weights.prepare(net, arrays), **folder.about(record))
     except (StriateError, KeyError, TypeError) as error:
         raise FormatError(
             f"{path} describes a network that does not match its weights",

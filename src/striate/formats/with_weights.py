@@ -36,7 +36,7 @@ def with_weights(
         weights = model.weights
     elif isinstance(source, str | Path):
         model = _with_classes(source, model, weights)
-    if weights is None and model.trained and arrays.learned(model):
+    if weights is None and model.trained and arrays.has_learned_weights(model):
         raise SourceError(
             f"the weights of {model.name} are missing",
             where=model.source or model.name,
@@ -47,9 +47,9 @@ def with_weights(
     trained = weights is not None
     if weights is None:
         fresh = arrays.initialize(model.network, seed, initializer or initializer_of(model))
-        weights = {name: arrays.sealed(array) for name, array in fresh.items()}
+        weights = {name: arrays.seal(array) for name, array in fresh.items()}
     metadata = about if any(about.values()) else model.about
-    fitting = arrays.fitting(model.network, weights)
+    fitting = arrays.prepare(model.network, weights)
     return model.with_parts(weights=fitting, trained=trained, **metadata)
 
 

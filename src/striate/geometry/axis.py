@@ -43,11 +43,11 @@ class AxisMap(abc.ABC):
 
     def pull(self, counts: Sequence[int]) -> list[int]:
         """Adjoint: what each input collects when every output hands its count to each input that it reads."""
-        collected = [0] * self.input
+        totals = [0] * self.input
         for i, count in enumerate(counts):
             for x in self.reads(i):
-                collected[x] += count
-        return collected
+                totals[x] += count
+        return totals
 
     def coverage(self) -> tuple[int, ...]:
         """How many windows use each input position."""

@@ -69,11 +69,11 @@ class Condition:
         """The inputs among these for which law(N) >= size; a falling law leaves single sizes."""
         if not law.slope or not self.modulus:
             return [self] if law.at(self.residue) >= size else []
-        bound = (size - law.offset) / law.slope
+        threshold = (size - law.offset) / law.slope
         if law.slope < 0:
-            last = bound.numerator // bound.denominator
+            last = threshold.numerator // threshold.denominator
             return [Condition(0, n) for n in range(self.smallest, last + 1, self.modulus)]
-        least = -(-bound.numerator // bound.denominator)
+        least = -(-threshold.numerator // threshold.denominator)
         return [dataclasses.replace(self, minimum=max(self.minimum, least))]
 
     def equal(self, one: SizeLaw, other: SizeLaw) -> Condition | None:
@@ -87,7 +87,7 @@ class Condition:
 
 
 def solve(axis: AxisMap, law: SizeLaw, condition: Condition) -> list[tuple[SizeLaw, Condition]]:
-    """What a map asks of the input so that it fits exactly, and the law of its output size then.
+    """The conditions on the input under which a map fits exactly, with the law of its output size.
 
     Fits exactly: no remainder, and a stride still has something to stride over (it shrinks its axis).
     """
@@ -128,14 +128,14 @@ def solve(axis: AxisMap, law: SizeLaw, condition: Condition) -> list[tuple[SizeL
 
 
 def _solve_same(axis: Window, law: SizeLaw, condition: Condition) -> list[tuple[SizeLaw, Condition]]:
-    """SAME rounds up to a multiple of the stride; it fits where the padding it then needs splits evenly."""
-    found = []
+    """SAME rounds up to a multiple of the stride; it fits if the padding splits evenly."""
+    solutions = []
     for short in range(axis.stride):
         total = axis.extent - axis.stride + short
         if total >= 0 and total % 2 == 0:
             for c in _all(condition.congruent(law, short, axis.stride), law, short // (axis.stride - 1) + 1):
-                found.append((law.then(Fraction(1, axis.stride), Fraction(short, axis.stride)), c))
-    return found
+                solutions.append((law.then(Fraction(1, axis.stride), Fraction(short, axis.stride)), c))
+    return solutions
 
 
 def _smallest(stride: int, shift: int) -> int:

@@ -62,7 +62,7 @@ class ReceptiveField:
         return sum((self.center(i) - i * self.jump for i in range(period)), Fraction(0)) / period
 
     def through(self, axis: AxisMap) -> ReceptiveField:
-        """The field of the units after one more map; its jump is rounded where no period fits the axis."""
+        """The field of the units after one more map; its jump is rounded if no period fits the axis."""
         if isinstance(axis, Window) and len(self.spans) == 1 and self.size:
             (lo, hi) = self.spans[0]
             first, last = axis.raw(0, 0), axis.raw(0, axis.kernel - 1)
@@ -73,10 +73,10 @@ class ReceptiveField:
         count = min(units * turns, max(axis.output, LONGEST_PERIOD))
         spans = []
         for i in range(count):
-            touched = (axis.raw(i, u) for u in range(axis.taps))
-            spans.append(_hull(self.span(x) for x in touched if x is not None))
+            coordinates = (axis.raw(i, u) for u in range(axis.taps))
+            spans.append(_hull(self.span(x) for x in coordinates if x is not None))
         step = round(self.jump * advance / units * count)
-        return ReceptiveField(_without_holes(spans), step)
+        return ReceptiveField(_fill_holes(spans), step)
 
     @staticmethod
     def union(fields: Sequence[ReceptiveField]) -> ReceptiveField:
@@ -87,21 +87,21 @@ class ReceptiveField:
         period = lcm(*(len(field.spans) for field in moving))
         spans = []
         for i in range(period):
-            whole = (field.span(0) for field in fields if not field.step)
-            spans.append(_hull((*(field.span(i) for field in moving), *whole)))
-        return ReceptiveField(_without_holes(spans), moving[0].step * (period // len(moving[0].spans)))
+            constant_spans = (field.span(0) for field in fields if not field.step)
+            spans.append(_hull((*(field.span(i) for field in moving), *constant_spans)))
+        return ReceptiveField(_fill_holes(spans), moving[0].step * (period // len(moving[0].spans)))
 
 
 def _hull(spans: Iterable[tuple[int, int]]) -> tuple[int, int] | None:
-    seen = [(lo, hi) for lo, hi in spans if lo <= hi]
-    return (min(lo for lo, _ in seen), max(hi for _, hi in seen)) if seen else None
+    real_spans = [(lo, hi) for lo, hi in spans if lo <= hi]
+    return (min(lo for lo, _ in real_spans), max(hi for _, hi in real_spans)) if real_spans else None
 
 
-def _without_holes(spans: list[tuple[int, int] | None]) -> tuple[tuple[int, int], ...]:
-    """Units that see nothing (a transposed stride beyond its kernel) get an empty span next to their neighbor's."""
-    known = next((span for span in spans if span is not None), (0, -1))
-    filled = []
+def _fill_holes(spans: list[tuple[int, int] | None]) -> tuple[tuple[int, int], ...]:
+    """The spans; units that see nothing (transposed stride > kernel) get an empty span next to their neighbor's."""
+    last = next((span for span in spans if span is not None), (0, -1))
+    result = []
     for span in spans:
-        known = span or (known[0], known[0] - 1)
-        filled.append(known)
-    return tuple(filled)
+        last = span or (last[0], last[0] - 1)
+        result.append(last)
+    return tuple(result)

@@ -170,8 +170,8 @@ class Window(AxisMap):
         pad = self.before + self.after
         pad_text = f"2·{self.before}" if self.before == self.after and pad else str(pad)
         value = self.exact
-        shown = str(value) if value.denominator == 1 else f"{float(value):.2f}"
-        return f"({self.input} + {pad_text} - {self.extent})/{self.stride} + 1 = {shown}"
+        value_text = str(value) if value.denominator == 1 else f"{float(value):.2f}"
+        return f"({self.input} + {pad_text} - {self.extent})/{self.stride} + 1 = {value_text}"
 
     @property
     def taps(self) -> int:
@@ -186,7 +186,7 @@ class Window(AxisMap):
 
     def position(self, i: int, u: int) -> int | None:
         x = self.raw(i, u)
-        # What ceil mode hangs over the padded end is not there, whatever the border mode.
+        # Positions beyond the padded end (ceil mode) do not exist, whatever the border mode.
         return None if x >= self.input + self.after else fold(x, self.input, self.mode)
 
     def padding_only(self) -> tuple[int, ...]:
@@ -200,17 +200,17 @@ class Window(AxisMap):
 
     def pull(self, counts: Sequence[int]) -> list[int]:
         # A tap touches a plain stride of inputs: add whole slices, and only fold what lies outside.
-        collected = [0] * self.input
+        totals = [0] * self.input
         for u in range(self.kernel):
             offset = self.raw(0, u)
             first = max(-(offset // self.stride), 0)
             last = min((self.input - 1 - offset) // self.stride, self.output - 1)
             if first <= last:
                 where = slice(offset + first * self.stride, offset + last * self.stride + 1, self.stride)
-                collected[where] = map(add, collected[where], counts[first : last + 1])
+                totals[where] = map(add, totals[where], counts[first : last + 1])
             if self.mode != "zeros":
                 outside = (*range(min(first, self.output)), *range(max(last + 1, first), self.output))
                 for i in outside:
                     if (x := self.position(i, u)) is not None:
-                        collected[x] += counts[i]
-        return collected
+                        totals[x] += counts[i]
+        return totals

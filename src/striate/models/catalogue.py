@@ -103,8 +103,8 @@ def model(
 
 
 def _stems() -> list[str]:
-    found = (module.name for module in pkgutil.iter_modules(sys.modules["striate.models"].__path__))
-    return [stem for stem in found if stem != "catalogue" and not stem.startswith("_")]
+    names = (module.name for module in pkgutil.iter_modules(sys.modules["striate.models"].__path__))
+    return [stem for stem in names if stem != "catalogue" and not stem.startswith("_")]
 
 
 def _import(stem: str) -> None:
@@ -115,8 +115,8 @@ def entries(pattern: str = "*") -> tuple[Entry, ...]:
     """All entries whose name matches the glob `pattern`, oldest family first: the history."""
     for stem in _stems():
         _import(stem)
-    found = [entry for entry in _entries.values() if fnmatchcase(entry.name, pattern)]
-    return tuple(sorted(found, key=lambda entry: (entry.family.year, entry.family.name)))
+    matches = [entry for entry in _entries.values() if fnmatchcase(entry.name, pattern)]
+    return tuple(sorted(matches, key=lambda entry: (entry.family.year, entry.family.name)))
 
 
 @taught
@@ -135,13 +135,13 @@ def list_models(pattern: str = "*") -> tuple[str, ...]:
 def get(name: str) -> Entry:
     """The entry called `name`. Raises UnknownNameError, with the nearest name."""
     if name not in _entries:
-        own = max((stem for stem in _stems() if name.startswith(stem)), key=len, default=None)
-        if own is not None:
-            _import(own)
+        module_stem = max((stem for stem in _stems() if name.startswith(stem)), key=len, default=None)
+        if module_stem is not None:
+            _import(module_stem)
     if name not in _entries:
-        known = list_models()
-        if name not in known:
-            nearest = suggest(name, known)
+        names = list_models()
+        if name not in names:
+            nearest = suggest(name, names)
             raise UnknownNameError(
                 f"no model is called {name!r}",
                 why="no name or family in the catalogue matches",
@@ -174,16 +174,16 @@ def create(
             fix=f"input={entry.input}",
         )
     if image is not None and image[0] != entry.input[0]:
-        warn_of_axes(image, written=False)
+        warn_of_axes(image, in_notation=False)
     if num_classes is not None:
         options["num_classes"] = num_classes
-    known = entry.options
+    allowed = entry.options
     for option in options:
-        if option not in known:
+        if option not in allowed:
             raise UnknownNameError(
                 f"{name} has no option {option!r}",
-                why=f"its options are {', '.join(known) or 'none'}",
-                fix=suggest(option, known) or "leave it out",
+                why=f"its options are {', '.join(allowed) or 'none'}",
+                fix=suggest(option, allowed) or "leave it out",
             )
     return entry.build(tuple(image or entry.input), **options)
 

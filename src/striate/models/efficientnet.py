@@ -102,7 +102,7 @@ V2_L: tuple[Stage, ...] = (
 )
 
 
-def scaled(width: float, depth: float, dropout: float, norm: BatchNorm = V1_NORM) -> Shape:
+def scale_b0(width: float, depth: float, dropout: float, norm: BatchNorm = V1_NORM) -> Shape:
     """B0 with `width` times the channels and `depth` times the blocks of every stage."""
     stages = tuple((*row[:4], round_channels(row[4] * width), math.ceil(row[5] * depth)) for row in BASE)
     return Shape(round_channels(32 * width), stages, 4 * stages[-1][4], dropout, norm)
@@ -130,14 +130,14 @@ def _declare(name: str, family: Family, shape: Shape, size: int, params: int, gm
         return b.build(sequential(b, x, "classifier", (Dropout(shape.dropout), Linear(num_classes))))
 
 
-_declare("efficientnet_b0", EFFICIENTNET, scaled(1.0, 1.0, 0.2), 224, 5_288_548, 0.386)
-_declare("efficientnet_b1", EFFICIENTNET, scaled(1.0, 1.1, 0.2), 240, 7_794_184, 0.687)
-_declare("efficientnet_b2", EFFICIENTNET, scaled(1.1, 1.2, 0.3), 288, 9_109_994, 1.088)
-_declare("efficientnet_b3", EFFICIENTNET, scaled(1.2, 1.4, 0.3), 300, 12_233_232, 1.827)
-_declare("efficientnet_b4", EFFICIENTNET, scaled(1.4, 1.8, 0.4), 380, 19_341_616, 4.394)
-_declare("efficientnet_b5", EFFICIENTNET, scaled(1.6, 2.2, 0.4, PORTED_NORM), 456, 30_389_784, 10.266)
-_declare("efficientnet_b6", EFFICIENTNET, scaled(1.8, 2.6, 0.5, PORTED_NORM), 528, 43_040_704, 19.068)
-_declare("efficientnet_b7", EFFICIENTNET, scaled(2.0, 3.1, 0.5, PORTED_NORM), 600, 66_347_960, 37.746)
+_declare("efficientnet_b0", EFFICIENTNET, scale_b0(1.0, 1.0, 0.2), 224, 5_288_548, 0.386)
+_declare("efficientnet_b1", EFFICIENTNET, scale_b0(1.0, 1.1, 0.2), 240, 7_794_184, 0.687)
+_declare("efficientnet_b2", EFFICIENTNET, scale_b0(1.1, 1.2, 0.3), 288, 9_109_994, 1.088)
+_declare("efficientnet_b3", EFFICIENTNET, scale_b0(1.2, 1.4, 0.3), 300, 12_233_232, 1.827)
+_declare("efficientnet_b4", EFFICIENTNET, scale_b0(1.4, 1.8, 0.4), 380, 19_341_616, 4.394)
+_declare("efficientnet_b5", EFFICIENTNET, scale_b0(1.6, 2.2, 0.4, PORTED_NORM), 456, 30_389_784, 10.266)
+_declare("efficientnet_b6", EFFICIENTNET, scale_b0(1.8, 2.6, 0.5, PORTED_NORM), 528, 43_040_704, 19.068)
+_declare("efficientnet_b7", EFFICIENTNET, scale_b0(2.0, 3.1, 0.5, PORTED_NORM), 600, 66_347_960, 37.746)
 _declare("efficientnet_v2_s", EFFICIENTNET_V2, Shape(24, V2_S, 1280, 0.2, V2_NORM), 384, 21_458_488, 8.366)
 _declare("efficientnet_v2_m", EFFICIENTNET_V2, Shape(24, V2_M, 1280, 0.3, V2_NORM), 480, 54_139_356, 24.582)
 _declare("efficientnet_v2_l", EFFICIENTNET_V2, Shape(32, V2_L, 1280, 0.4, V2_NORM), 480, 118_515_272, 56.080)

@@ -41,7 +41,7 @@ def _chain(b: Builder, x: Ref, *steps: ConvFields) -> Ref:
     return x
 
 
-def _pooled(b: Builder, x: Ref, filters: int) -> Ref:
+def _pool_branch(b: Builder, x: Ref, filters: int) -> Ref:
     x = b(AvgPool(3, stride=1, padding=1), x, name="pool")
     return _chain(b, x, _step("branch_pool", filters, 1))
 
@@ -58,7 +58,7 @@ def _block_a(b: Builder, x: Ref, name: str, pool_filters: int) -> Ref:
             _step("branch3x3dbl_2", 96, 3),
             _step("branch3x3dbl_3", 96, 3),
         )
-        return b(Concat(), one, five, double, _pooled(b, x, pool_filters), name="concat")
+        return b(Concat(), one, five, double, _pool_branch(b, x, pool_filters), name="concat")
 
 
 def _block_b(b: Builder, x: Ref, name: str) -> Ref:
@@ -95,7 +95,7 @@ def _block_c(b: Builder, x: Ref, name: str, inner: int) -> Ref:
             _step("branch7x7dbl_4", inner, 7, 1),
             _step("branch7x7dbl_5", 192, 1, 7),
         )
-        return b(Concat(), one, seven, double, _pooled(b, x, 192), name="concat")
+        return b(Concat(), one, seven, double, _pool_branch(b, x, 192), name="concat")
 
 
 def _block_d(b: Builder, x: Ref, name: str) -> Ref:
@@ -127,7 +127,7 @@ def _block_e(b: Builder, x: Ref, name: str) -> Ref:
         three = _fan(b, _chain(b, x, _step("branch3x3_1", 384, 1)), "branch3x3_2")
         double = _chain(b, x, _step("branch3x3dbl_1", 448, 1), _step("branch3x3dbl_2", 384, 3))
         double = _fan(b, double, "branch3x3dbl_3")
-        return b(Concat(), one, three, double, _pooled(b, x, 192), name="concat")
+        return b(Concat(), one, three, double, _pool_branch(b, x, 192), name="concat")
 
 
 def _auxiliary(b: Builder, x: Ref, num_classes: int) -> Ref:

@@ -59,11 +59,11 @@ def stages(depth: int, w_0: int, w_a: float, w_m: float, group: int) -> list[tup
     """
     powers = [round(math.log((w_0 + w_a * j) / w_0, w_m)) for j in range(depth)]
     widths = [round(w_0 * w_m**power / 8) * 8 for power in powers]
-    found = []
+    rows = []
     for width, blocks in itertools.groupby(widths):
         group_width = min(group, width)
-        found.append((round_channels(width, group_width), len(list(blocks)), group_width))
-    return found
+        rows.append((round_channels(width, group_width), len(list(blocks)), group_width))
+    return rows
 
 
 def regnet(name: str, row: Row, squeeze: bool, input: Image, num_classes: int = 1000) -> Network:

@@ -75,7 +75,7 @@ class Builder(metaclass=Taught):
         shapes = input if isinstance(input, Mapping) else {"input": input}
         self._inputs = {_check_name(key): TensorSpec.image(shape) for key, shape in shapes.items()}
         for shape in shapes.values():
-            warn_of_axes(shape, written=False)
+            warn_of_axes(shape, in_notation=False)
         if not self._inputs:
             raise GraphError(
                 f"network {name} has no input",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from striate.diagnostics import OpError, plural, warn
-from striate.elsewhere import folded
+from striate.elsewhere import fold
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -126,7 +126,7 @@ def op_word(name: str, words: Collection[str]) -> str:
     """
     if name in words:
         return name
-    plain = folded(name.rpartition(".")[2])  # nn.ReLU
+    plain = fold(name.rpartition(".")[2])  # nn.ReLU
     return plain if plain in words else OPS.get(plain, name)
 
 

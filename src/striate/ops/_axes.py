@@ -53,8 +53,8 @@ def need_groups(groups: int, size: int, what: str = "channels") -> int:
 def windows(op: Windowed, x: TensorSpec) -> list[Window]:
     """The resolved window of a sliding op along every spatial axis; ShapeError G001 when one has no output."""
     need_spatial(op, x)
-    found = op.windows_over(x)
-    for axis, window in zip(x.spatial_axes, found, strict=True):
+    axes = op.windows_over(x)
+    for axis, window in zip(x.spatial_axes, axes, strict=True):
         if not window.output:
             least = window.extent - window.before - window.after
             raise ShapeError(
@@ -64,7 +64,7 @@ def windows(op: Windowed, x: TensorSpec) -> list[Window]:
                 fix=f"input of at least {least} along {axis} · pad {-(-(window.extent - window.input) // 2)}"
                 f" · a kernel of at most {max((window.padded - 1) // window.dilation + 1, 0)}",
             )
-    return found
+    return axes
 
 
 def slide(maps: Sequence[AxisMap]) -> tuple[tuple[Tap, ...], dict[str, int], dict[str, int]]:

@@ -110,9 +110,9 @@ class Prelu(Op):
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
-        each = self.channels == "each"
-        weight = Parameter("weight", (x.channels if each else 1,), "slope", initial=0.25)
-        slope = load("weight", "c") if each else load("weight", Affine(()))
+        per_channel = self.channels == "each"
+        weight = Parameter("weight", (x.channels if per_channel else 1,), "slope", initial=0.25)
+        slope = load("weight", "c") if per_channel else load("weight", Affine(()))
         return elementwise(self, x, lambda v: call("where", v, v, v * slope), weight)
 
 
@@ -287,9 +287,9 @@ def _softmax(op: Op, x: TensorSpec, axis: str, *, log: bool) -> Declaration:
             why=f"it has the axes {' '.join(x.axes)}",
             fix=f"choose one of {', '.join(x.axes[1:])}",
         )
-    free, own = ranges(x), variables(x)[axis]
-    rest = {name: size for name, size in free.items() if name != own}
-    over = Domain(rest, {own: x.size(axis)})
+    free, axis_variable = ranges(x), variables(x)[axis]
+    rest = {name: size for name, size in free.items() if name != axis_variable}
+    over = Domain(rest, {axis_variable: x.size(axis)})
     value, largest = load("x0", *free), load("t0", *rest)
     # Shifted by the largest, so that no exponential overflows.
     shifted = value - largest

@@ -17,7 +17,7 @@ from striate.tensor import Parameter, TensorSpec
 __all__ = ["Conv", "ConvTranspose"]
 
 
-def _grouped(name: str, size: int) -> Affine:
+def _channel_index(name: str, size: int) -> Affine:
     """Channel index g·size + name of a grouped op."""
     return Affine((("g", size), (name, 1)))
 
@@ -72,15 +72,15 @@ class Conv(Windowed):
                 why="filters extend the full depth of the input: #input channels == #filter channels",
                 fix=f"give an input of {plural(self.in_channels, 'channel')}, or filters of depth {x.channels}",
             )
-        depth, each = (
+        depth, group_filters = (
             need_groups(groups, x.channels, "input channels"),
             need_groups(groups, filters, "filters"),
         )
         axes = windows(self, x)
         taps, out, reach = slide(axes)
-        k = _grouped("k", each)
-        value = Load("x0", (*index("n"), _grouped("c", depth), *taps)) * load("weight", k, "c", *reach)
-        free = {"n": x.shape[0], "g": groups, "k": each, **out}
+        k = _channel_index("k", group_filters)
+        value = Load("x0", (*index("n"), _channel_index("c", depth), *taps)) * load("weight", k, "c", *reach)
+        free = {"n": x.shape[0], "g": groups, "k": group_filters, **out}
         y = Statement(
             "y0",
             (*index("n"), k, *index(*out)),
@@ -124,9 +124,9 @@ class ConvTranspose(Windowed):
         (x,) = inputs
         rank = need_spatial(self, x)
         depth = need_groups(self.groups, x.channels, "input channels")
-        each = need_groups(self.groups, self.filters, "filters")
+        group_filters = need_groups(self.groups, self.filters, "filters")
         fields = [self.per_axis(name, rank) for name in ("kernel", "stride", "dilation", "output_padding")]
-        spread = []
+        maps = []
         for n, k, s, d, extra, pad in zip(x.spatial, *fields, self.padding_per_axis(rank), strict=True):
             before, after = pad if isinstance(pad, tuple) else (0, 0)
             if extra >= max(s, d):
@@ -135,22 +135,22 @@ class ConvTranspose(Windowed):
                     why="it selects among the output sizes that the stride allows",
                     fix=f"output padding {max(s, d) - 1}",
                 )
-            spread.append(TransposedWindow(n, k, s, d, before, after, extra))
-        if not all(axis.output for axis in spread):
+            maps.append(TransposedWindow(n, k, s, d, before, after, extra))
+        if not all(axis.output for axis in maps):
             raise ShapeError(
                 f"{self.word} has no output",
-                why="; ".join(axis.formula for axis in spread),
+                why="; ".join(axis.formula for axis in maps),
                 fix="less padding, or a larger kernel",
             )
-        onto = [Window(m.output, m.kernel, m.stride, m.dilation, m.before, m.after) for m in spread]
-        taps, _, reach = slide(onto)
+        windows_back = [Window(m.output, m.kernel, m.stride, m.dilation, m.before, m.after) for m in maps]
+        taps, _, reach = slide(windows_back)
         space = dict(zip(OUT, x.spatial, strict=False))
-        c, k = _grouped("c", depth), _grouped("k", each)
-        free = {"n": x.shape[0], "g": self.groups, "k": each, **space}
+        c, k = _channel_index("c", depth), _channel_index("k", group_filters)
+        free = {"n": x.shape[0], "g": self.groups, "k": group_filters, **space}
         value = load("x0", "n", c, *space) * load("weight", c, "k", *reach)
         domain = Domain(free, {"c": depth, **reach})
-        result = x.resized(channels=self.filters, spatial=[axis.output for axis in spread])
-        weights = [Parameter("weight", (x.channels, each, *self.per_axis("kernel", rank)))]
+        result = x.resized(channels=self.filters, spatial=[axis.output for axis in maps])
+        weights = [Parameter("weight", (x.channels, group_filters, *self.per_axis("kernel", rank)))]
         if not self.bias:
             return Declaration(
                 self, inputs, (result,), tuple(weights),
@@ -158,10 +158,12 @@ class ConvTranspose(Windowed):
             )  # fmt: skip
         weights.append(Parameter("bias", (self.filters,), "bias"))
         where = index("n", "k", *space)
-        whole = Domain({"n": x.shape[0], "k": self.filters, **dict(zip(OUT, result.spatial, strict=False))})
+        full_domain = Domain(
+            {"n": x.shape[0], "k": self.filters, **dict(zip(OUT, result.spatial, strict=False))}
+        )
         statements = (
             Statement("t0", (*index("n"), k, *taps), value, domain, "sum"),
-            Statement("y0", where, Load("t0", where) + load("bias", "k"), whole),
+            Statement("y0", where, Load("t0", where) + load("bias", "k"), full_domain),
         )
         return Declaration(self, inputs, (result,), tuple(weights), statements)
 

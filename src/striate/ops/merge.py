@@ -200,9 +200,9 @@ class Concat(Op):
     def declare(self, *inputs: TensorSpec) -> Declaration:
         first = inputs[0]
         if self.axis not in first.axes or any(x.axes != first.axes for x in inputs):
-            shared = [axis for axis in first.axes[1:] if all(axis in x.axes for x in inputs)]
+            common = [axis for axis in first.axes[1:] if all(axis in x.axes for x in inputs)]
             why = f"not all have the axes {' '.join(first.axes)} with {self.axis}"
-            raise _unequal(self, inputs, why, f"choose one of {', '.join(shared)}, or reshape")
+            raise _unequal(self, inputs, why, f"choose one of {', '.join(common)}, or reshape")
         for axis in first.axes:
             sizes = [x.size(axis) for x in inputs]
             if axis != self.axis and len(set(sizes)) > 1:

@@ -76,21 +76,21 @@ class BatchNorm(Op):
             )
         share, channel = 1 / max(values, 1), {"c": x.channels}
         value, mean, variance = load("x0", *free), load("t0", "c"), load("t1", "c")
-        centred, kept = value - mean, 1 - self.momentum
+        deviation, decay = value - mean, 1 - self.momentum
         # The normalization uses the variance of the batch, the running statistic its unbiased estimate.
         unbiased = self.momentum * values / max(values - 1, 1)
         where, total = index("c"), Domain(channel, over)
         statements = (
             Statement("t0", where, value * share, total, "sum"),
-            Statement("t1", where, centred * centred * share, total, "sum"),
+            Statement("t1", where, deviation * deviation * share, total, "sum"),
             Statement(
                 "y0",
                 index(*free),
-                _affine(centred / call("sqrt", variance + self.eps), "c", on=self.affine),
+                _affine(deviation / call("sqrt", variance + self.eps), "c", on=self.affine),
                 Domain(free),
             ),
-            Statement("u0", where, load("running_mean", "c") * kept + mean * self.momentum, Domain(channel)),
-            Statement("u1", where, load("running_var", "c") * kept + variance * unbiased, Domain(channel)),
+            Statement("u0", where, load("running_mean", "c") * decay + mean * self.momentum, Domain(channel)),
+            Statement("u1", where, load("running_var", "c") * decay + variance * unbiased, Domain(channel)),
         )
         updates = {"running_mean": "u0", "running_var": "u1"}
         return dataclasses.replace(self.declare(x), statements=statements, updates=updates)
@@ -101,12 +101,12 @@ def _space(x: TensorSpec) -> dict[str, int]:
 
 
 def _group_norm(op: Op, x: TensorSpec, groups: int, eps: float, affine: bool) -> Declaration:
-    each = need_groups(groups, x.channels)
+    group_channels = need_groups(groups, x.channels)
     names = variables(x)
     space = {names[axis]: size for axis, size in _space(x).items()}
     outer = {"n": x.shape[0], "g": groups}
-    inner = {"c": each, **space}
-    channel = Affine((("g", each), ("c", 1)))
+    inner = {"c": group_channels, **space}
+    channel = Affine((("g", group_channels), ("c", 1)))
     place = [channel if axis == "C" else name for axis, name in names.items()]
     value, mean, variance = load("x0", *place), load("t0", *outer), load("t1", *outer)
     share = 1 / math.prod(inner.values())

@@ -55,8 +55,8 @@ class Opaque(Op):
             y = TensorSpec((x.shape[0], *self.shape), ("N", "C"), x.dtype)
         else:
             y = dataclasses.replace(TensorSpec.image(self.shape, x.shape[0]), dtype=x.dtype)
-        known = {"params": self.params, "macs": self.macs, "memory": None}
-        uncounted = tuple(what for what, number in known.items() if number is None)
+        costs = {"params": self.params, "macs": self.macs, "memory": None}
+        uncounted = tuple(what for what, number in costs.items() if number is None)
         return Declaration(
             self, inputs, (y,), more_params=self.params or 0, more_macs=self.macs or 0, uncounted=uncounted
         )

@@ -44,20 +44,20 @@ def _reduction(
 def _mean(op: Op, x: TensorSpec, maps: Sequence[AxisMap], *, padded: bool) -> Declaration:
     """Sum of the taps over their number; `padded` counts those that land on padding, too."""
     taps, out, reach = slide(maps)
-    counted: Expr = Inside(taps[0], padded)
+    weight: Expr = Inside(taps[0], padded)
     for tap in taps[1:]:
-        counted = counted * Inside(tap, padded)
+        weight = weight * Inside(tap, padded)
     where = index("n", "c", *out)
     free = {"n": x.shape[0], "c": x.channels, **out}
     statements = (
         _reduction(op, x, maps, "sum", target="t0"),
-        Statement("t1", index(*out), counted, Domain(out, reach), "sum"),
+        Statement("t1", index(*out), weight, Domain(out, reach), "sum"),
         Statement("y0", where, Load("t0", where) / Load("t1", index(*out)), Domain(free)),
     )
-    return _declared(op, x, maps, statements)
+    return _declare_pool(op, x, maps, statements)
 
 
-def _declared(
+def _declare_pool(
     op: Op, x: TensorSpec, maps: Sequence[AxisMap], statements: tuple[Statement, ...]
 ) -> Declaration:
     return Declaration(op, (x,), (x.resized(spatial=[m.output for m in maps]),), (), statements)
@@ -109,7 +109,7 @@ class MaxPool(_Sliding):
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
         axes = self._windows(x)
-        return _declared(self, x, axes, (_reduction(self, x, axes, "max"),))
+        return _declare_pool(self, x, axes, (_reduction(self, x, axes, "max"),))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +173,7 @@ class LpPool(_Sliding):
         root = Statement(
             "y0", total.index, call("pow", Load("t0", total.index), 1 / self.p), Domain(total.domain.free)
         )
-        return _declared(self, x, axes, (total, root))
+        return _declare_pool(self, x, axes, (total, root))
 
 
 class GlobalAvgPool(Op):
@@ -207,7 +207,7 @@ class GlobalMaxPool(Op):
         (x,) = inputs
         need_spatial(self, x)
         maps = [Whole(n) for n in x.spatial]
-        return _declared(self, x, maps, (_reduction(self, x, maps, "max"),))
+        return _declare_pool(self, x, maps, (_reduction(self, x, maps, "max"),))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,7 +246,7 @@ class AdaptiveMaxPool(Op):
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         maps = _bins(self, inputs[0])
-        return _declared(self, inputs[0], maps, (_reduction(self, inputs[0], maps, "max"),))
+        return _declare_pool(self, inputs[0], maps, (_reduction(self, inputs[0], maps, "max"),))
 
 
 def _bins(op: Op, x: TensorSpec) -> list[Adaptive]:

@@ -51,7 +51,7 @@ class Rearrange(Op):
                 why="it has one to four",
                 fix="join axes",
             )
-        apart, shape = _filled(x, self.apart), _filled(x, self.shape)
+        apart, shape = _fill_size(x, self.apart), _fill_size(x, self.shape)
         y = TensorSpec((x.shape[0], *shape), ("N", "C", *SPATIAL[len(shape) - 1]), x.dtype)
         names = {f"a{k}": size for k, size in enumerate(apart)}
         turned = {f"a{k}": apart[k] for k in self.order}
@@ -65,15 +65,15 @@ class Rearrange(Op):
         return Declaration(self, inputs, (y,), (), (statement,))
 
 
-def _filled(x: TensorSpec, wish: Sequence[int]) -> tuple[int, ...]:
-    """The sizes with what is left for -1. Raises ShapeError where the numbers do not fit."""
-    known = math.prod(size for size in wish if size != -1)
-    sizes = tuple(x.elements // known if size == -1 and known else size for size in wish)
+def _fill_size(x: TensorSpec, wish: Sequence[int]) -> tuple[int, ...]:
+    """The sizes, -1 replaced by the factor that is left. Raises ShapeError if the numbers do not fit."""
+    product = math.prod(size for size in wish if size != -1)
+    sizes = tuple(x.elements // product if size == -1 and product else size for size in wish)
     if wish.count(-1) > 1 or math.prod(sizes) != x.elements:
         raise ShapeError(
             f"{x} cannot be split into {'x'.join(map(str, wish))}",
             code="G004",
-            why=f"it has {plural(x.elements, 'element')}, the sizes {known}"
+            why=f"it has {plural(x.elements, 'element')}, the sizes {product}"
             + (" times -1" if -1 in wish else ""),
             fix="give sizes with the same product, or -1 for one of them",
         )
@@ -86,17 +86,17 @@ def _addresses(names: Mapping[str, int], shape: Sequence[int]) -> list[Affine]:
     for name, size in names.items():
         stride //= size
         terms.append((name, stride))
-    found, below = [], math.prod(shape)
+    indices, below = [], math.prod(shape)
     for at, size in enumerate(shape):
         above, below = below, below // size
         # Variables that step within this axis alone are its index; else it is cut out of the whole address.
-        own = [
+        axis_terms = [
             (name, step)
             for name, step in terms
             if below <= step and step * names[name] <= above and names[name] > 1
         ]
-        if math.prod(names[name] for name, _ in own) == size:
-            found.append(Affine(tuple((name, step // below) for name, step in own)))
+        if math.prod(names[name] for name, _ in axis_terms) == size:
+            indices.append(Affine(tuple((name, step // below) for name, step in axis_terms)))
         else:
-            found.append(Affine(tuple(terms), 0, below, size if at else 0))
-    return found
+            indices.append(Affine(tuple(terms), 0, below, size if at else 0))
+    return indices

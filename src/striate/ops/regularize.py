@@ -23,11 +23,11 @@ class _PassThrough(Op):
     def declare_training(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
         shape = self.noise_shape(x)
-        drawn = (
+        noise_index = (
             v if n > 1 or full == 1 else Affine(())
             for v, n, full in zip(variables(x).values(), shape, x.shape)
         )
-        keep = load("r0", *drawn)
+        keep = load("r0", *noise_index)
         noise = (Noise("r0", shape, self.rate),)
         return dataclasses.replace(elementwise(self, x, lambda v: v * keep), noise=noise)
 

@@ -36,7 +36,7 @@ def _strides(shape: tuple[int, ...]) -> list[int]:
     return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
 
 
-def _moved(op: Op, x: TensorSpec, y: TensorSpec) -> Declaration:
+def _flat_copy(op: Op, x: TensorSpec, y: TensorSpec) -> Declaration:
     """The same numbers in row-major order under another shape, or other names."""
     free = _ranges(x)
     if x.shape == y.shape:
@@ -78,7 +78,7 @@ class Flatten(Op):
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
-        return _moved(self, x, TensorSpec((x.shape[0], x.elements), ("N", "C"), x.dtype))
+        return _flat_copy(self, x, TensorSpec((x.shape[0], x.elements), ("N", "C"), x.dtype))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,19 +100,19 @@ class Reshape(Op):
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
-        known = math.prod(size for size in self.shape[:8] if size != -1)
-        if len(self.shape) - 1 not in SPATIAL or self.shape.count(-1) > 1 or known == 0:
+        product = math.prod(size for size in self.shape[:8] if size != -1)
+        if len(self.shape) - 1 not in SPATIAL or self.shape.count(-1) > 1 or product == 0:
             raise OpError(
                 f"{x} cannot be reshaped to {'x'.join(map(str, self.shape[:8]))}",
                 why=f"got {len(self.shape)} sizes; a shape has one to four sizes of at least 1, and at most one -1",
                 fix="give one to four sizes of at least 1, or -1 for one of them",
             )
-        shape = tuple(x.elements // known if size == -1 else size for size in self.shape)
+        shape = tuple(x.elements // product if size == -1 else size for size in self.shape)
         if math.prod(shape) != x.elements:
             raise ShapeError(
                 f"{x} cannot be reshaped to {'x'.join(map(str, self.shape))}",
                 code="G004",
-                why=f"it has {plural(x.elements, 'element')}, the shape {known}"
+                why=f"it has {plural(x.elements, 'element')}, the shape {product}"
                 + (" times -1" if -1 in self.shape else ""),
                 fix="give sizes with the same product, or -1 for one of them",
             )
@@ -124,7 +124,7 @@ class Reshape(Op):
                 fix=f"axes {''.join(usual)}",
             )
         y = TensorSpec((x.shape[0], *shape), ("N", *(self.axes or usual)), x.dtype)
-        return _moved(self, x, y)
+        return _flat_copy(self, x, y)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,12 +243,12 @@ class Slice(Op):
                 why=f"along {self.axis} that is {start} to {stop}",
                 fix=f"start below {size}, stop above start",
             )
-        fixed = 0
+        least_size = 0
         if self.start < 0:
-            fixed = -self.start
+            least_size = -self.start
         elif self.stop is not None and self.stop > 0:
-            fixed = start + (stop - start - 1) // self.step * self.step + 1  # one past the last entry
-        cut = Shift(size, -start, stop - size, self.step, fixed=fixed)
+            least_size = start + (stop - start - 1) // self.step * self.step + 1  # one past the last entry
+        cut = Shift(size, -start, stop - size, self.step, fixed=least_size)
         name = variables(x)[self.axis]
         y = dataclasses.replace(
             x, shape=tuple(cut.output if a == self.axis else s for a, s in zip(x.axes, x.shape))
@@ -330,15 +330,15 @@ class ChannelShuffle(Op):
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
-        each = need_groups(self.groups, x.channels)
+        group_channels = need_groups(self.groups, x.channels)
         space = {name: size for name, size in _ranges(x).items() if name not in ("n", "c")}
-        free = {"n": x.shape[0], "g": self.groups, "c": each, **space}
+        free = {"n": x.shape[0], "g": self.groups, "c": group_channels, **space}
 
         def place(channel: Affine) -> tuple[Index, ...]:
             return index(*(channel if name == "c" else name for name in _ranges(x)))
 
         target = place(Affine((("c", self.groups), ("g", 1))))
-        read = load("x0", *place(Affine((("g", each), ("c", 1)))))
+        read = load("x0", *place(Affine((("g", group_channels), ("c", 1)))))
         return Declaration(self, inputs, (x,), (), (Statement("y0", target, read, Domain(free)),))
 
 

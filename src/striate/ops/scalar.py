@@ -47,7 +47,7 @@ class Affine(Op):
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
-        own = []
+        parameters = []
         for name, kind, shape in (("weight", "scale", self.weight), ("bias", "shift", self.bias)):
             if shape is None:
                 continue
@@ -59,13 +59,13 @@ class Affine(Op):
                     why=f"the input is {'x'.join(map(str, x.shape[1:]))}; each size must be the input's, or 1",
                     fix=f"{name} {','.join(map(str, x.shape[1:2] + (1,) * len(x.shape[2:])))}",
                 )
-            own.append(Parameter(name, shape, kind, self.learned, 1.0 if name == "weight" else 0.0))
+            parameters.append(Parameter(name, shape, kind, self.learned, 1.0 if name == "weight" else 0.0))
         names = tuple(variables(x).values())
         tensors = {
             p.name: load(
                 p.name, *(n if size > 1 else Place(()) for n, size in zip(names[-len(p.shape) :], p.shape))
             )
-            for p in own
+            for p in parameters
         }
 
         def value(v: Expr) -> Expr:
@@ -74,7 +74,7 @@ class Affine(Op):
             v = v + tensors["bias"] if "bias" in tensors else v
             return v if self.shift == 0 else v + self.shift
 
-        return elementwise(self, x, value, *own)
+        return elementwise(self, x, value, *parameters)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,13 +91,13 @@ class Clip(Op):
     @property
     def traits(self) -> Trait:
         """Its signs are those of its bounds."""
-        found = Trait.FUNCTION
+        traits = Trait.FUNCTION
         if self.high is not None and self.high < 0:
-            return found
-        found |= Trait.KEEPS_SIGN
+            return traits
+        traits |= Trait.KEEPS_SIGN
         if self.low is not None and self.low >= 0:
-            found |= Trait.NOT_NEGATIVE
-        return found | Trait.KEEPS_POSITIVE if self.high is None and (self.low or 0) <= 0 else found
+            traits |= Trait.NOT_NEGATIVE
+        return traits | Trait.KEEPS_POSITIVE if self.high is None and (self.low or 0) <= 0 else traits
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         def value(x: Expr) -> Expr:

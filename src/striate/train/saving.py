@@ -18,7 +18,7 @@ from striate.formats.folder import CARD, CONFIG, WEIGHTS, describe
 from striate.formats.loaded import Loaded
 from striate.formats.weight_files import holds_weights
 from striate.train.card import card
-from striate.weights import written
+from striate.weights import by_file_names
 
 
 def names_file(path: str) -> bool:
@@ -61,6 +61,6 @@ def write_folder(target: Path, model: Loaded) -> None:
             fix="choose another folder",
         ) from None
     net, about = model.network, model.about
-    safetensors.save(target / WEIGHTS, written(net, model.weights or {}))
+    safetensors.save(target / WEIGHTS, by_file_names(net, model.weights or {}))
     write_aside(target / CARD, card(net, model.classes, model.transform).encode())
     write_aside(target / CONFIG, (json.dumps(describe(net, **about), indent=1) + "\n").encode())

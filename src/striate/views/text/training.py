@@ -133,7 +133,7 @@ class TrainingView:
         short = f"{duration(remaining)} left"
         state = f"loss {event.loss:.3f}{accuracy}  {speed}  {short}"
         self.bar.update(what, event.done, event.total, state, short)
-        if not self.bar.shown and now - self.printed_at > QUIET_S:
+        if not self.bar.enabled and now - self.printed_at > QUIET_S:
             self.printed_at = now
             self.say(f"{what}: {count(event.done)} of {plural(event.total, 'image')}, {state}")
 
