@@ -39,9 +39,9 @@ def _page(context: click.Context, parameter: click.Parameter, output: str | None
 @click.option("-o", "--output", metavar="FILE", type=click.Path(), callback=_page,
               help="Write to FILE (.html) instead of standard output.")  # fmt: skip
 def command(model: str, input: Any, output: str | None) -> None:
-    """Write a page: summary, pictures, findings with fixes, input sizes that fit, pixel use, fields, costs.
+    """Write an HTML page: pictures, findings with fixes, fitting input sizes, pixel use, receptive fields, cost.
 
-    The page is one file without a script: it opens offline, can be mailed and printed, and follows the reader's theme.
+    The page is one file without scripts: it opens offline, can be mailed and printed, and follows the reader's theme.
     """
     from striate.checks import Config, check
     from striate.views.html.document import document

@@ -54,7 +54,7 @@ class NetworkPart:
 
     @property
     def findings(self) -> Iterator[tuple[str, str, list[tuple[str, str, list[Finding]]]]]:
-        """Severity and its heading, then code, name and findings of each rule; the gravest first."""
+        """Severity and its heading, then code, name and findings of each rule; errors first."""
         every = [*self.problems, *self.show["findings"]]
         for severity, title in SEVERITIES.items():
             found = sorted((f for f in every if f["severity"] == severity), key=lambda f: f["code"])
