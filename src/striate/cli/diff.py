@@ -33,7 +33,7 @@ from striate.cli.options import (
 @size_option("--input", "input_a", help="Input size of both (or of A, with --input-b).")
 @size_option("--input-b", "input_b", help="Input size of B.")
 @click.option("-o", "--output", type=click.Path(), metavar="FILE",
-              help="Draw both side by side, with what differs lit, into FILE (.svg .png .pdf .tex .json).")  # fmt: skip
+              help="Draw both to FILE (.svg .png .pdf .tex .json), with differences highlighted.")  # fmt: skip
 @json_option
 def command(a: str, b: str | None, input_a: Any, input_b: Any, output: str | None, as_json: bool) -> None:
     """Compare geometry, cost and findings of two networks, or of one at two input sizes.

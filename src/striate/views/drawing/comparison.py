@@ -1,4 +1,4 @@
-"""The picture of `striate diff`: both networks as graphs next to each other, what differs lit."""
+"""The picture of `striate diff`: both networks as graphs next to each other, with differences highlighted."""
 
 from __future__ import annotations
 

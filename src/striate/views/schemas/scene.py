@@ -186,4 +186,4 @@ class Scene(Show):
 class DiffScene(Diff):
     """`striate diff A B -o FILE.json`: the keys of `striate.diff/1` (`schema` is `striate.diff-scene/1`), and"""
 
-    drawing: Drawing
+    drawing: Annotated[Drawing, "as in `striate.scene/1`"]
