@@ -411,8 +411,8 @@ def setting(name: str, value: Any = None) -> str:
     if value is None or isinstance(value, bool):
         return f"--no-{flag}" if value is False else f"--{flag}"
     if isinstance(value, Mapping):
-        return " ".join(f"--{flag} {_quoted(f'{key}={one}')}" for key, one in value.items())
-    return f"--{flag} {_quoted(str(value))}"
+        return " ".join(f"--{flag} {_quote(f'{key}={one}')}" for key, one in value.items())
+    return f"--{flag} {_quote(str(value))}"
 
 
 def _as_python(value: Any) -> str:
@@ -424,7 +424,7 @@ def _as_python(value: Any) -> str:
     return repr(text) if '"' in text or not text.isprintable() or "\\" in text else f'"{text}"'
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     import shlex  # only a mistake needs it
 
     return shlex.quote(text)

@@ -49,7 +49,7 @@ def _sizes_by_input(value: Any, meta: Meta) -> str | dict[str, str]:
     return {str(name): size for name, size in value.items()} if isinstance(value, Mapping) else str(value)
 
 
-def _located(model: str, folder: Path) -> str:
+def _locate(model: str, folder: Path) -> str:
     """Convert the path of a model in a settings file to one relative to the current folder."""
     if _is_notation(model):
         return model
@@ -215,7 +215,7 @@ class Config(Declared):
             config = dataclasses.replace(config, baseline=str(path.parent / config.baseline))
         if config.models:
             config = dataclasses.replace(
-                config, models=tuple(_located(one, path.parent) for one in config.models)
+                config, models=tuple(_locate(one, path.parent) for one in config.models)
             )
         return config
 

@@ -87,8 +87,8 @@ class Rule(abc.ABC):
                 f"### {self.code} {self.name}",
                 f"*{self.severity}*: {self.what}",
                 f"**Why.** {self.why}",
-                f"**Bad**{_fenced(self.bad, self.settings)}",
-                f"**Good**{_fenced(self.good, self.settings)}",
+                f"**Bad**{_fence(self.bad, self.settings)}",
+                f"**Good**{_fence(self.good, self.settings)}",
                 f"**Fix.** {self.fix}",
                 f"**Source.** {self.source}",
             ]
@@ -132,7 +132,7 @@ def _example(network: str, settings: Mapping[str, Any]) -> str:
     return f"{f' (striate check{options})' if options else ''}\n" + textwrap.indent(text, "        ")
 
 
-def _fenced(network: str, settings: Mapping[str, Any]) -> str:
+def _fence(network: str, settings: Mapping[str, Any]) -> str:
     options = _with(settings)
     return f"{f' (`striate check{options}`)' if options else ''}\n```\n{inspect.cleandoc(network)}\n```"
 

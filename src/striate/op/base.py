@@ -101,9 +101,9 @@ class Op(metaclass=_Named):
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            object.__setattr__(self, field.name, self._validated(field, value))
+            object.__setattr__(self, field.name, self._validate(field, value))
 
-    def _validated(self, field: dataclasses.Field[Any], value: Any) -> Any:
+    def _validate(self, field: dataclasses.Field[Any], value: Any) -> Any:
         if value is None and (field.default is None or field.metadata.get("optional")):
             return None
         try:

@@ -89,7 +89,7 @@ def fit(
     settings = (settings or Settings()).resolved
     check(net, weights)
     train, validation = lay_out(net, train), None if validation is None else lay_out(net, validation)
-    chosen = get_engine(engine)
+    implementation = get_engine(engine)
     notes = []
     if validation is not None and not len(validation):
         notes.append(
@@ -97,7 +97,7 @@ def fit(
         )
         validation = None
     with ExitStack() as stack:
-        process_group = stack.enter_context(chosen.process_group())
+        process_group = stack.enter_context(implementation.process_group())
         first = process_group.rank == 0
         run: Run | None = None
         if out is not None:
@@ -115,7 +115,7 @@ def fit(
         listeners = (*callbacks, *loggers(settings.log, Path(out) if out else None)) if first else ()
         state = State.fresh(setup, weights)
         resumed = run is not None and run.restore(setup, state)
-        learner = make_learner(setup, state, chosen, process_group)
+        learner = make_learner(setup, state, implementation, process_group)
         if out is not None and run is None and first:  # nothing is written before everything fits together
             config = Config(job or Job(), settings)
             run = Run.create(Path(out), net, transforms, train.classes, config, objective_of(settings, train))
@@ -126,7 +126,7 @@ def fit(
             setup,
             state,
             learner,
-            chosen,
+            implementation,
             process_group,
             run if first else None,
             tuple(listeners),

@@ -124,9 +124,9 @@ class CrossEntropy(Loss):
             return super().__call__(outputs, targets)
         self._check(targets, outputs)
         with np.errstate(invalid="ignore", over="ignore"):
-            return self._labeled(outputs, targets)
+            return self._from_labels(outputs, targets)
 
-    def _labeled(self, outputs: Array, labels: Array) -> LossValue:
+    def _from_labels(self, outputs: Array, labels: Array) -> LossValue:
         """The same without one-hot rows, which take time in every step of a small network."""
         rows, share = np.arange(len(labels)), self.smoothing
         shifted = outputs - outputs.max(axis=1, keepdims=True)

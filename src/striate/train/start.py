@@ -67,10 +67,10 @@ def start_from(
                 f"the transformation changes from {old}, without a mean, to {transforms[1].describe()}",
             )
         return Start(train, validation, transforms, notes)
-    target, known = image_input(net), recorded
-    way = known if train.pictures else known.for_arrays(train.shape, target)
-    plain, adapted = way.fit_to(train.shape, target, train.uniform)
-    plain = dataclasses.replace(plain, white=white_of(train) or known.white)
+    target = image_input(net)
+    base = recorded if train.pictures else recorded.for_arrays(train.shape, target)
+    plain, adapted = base.fit_to(train.shape, target, train.uniform)
+    plain = dataclasses.replace(plain, white=white_of(train) or recorded.white)
     notes = (*notes, *adapted, *scale_notes(train, plain))
     return Start(train, validation, (augment(plain, train, target, settings), plain), notes)
 

@@ -47,11 +47,11 @@ def members(cls: type) -> dict[str, Any]:
     return {
         name: value
         for name, value in vars(cls).items()
-        if (not name.startswith("_") or name == "__call__") and _described(value)
+        if (not name.startswith("_") or name == "__call__") and _is_documented(value)
     }
 
 
-def _described(value: Any) -> bool:
+def _is_documented(value: Any) -> bool:
     return (
         callable(value) or isinstance(value, property | classmethod | staticmethod) or hasattr(value, "func")
     )

@@ -86,7 +86,7 @@ def look(stream: BinaryIO, name: str) -> Look:
     except StriateError:
         raise
     except Exception as error:
-        raise _broken(name, error) from None
+        raise _decoding_error(name, error) from None
 
 
 def decode(stream: BinaryIO, name: str, channels: int | None) -> tuple[Array, tuple[str, ...]]:
@@ -99,14 +99,14 @@ def decode(stream: BinaryIO, name: str, channels: int | None) -> tuple[Array, tu
     except OSError as error:
         if error.errno is not None:  # an error of the disk, not of the image
             raise unreadable(name, error) from None
-        raise _broken(name, error) from None
+        raise _decoding_error(name, error) from None
     except Exception as error:  # hostile bytes: whatever a decoder raises concerns this image
-        raise _broken(name, error) from None
+        raise _decoding_error(name, error) from None
 
 
 def convert(image: Picture, channels: int | None, name: str) -> tuple[Array, tuple[str, ...]]:
     """A Pillow image as read_image gives it. Raises FormatError, LimitError."""
-    _bounded(image, name)
+    _check_size(image, name)
     notes: list[str] = []
     if getattr(image, "format", None) in ("GIF", "WEBP", "TIFF") and getattr(image, "n_frames", 1) > 1:
         notes.append("only the first of several frames is read")
@@ -153,11 +153,11 @@ def _open(stream: BinaryIO, name: str) -> Picture:
         ) from None
     except Image.DecompressionBombError as error:
         raise _bomb(name, str(error)) from None
-    _bounded(image, name)
+    _check_size(image, name)
     return image
 
 
-def _bounded(image: Picture, name: str) -> None:
+def _check_size(image: Picture, name: str) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise _bomb(name, f"{width:,} x {height:,} pixels; at most {MAX_PIXELS:,} are decoded")
@@ -169,7 +169,7 @@ def _bomb(name: str, why: str) -> LimitError:
     return LimitError(f"{name} has too many pixels", where=name, why=why, fix="remove it, or shrink it")
 
 
-def _broken(name: str, error: Exception) -> FormatError:
+def _decoding_error(name: str, error: Exception) -> FormatError:
     return FormatError(
         f"{name} cannot be decoded",
         where=name,

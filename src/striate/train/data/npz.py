@@ -47,13 +47,13 @@ def read_npz(path: Path) -> dict[str, Dataset]:
                 error.errno != errno.EINVAL
             ):  # an error of the disk; EINVAL is an offset before the file's start
                 raise
-            raise _broken(path, error) from None
+            raise _reading_error(path, error) from None
         except (zipfile.BadZipFile, EOFError, zlib.error, struct.error, ValueError, RuntimeError) as error:
             # RuntimeError: encrypted, or an unsupported compression; ValueError: a name that is not text
-            raise _broken(path, error) from None
+            raise _reading_error(path, error) from None
 
 
-def _broken(path: Path, error: Exception) -> FormatError:
+def _reading_error(path: Path, error: Exception) -> FormatError:
     why = str(error) or "it is truncated"
     return FormatError(
         f"{path} is not a complete .npz file", where=str(path), why=why, fix="download it again"

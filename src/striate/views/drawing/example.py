@@ -23,12 +23,12 @@ def example(layer: Layer) -> Example:
     """
     axes = layer["axes"]
     if layer["state"] == "impossible" or not layer["reduces"] or not 1 <= len(axes) <= 2:
-        raise _refused(
+        raise _refusal(
             layer, "they are written for convolutions and pools with one or two axes that have an output"
         )
     sizes = [max(axis["input"], axis["output"]) for axis in axes]
     if max(sizes) > MAX_NUMBERED_POSITIONS:
-        raise _refused(
+        raise _refusal(
             layer,
             f"the axis of {max(sizes)} is longer than {MAX_NUMBERED_POSITIONS}, and its cells are too small",
         )
@@ -42,7 +42,11 @@ def example(layer: Layer) -> Example:
     tall = 1 if row is None else row["kernel"]
     weights: Rows = [[float((u + 2 * v + 2) % 3 - 1) for v in range(column["kernel"])] for u in range(tall)]
     spreads = column["transposed"]
-    result = _spread(plane, weights, row, column) if spreads else _slid(layer, plane, weights, row, column)
+    result = (
+        _spread_filter(plane, weights, row, column)
+        if spreads
+        else _slide_windows(layer, plane, weights, row, column)
+    )
     return {
         "input": plane,
         "padded": [] if spreads or layer["reduces"] != "sum" else _padded_input(plane, row, column),
@@ -51,7 +55,7 @@ def example(layer: Layer) -> Example:
     }
 
 
-def _refused(layer: Layer, why: str) -> OpError:
+def _refusal(layer: Layer, why: str) -> OpError:
     return OpError(
         f"no numbers can be written for {layer['name']}",
         where="striate draw --kind layer --numbers",
@@ -60,7 +64,9 @@ def _refused(layer: Layer, why: str) -> OpError:
     )
 
 
-def _slid(layer: Layer, plane: Rows, weights: Rows, row: LayerAxis | None, column: LayerAxis) -> Rows:
+def _slide_windows(
+    layer: Layer, plane: Rows, weights: Rows, row: LayerAxis | None, column: LayerAxis
+) -> Rows:
     """What a convolution or a pool makes."""
     result: Rows = []
     for i in range(1 if row is None else row["output"]):
@@ -73,14 +79,18 @@ def _slid(layer: Layer, plane: Rows, weights: Rows, row: LayerAxis | None, colum
                     x = _place(column, j, v)
                     if y is not None and x is not None:
                         read.append(plane[y][x] * (weight if layer["reduces"] == "sum" else 1))
-                    elif layer["reduces"] == "mean" and _padded(row, i, u) and _padded(column, j, v):
+                    elif (
+                        layer["reduces"] == "mean"
+                        and _on_padded_input(row, i, u)
+                        and _on_padded_input(column, j, v)
+                    ):
                         read.append(0.0)
-            line.append(_reduced(layer["reduces"], read))
+            line.append(_reduce(layer["reduces"], read))
         result.append(line)
     return result
 
 
-def _padded_input(given: Rows, row: LayerAxis | None, column: LayerAxis) -> Rows:
+def _padded_input(plane: Rows, row: LayerAxis | None, column: LayerAxis) -> Rows:
     """The input with what a convolution reads in its padding."""
 
     def places(axis: LayerAxis) -> list[int | None]:
@@ -88,7 +98,7 @@ def _padded_input(given: Rows, row: LayerAxis | None, column: LayerAxis) -> Rows
         return [fold(x, axis["input"], axis["mode"]) for x in range(-before, axis["input"] + after)]
 
     lines = [0] if row is None else places(row)
-    return [[0.0 if y is None or x is None else given[y][x] for x in places(column)] for y in lines]
+    return [[0.0 if y is None or x is None else plane[y][x] for x in places(column)] for y in lines]
 
 
 def _raw(axis: LayerAxis, i: int, u: int) -> int:
@@ -99,16 +109,16 @@ def _place(axis: LayerAxis, i: int, u: int) -> int | None:
     return fold(_raw(axis, i, u), axis["input"], axis["mode"])
 
 
-def _padded(axis: LayerAxis | None, i: int, u: int) -> bool:
+def _on_padded_input(axis: LayerAxis | None, i: int, u: int) -> bool:
     """Whether a tap lies on the padded input: what hangs over its end is not counted in a mean."""
     return axis is None or _raw(axis, i, u) < axis["input"] + axis["pad"][1]
 
 
-def _reduced(how: str, read: list[float]) -> float:
+def _reduce(how: str, read: list[float]) -> float:
     return max(read) if how == "max" else sum(read) / (1 if how == "sum" else len(read))
 
 
-def _spread(plane: Rows, weights: Rows, row: LayerAxis | None, column: LayerAxis) -> Rows:
+def _spread_filter(plane: Rows, weights: Rows, row: LayerAxis | None, column: LayerAxis) -> Rows:
     """What a transposed convolution makes: every number spreads the filter, times itself."""
     high = 1 if row is None else row["output"]
     result: Rows = [[0.0] * column["output"] for _ in range(high)]

@@ -122,18 +122,20 @@ def _line(row: Row, axis: str, images: Mapping[str, SeenInput]) -> _Line:
         runs = tuple((a - 0.5, b + 0.5) for a, b in image["runs"])
         reach, span = ((a - 0.5, b + 0.5) for a, b in (image["touched"], image["span"]))
         return _Line((-0.5, image["size"] - 0.5), runs, reach, span, 1.0)
-    seen = row.seen.get(axis)
-    if seen is None or not seen["jump"]:
+    axis_field = row.seen.get(axis)
+    if axis_field is None or not axis_field["jump"]:
         size = max((image["size"] for image in images.values()), default=1)
         ends = (-0.5, size - 0.5)
         return _Line(ends, (ends,), ends, ends, 0.0)
-    jump = seen["jump"]
+    jump = axis_field["jump"]
 
     def edges(first: int, last: int) -> tuple[float, float]:
-        return seen["center"] + (first - 0.5) * jump, seen["center"] + (last + 0.5) * jump
+        return axis_field["center"] + (first - 0.5) * jump, axis_field["center"] + (last + 0.5) * jump
 
-    span = edges(*seen["span"])
-    return _Line(edges(0, seen["units"] - 1), tuple(edges(a, b) for a, b in seen["runs"]), span, span, jump)
+    span = edges(*axis_field["span"])
+    return _Line(
+        edges(0, axis_field["units"] - 1), tuple(edges(a, b) for a, b in axis_field["runs"]), span, span, jump
+    )
 
 
 def _reach(lines: Sequence[_Line], images: Mapping[str, SeenInput]) -> tuple[float, float]:
@@ -180,11 +182,11 @@ def _units(sheet: Sheet, line: _Line, y: float, x0: float, scale: float, family:
             sheet.rect(x0 + a * scale, y, (b - a) * scale, HIGH, "padding", "window", dash=True)
 
 
-def _size(sheet: Sheet, x: float, y: float, seen: SeenAxis, most: int) -> None:
+def _size(sheet: Sheet, x: float, y: float, axis_field: SeenAxis, most: int) -> None:
     """The field of one unit as a bar, and its numbers."""
-    sheet.rect(x, y + 2, BARS * seen["size"] / most, HIGH - 4, "window")
-    jump = f"jump {seen['jump']:g}" if seen["jump"] else "the whole axis"
-    text = f"{plural(seen['size'], 'pixel')}, {jump}"
+    sheet.rect(x, y + 2, BARS * axis_field["size"] / most, HIGH - 4, "window")
+    jump = f"jump {axis_field['jump']:g}" if axis_field["jump"] else "the whole axis"
+    text = f"{plural(axis_field['size'], 'pixel')}, {jump}"
     sheet.text(x + BARS + 8, y + HIGH / 2 + 0.36 * SMALL_FONT_SIZE, text, SMALL_FONT_SIZE, anchor="start")
 
 
@@ -270,8 +272,8 @@ def _image(name: str, rows: SeenInput, columns: SeenInput) -> Sheet:
     if outside:
         sheet.rect(left, top, wide, high, "padding", "window", dash=True)
     sheet.rect(x0, y0, columns["size"] * side, rows["size"] * side, "input-tint")
-    for a, b in _drawn(rows["runs"]):
-        for c, d in _drawn(columns["runs"]):
+    for a, b in _runs_to_draw(rows["runs"]):
+        for c, d in _runs_to_draw(columns["runs"]):
             sheet.rect(x0 + c * side, y0 + a * side, (d - c + 1) * side, (b - a + 1) * side, "window-fill")
     _lattice(sheet, x0, y0, columns["size"], rows["size"], side)
     sheet.rect(x0, y0, columns["size"] * side, rows["size"] * side, "", "line")
@@ -280,13 +282,13 @@ def _image(name: str, rows: SeenInput, columns: SeenInput) -> Sheet:
     if west < east and north < south:
         sheet.rect(west, north, east - west, south - north, "", "window", thick=2)
     y = sheet.bottom + 6
-    for line in _said(rows, columns):
+    for line in _read_summary(rows, columns):
         sheet.text(0, y + ASCENT * SMALL_FONT_SIZE, line, SMALL_FONT_SIZE, "muted", anchor="start")
         y += LINE * SMALL_FONT_SIZE
     return sheet
 
 
-def _said(rows: SeenInput, columns: SeenInput) -> list[str]:
+def _read_summary(rows: SeenInput, columns: SeenInput) -> list[str]:
     ends = [(axis["runs"][0][0], axis["runs"][-1][1]) for axis in (rows, columns)]
     read = [sum(b - a + 1 for a, b in axis["runs"]) for axis in (rows, columns)]
     size = [axis["span"][1] - axis["span"][0] + 1 for axis in (rows, columns)]
@@ -298,7 +300,7 @@ def _said(rows: SeenInput, columns: SeenInput) -> list[str]:
     ]
 
 
-def _drawn(runs: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+def _runs_to_draw(runs: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
     if len(runs) > RUNS:
         return [(runs[0][0], runs[-1][1])]
     return [(first, last) for first, last in runs]

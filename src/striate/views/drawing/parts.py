@@ -25,7 +25,7 @@ MAX_PARTS = 28
 """Modules are opened level by level while a picture has at most this many parts."""
 FAILED_ROOM = 140.0
 """Pixels for a line of a failing layer's text."""
-TOLD = 4
+MAX_LABEL_KINDS = 4
 """Kinds of layers that the label of a closed module tells."""
 
 
@@ -133,20 +133,20 @@ def parts_of(
     """
     steps = _steps(record)
     if not fold:
-        return _joined(record, steps, dict.fromkeys(steps, ""))
+        return _join_steps(record, steps, dict.fromkeys(steps, ""))
     if depth is None:
         depth = depth_of(record, most)
-    return _folded(_joined(record, steps, _opened(steps, depth)))
+    return _fold_repeats(_join_steps(record, steps, _closed_modules(steps, depth)))
 
 
 def depth_of(record: Show, most: int = MAX_PARTS) -> int:
     """How many levels of modules are open in a picture of at most `most` parts."""
     steps = _steps(record)
-    count = len(_folded(_joined(record, steps, _opened(steps, 0))))
+    count = len(_fold_repeats(_join_steps(record, steps, _closed_modules(steps, 0))))
     deepest = max((name.count(".") for name in steps), default=0)
     for depth in range(1, deepest + 1):
-        finer = len(_folded(_joined(record, steps, _opened(steps, depth))))
-        if finer > most and count >= TOLD:
+        finer = len(_fold_repeats(_join_steps(record, steps, _closed_modules(steps, depth))))
+        if finer > most and count >= MAX_LABEL_KINDS:
             return depth - 1
         count = finer
     return deepest
@@ -186,7 +186,7 @@ def _follows(node: ShownNode, before: list[int]) -> bool:
     return node["output"] == before or flat
 
 
-def _opened(steps: dict[str, list[ShownNode]], depth: int) -> dict[str, str]:
+def _closed_modules(steps: dict[str, list[ShownNode]], depth: int) -> dict[str, str]:
     """Step to the module that it stands in, closed; empty for a step that stands by itself. depth: of open modules.
 
     A module is closed only where its steps follow each other and nothing outside reads any but the last of them.
@@ -209,7 +209,7 @@ def _opened(steps: dict[str, list[ShownNode]], depth: int) -> dict[str, str]:
     return closed
 
 
-def _joined(record: Show, steps: dict[str, list[ShownNode]], closed: dict[str, str]) -> list[Part]:
+def _join_steps(record: Show, steps: dict[str, list[ShownNode]], closed: dict[str, str]) -> list[Part]:
     """The parts: steps, and closed modules of several."""
     owner: dict[str, str] = {}
     members: dict[str, list[ShownNode]] = {}
@@ -234,7 +234,7 @@ def _values(node: ShownNode) -> list[str]:
 # -- repeats ------------------------------------------------------------------------------------------------------
 
 
-def _folded(parts: Sequence[Part]) -> list[Part]:
+def _fold_repeats(parts: Sequence[Part]) -> list[Part]:
     """Parts that do the same one after the other, told once."""
     readers = Counter(key for part in parts for key in part.reads)
     result: list[Part] = []
@@ -282,12 +282,12 @@ def label(part: Part) -> list[str]:
     if part.scope:
         return [part.scope, *_contents(nodes)]
     head, *rest = nodes
-    texts = [_named(head), *filter(None, [_steps_of(head)])]
+    texts = [_kind_name(head), *filter(None, [_steps_of(head)])]
     followers = [node["op"] for node in rest if node["text"] != "flatten"]
     return texts + ([", ".join(followers)] if followers else [])
 
 
-def _named(node: ShownNode) -> str:
+def _kind_name(node: ShownNode) -> str:
     """`conv 5x5`, `maxpool 2x2`, `linear`, `add`."""
     if node["window"]:
         return f"{node['op']} {per_axis_always([w['kernel'] for w in node['window'].values()])}"
@@ -320,15 +320,15 @@ def _steps_of(node: ShownNode) -> str:
 def _contents(nodes: Sequence[ShownNode]) -> list[str]:
     """The layers of a closed module: how many of each kind that has weights, a window or several inputs."""
     kinds = Counter(
-        _named(node)
+        _kind_name(node)
         for node in nodes
         if node["filter"] is not None or family(node) in ("pool", "merge", "dense")
     )
     if not kinds:
         kinds = Counter(node["op"] for node in nodes)
     texts = [f"{number} {kind}" if number > 1 else kind for kind, number in kinds.items()]
-    if len(texts) > TOLD:
-        texts = [*texts[: TOLD - 1], f"{len(texts) - TOLD + 1} more kinds"]
+    if len(texts) > MAX_LABEL_KINDS:
+        texts = [*texts[: MAX_LABEL_KINDS - 1], f"{len(texts) - MAX_LABEL_KINDS + 1} more kinds"]
     return texts
 
 

@@ -66,7 +66,7 @@ def layer_record(net: Network, node: Node, show: Show) -> Layer:
             "output": list(declaration.outputs[0].without_batch),
             "state": "fits" if all(axis["exact"] for axis in detail["axes"]) else "remainder",
             "axes": [_axis(axis, window) for axis, window in windows.items()],
-            "filters": detail["filters"] or _spread(declaration),
+            "filters": detail["filters"] or _transposed_filters(declaration),
             "reduces": _reduces(declaration),
             "arithmetic": detail["arithmetic"],
             "params": detail["params"],
@@ -82,8 +82,8 @@ def layer_record(net: Network, node: Node, show: Show) -> Layer:
         "input": list(x.without_batch),
         "output": [],
         "state": "impossible",
-        "axes": _tried(node, x),
-        "filters": _meant(node, x),
+        "axes": _axes_without_output(node, x),
+        "filters": _requested_filters(node, x),
         "reduces": "sum" if Trait.WEIGHTED_SUM in node.op.traits else "",
         "arithmetic": {"params": "", "macs": ""},
         "params": 0,
@@ -118,7 +118,7 @@ def _axis(name: str, window: Window | TransposedWindow) -> LayerAxis:
     }
 
 
-def _tried(node: Node, x: TensorSpec) -> list[LayerAxis]:
+def _axes_without_output(node: Node, x: TensorSpec) -> list[LayerAxis]:
     """The windows of a layer that has no output; none where its options do not suit the axes."""
     spreads = Trait.WEIGHTED_SUM in node.op.traits and Trait.CONVOLUTION not in node.op.traits
     if not isinstance(node.op, Windowed) or not x.spatial or spreads:
@@ -130,7 +130,7 @@ def _tried(node: Node, x: TensorSpec) -> list[LayerAxis]:
     return [_axis(axis, window) for axis, window in zip(x.spatial_axes, windows, strict=True)]
 
 
-def _meant(node: Node, x: TensorSpec) -> Filters | None:
+def _requested_filters(node: Node, x: TensorSpec) -> Filters | None:
     """The filters that a convolution without an output asks for."""
     op: Any = node.op
     if Trait.CONVOLUTION not in op.traits or not x.spatial:
@@ -147,7 +147,7 @@ def _meant(node: Node, x: TensorSpec) -> Filters | None:
     }
 
 
-def _spread(declaration: Declaration) -> Filters | None:
+def _transposed_filters(declaration: Declaration) -> Filters | None:
     """The filters of a transposed convolution: one for each channel of the input, as deep as its group's output."""
     if Trait.WEIGHTED_SUM not in declaration.op.traits:
         return None

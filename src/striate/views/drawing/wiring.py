@@ -68,7 +68,7 @@ def wired(reads: Mapping[str, Sequence[str]]) -> Wiring:
         far = [layer[t] for t in targets if (key, t) not in on_way and layer[t] > layer[key] + 1]
         if far and key not in tails:
             stretches.append(Lane(key, layer[key] + 1, max(far) - 1))
-    return _placed(layer, stretches, on_way)
+    return _place_lanes(layer, stretches, on_way)
 
 
 def _rank(branch: str, siblings: Sequence[str], on_way: set[tuple[str, str]], source: str) -> int:
@@ -183,7 +183,7 @@ class _Columns:
         return last + 1 if step > 0 else last
 
 
-def _placed(layer: dict[str, int], stretches: Sequence[Lane], straight: set[tuple[str, str]]) -> Wiring:
+def _place_lanes(layer: dict[str, int], stretches: Sequence[Lane], straight: set[tuple[str, str]]) -> Wiring:
     """Columns for all stretches: short ones first, so that long ones lie around them."""
     columns = _Columns()
     column: dict[str, int] = {}

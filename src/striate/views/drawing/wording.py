@@ -44,13 +44,13 @@ def sums(sheet: Sheet, y: float, layer: Layer, room: float, numbers: bool, ruled
     sheet.rect(0, y, wide, 22, "info-fill" if shade == "good" else f"{shade}-fill", shade, round=11)
     sheet.text(wide / 2, y + 15.5, word, SIZE, shade, bold=True)
     y += 32
-    for text, size, fill in _told(layer, numbers, ruled):
+    for text, size, fill in _caption(layer, numbers, ruled):
         for line in lines(text, size, room):
             sheet.text(0, y + ASCENT * size, line, size, fill, anchor="start")
             y += LINE * size
 
 
-def _told(layer: Layer, numbers: bool, ruled: bool) -> Iterator[tuple[str, float, str]]:
+def _caption(layer: Layer, numbers: bool, ruled: bool) -> Iterator[tuple[str, float, str]]:
     """Text, size and color of each line under the picture."""
     axes = layer["axes"]
     if axes:
@@ -70,8 +70,8 @@ def _told(layer: Layer, numbers: bool, ruled: bool) -> Iterator[tuple[str, float
     for finding in layer["findings"]:
         if finding["severity"] == "info":
             continue
-        said = any(axis["formula"] in finding["why"] for axis in axes) and layer["state"] == "remainder"
-        why = "" if said else f": {finding['why']}"
+        repeats = any(axis["formula"] in finding["why"] for axis in axes) and layer["state"] == "remainder"
+        why = "" if repeats else f": {finding['why']}"
         yield f"{finding['code']} {finding['message']}{why}", SIZE, finding["severity"]
         if finding["fixes"]:
             yield "fix: " + " · ".join(fix["text"] for fix in finding["fixes"]), SIZE, "ink"

@@ -79,16 +79,16 @@ def drawing(record: Scene, request: Request) -> Drawing:
     bottom = 0.0
     for k, convolution in enumerate((True, False)):
         x = k * (COLUMN + BETWEEN)
-        at = _reading(sheet, x, y, layer, convolution)
+        at = _draw_input(sheet, x, y, layer, convolution)
         at = _words(sheet, x, at + 12, list(_sums(layer, dense, convolution)))
         bottom = max(bottom, at)
     for k, params in enumerate((layer["params"], dense["params"])):
         _area(sheet, k * (COLUMN + BETWEEN), bottom + 16, params, most, ("conv", "dense")[k])
     _words(sheet, 0, sheet.bottom + 14, list(_ratio(layer, dense)), 2 * COLUMN + BETWEEN)
-    return finished("fc", sheet, title, " ".join(_described(layer, dense)))
+    return finished("fc", sheet, title, " ".join(_describe(layer, dense)))
 
 
-def _reading(sheet: Sheet, x: float, y: float, layer: Layer, convolution: bool) -> float:
+def _draw_input(sheet: Sheet, x: float, y: float, layer: Layer, convolution: bool) -> float:
     """The input, with what one output reads of it."""
     name = "convolution" if convolution else "fully connected"
     sheet.text(x, y + ASCENT * SIZE, name, SIZE, anchor="start", bold=True)
@@ -181,7 +181,7 @@ def _times(ratio: float) -> str:
     return f"{ratio:.3g} times" if ratio < 999.5 else f"{round(ratio):,} times"
 
 
-def _described(layer: Layer, dense: FullyConnected) -> Iterator[str]:
+def _describe(layer: Layer, dense: FullyConnected) -> Iterator[str]:
     """The picture in words."""
     yield f"{layer['name']} = {layer['text']}, {shape(layer['input'])} to {shape(layer['output'])}."
     yield f"The convolution has {count(layer['params'])} parameters and {count(layer['macs'])} MACs,"

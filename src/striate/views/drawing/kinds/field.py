@@ -49,24 +49,24 @@ def facts(net: Network, show: Show, request: Request) -> FieldFacts:
             fix=f"--unit {','.join(str(n // 2) for n in spec.spatial_sizes)}",
         )
     place = dict(zip(spec.spatial_axes, unit, strict=True))
-    found = reads(net, value, unit, context=False)
+    positions = reads(net, value, unit, context=False)
     wide = reads(net, value, unit)
     every = fields_by_input(net)
     first = principal(every)
     nodes: dict[str, dict[str, SeenAxis]] = {}
     for node in net.nodes:
         for output in node.outputs:
-            if output in found and node.name not in nodes:
+            if output in positions and node.name not in nodes:
                 sizes = {axis: net.specs[output].size(axis) for axis in net.specs[output].spatial_axes}
                 nodes[node.name] = {
-                    axis.lower(): _seen(field, found[output], sizes)
+                    axis.lower(): _seen_axis(field, positions[output], sizes)
                     for axis, field in every[first[output]][output].items()
                 }
     images = {
         name: {
-            axis.lower(): _image(
+            axis.lower(): _seen_input(
                 net.inputs[name].size(axis),
-                found[name][axis],
+                positions[name][axis],
                 wide[name][axis],
                 every[name][value].get(axis),
                 place,
@@ -74,7 +74,7 @@ def facts(net: Network, show: Show, request: Request) -> FieldFacts:
             for axis in net.inputs[name].spatial_axes
         }
         for name in net.inputs
-        if name in found and net.inputs[name].spatial
+        if name in positions and net.inputs[name].spatial
     }
     if not images:
         raise OpError(
@@ -88,12 +88,12 @@ def facts(net: Network, show: Show, request: Request) -> FieldFacts:
         "unit": list(unit),
         "nodes": nodes,
         "inputs": images,
-        "misaligned": list(_misaligned(net, found, every)),
+        "misaligned": list(_misaligned_merges(net, positions, every)),
         "failed": failed_facts(net),
     }
 
 
-def _seen(axis_field: AxisField, reads_: Mapping[str, Reads], sizes: Mapping[str, int]) -> SeenAxis:
+def _seen_axis(axis_field: AxisField, reads_: Mapping[str, Reads], sizes: Mapping[str, int]) -> SeenAxis:
     """known: the field of the value's units along one axis of the input."""
     field = axis_field.field
     axis = axis_field.axis or ""
@@ -109,7 +109,7 @@ def _seen(axis_field: AxisField, reads_: Mapping[str, Reads], sizes: Mapping[str
     }
 
 
-def _image(
+def _seen_input(
     size: int, exact: Reads, wide: Reads, field: AxisField | None, place: Mapping[str, int]
 ) -> SeenInput:
     """field: that of the unit's value along one axis of an input; wide: reads with the context."""
@@ -127,7 +127,7 @@ def _runs(rows: Sequence[int]) -> list[list[int]]:
     return [[rows[a], rows[b - 1]] for a, b in pairwise([0, *cuts, len(rows)])] if rows else []
 
 
-def _misaligned(
+def _misaligned_merges(
     net: Network, spans: Mapping[str, Mapping[str, Reads]], every: Mapping[str, Any]
 ) -> Iterator[Misaligned]:
     """The merges on the unit's way whose branches look at different places."""
@@ -174,7 +174,7 @@ def drawing(record: Scene, request: Request) -> Drawing:
     unit = ", ".join(map(str, field["unit"]))
     body = Sheet()
     body.text(0, ASCENT * SIZE, f"what unit ({unit}) of {field['to']} reads", anchor="start")
-    for axes in _alike(rows, field):
+    for axes in _axes_with_one_fan(rows, field):
         body.put(fan(rows, axes, field), 0, body.bottom + 18)
     if (plane := planes(field)) is not None:
         body.put(plane, 0, body.bottom + 26)
@@ -218,7 +218,7 @@ def _last(part: Part, nodes: Mapping[str, Any]) -> Any:
     return next((node for node in reversed(part.nodes) if node["name"] in nodes), None)
 
 
-def _alike(rows: Sequence[Row], field: FieldFacts) -> list[list[str]]:
+def _axes_with_one_fan(rows: Sequence[Row], field: FieldFacts) -> list[list[str]]:
     """Axes in groups: those of one group have the same fan."""
     groups: dict[str, list[str]] = {}
     for axis in dict.fromkeys(axis for seen in field["inputs"].values() for axis in seen):

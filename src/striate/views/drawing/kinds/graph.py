@@ -124,15 +124,17 @@ def _box(part: Part, findings: int, state: State | None = None) -> _Box:
     lines += [] if part.scope and part.times == 1 else [(part.names, SMALL_FONT_SIZE, "ink", False)]
     lines += [(size_text(part.output), SMALL_FONT_SIZE, "ink", False)]
     lines += [(state.word, SMALL_FONT_SIZE, state.outline, True)] if state and state.word else []
-    box = _sized(lines, part.family)
+    box = _box_of_lines(lines, part.family)
     return dataclasses.replace(box, height=box.height + discs_high(findings))
 
 
 def _input(name: str, sizes: Sequence[int]) -> _Box:
-    return _sized([(name, SIZE, "ink", True), (size_text(sizes), SMALL_FONT_SIZE, "ink", False)], "input")
+    return _box_of_lines(
+        [(name, SIZE, "ink", True), (size_text(sizes), SMALL_FONT_SIZE, "ink", False)], "input"
+    )
 
 
-def _sized(lines: Sequence[tuple[str, float, str, bool]], family: str) -> _Box:
+def _box_of_lines(lines: Sequence[tuple[str, float, str, bool]], family: str) -> _Box:
     cut = tuple((shortened(text, size, ROOM[1], bold), size, fill, bold) for text, size, fill, bold in lines)
     wide = max(ROOM[0], *(width(text, size, bold) for text, size, _, bold in cut))
     return _Box(cut, family, wide + 2 * PAD, sum(LINE * size for _, size, _, _ in cut) + 2 * PAD)

@@ -180,12 +180,12 @@ def _planes(
             part.text(26, 8, "?", 22, "error", bold=True)
         elif plane is board.big:
             border = (numbers or {}).get("padded", [])
-            _slid(part, board, values, border, moving)
+            _draw_window_side(part, board, values, border, moving)
         elif plane is board.small:
-            _made(part, board, values, moving)
+            _draw_other_side(part, board, values, moving)
         else:
             _taps(part, board, values)
-        _titled(part, plane, what, layer, caption.get(what))
+        _draw_title(part, plane, what, layer, caption.get(what))
         sheet.put(part, x, part.top)
         x = sheet.right + BETWEEN
         if layer["filters"] and k < 2:
@@ -195,7 +195,7 @@ def _planes(
             x += 28 + BETWEEN
 
 
-def _titled(sheet: Sheet, plane: Plane, what: str, layer: Layer, sizes: Sequence[int] | None) -> None:
+def _draw_title(sheet: Sheet, plane: Plane, what: str, layer: Layer, sizes: Sequence[int] | None) -> None:
     """What a plane is, over it."""
     if sizes is None:
         texts = filter_lines(layer)
@@ -217,7 +217,7 @@ def _titled(sheet: Sheet, plane: Plane, what: str, layer: Layer, sizes: Sequence
     sheet.column(middle, y, [(text, "muted") for text in texts[1:]], SMALL_FONT_SIZE)
 
 
-def _slid(
+def _draw_window_side(
     sheet: Sheet,
     board: _Board,
     values: Sequence[Sequence[float]],
@@ -319,7 +319,7 @@ def _bar_words(sheet: Sheet, plane: Plane, tile: _Tile, missing: str) -> None:
     sheet.column(middle, y, texts, SMALL_FONT_SIZE)
 
 
-def _made(
+def _draw_other_side(
     sheet: Sheet, board: _Board, values: Sequence[Sequence[float]], moving: Sequence[tuple[int, int]]
 ) -> None:
     """The side with a cell for each window."""
