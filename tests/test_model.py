@@ -197,7 +197,7 @@ def test_weights_that_nobody_holds_cost_nothing(model):
     assert {name: array.shape for name, array in model.weights.items()}["fc1.bias"] == (3,)
     model.predict(x)
     assert model.weights.derived(lambda _: None) is before
-    assert not model.weights._lent
+    assert not model.weights._copies
 
 
 def test_all_weights_assigned_and_copied_models():
