@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from striate.diagnostics import StriateError, UsageError
-from striate.signatures import Taught, describe, fits, taught
+from striate.signatures import ExplainMisuse, describe, explain_misuse, fits
 
 Shape: TypeAlias = tuple[int, ...]
 Late: TypeAlias = "str | Sequence[int] | Mapping[str, Sequence[int]]"
@@ -48,7 +48,7 @@ def test_an_annotation_allows_values_and_says_which(hint, said, right, wrong):
     assert [value for value in wrong if fits(value, hint, NAMES)] == []
 
 
-@taught
+@explain_misuse
 def halved(number: int, times: int = 1, *more: float, by: str = "") -> float:
     """A number over 2.
 
@@ -57,7 +57,7 @@ def halved(number: int, times: int = 1, *more: float, by: str = "") -> float:
     return number / 2**times + sum(more) + len(by)
 
 
-class Pair(metaclass=Taught):
+class Pair(metaclass=ExplainMisuse):
     def __init__(self, left: int, right: "Sequence[int]" = ()) -> None:
         self.sum = left + sum(right)
 

@@ -24,7 +24,7 @@ from striate.op import Declaration, Op, Padding, Sizes, registry
 from striate.op.spelling import accept_spellings, op_word
 from striate.ops.conv import Conv, ConvTranspose
 from striate.ops.pool import AvgPool, MaxPool
-from striate.signatures import taught
+from striate.signatures import explain_misuse
 from striate.tensor import TensorSpec
 
 __all__ = ["apply", "avg_pool2d", "conv2d", "conv2d_grads", "conv_transpose2d", "max_pool2d"]
@@ -110,7 +110,7 @@ def _conv(
     return Conv(filters, tuple(kernel), stride, padding, dilation, groups, b is not None, padding_mode)
 
 
-@taught
+@explain_misuse
 @accept_spellings
 def conv2d(
     x: Array,
@@ -145,7 +145,7 @@ def conv2d(
     return _forward(op, x, weights, engine)
 
 
-@taught
+@explain_misuse
 @accept_spellings
 def conv2d_grads(
     x: Array,
@@ -187,7 +187,7 @@ def conv2d_grads(
     return gradients["x0"], gradients["weight"], gradients["bias"]
 
 
-@taught
+@explain_misuse
 @accept_spellings
 def conv_transpose2d(
     x: Array,
@@ -223,7 +223,7 @@ def conv_transpose2d(
     return _forward(op, x, {"weight": w} if b is None else {"weight": w, "bias": b}, engine)
 
 
-@taught
+@explain_misuse
 @accept_spellings
 def max_pool2d(
     x: Array,
@@ -250,7 +250,7 @@ def max_pool2d(
     return _forward(MaxPool(kernel, stride, padding, 1, ceil), x, {}, engine)
 
 
-@taught
+@explain_misuse
 @accept_spellings
 def avg_pool2d(
     x: Array,
@@ -275,7 +275,7 @@ def avg_pool2d(
     return _forward(AvgPool(kernel, stride, padding, ceil), x, {}, engine)
 
 
-@taught
+@explain_misuse
 def apply(
     op: Op, *inputs: Array, weights: dict[str, Array] | None = None, engine: str = "auto"
 ) -> Sequence[Array]:

@@ -34,7 +34,7 @@ from striate.formats.folder import RUN_CONFIG
 from striate.formats.loaded import Loaded
 from striate.formats.notation import Size
 from striate.network import Network
-from striate.signatures import refusal, taught
+from striate.signatures import explain_misuse, refusal
 from striate.weights import ModelWeights
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Model(elsewhere.Teaching):
     (2, 10)
     """
 
-    @taught
+    @explain_misuse
     def __init__(
         self, net: Any, seed: int = 0, *, weights: Mapping[str, Array] | str | Path | None = None,
         engine: str | Engine = "auto", initializer: str | None = None, precision: str = "fast", device: str = "",
@@ -119,7 +119,7 @@ class Model(elsewhere.Teaching):
         read = f"inputs {', '.join(inputs)}" if len(inputs) > 1 else f"input {self.net.input}"
         return f"Model({self.net.name}, {read}, {plural(count, 'number')}, engine {self.engine.name})"
 
-    @taught
+    @explain_misuse
     def summary(self, print_fn: Callable[[str], object] = print) -> None:
         """Print the table of the network: sizes, parameters, MACs, receptive fields, memory, findings.
 
@@ -152,7 +152,7 @@ class Model(elsewhere.Teaching):
         program: Program = self._weights.derived(compile_program)
         return program
 
-    @taught
+    @explain_misuse
     @renamed("batch", "batch_size")
     def predict(self, x: Any, *more: Array, batch_size: int = 64) -> Array | tuple[Array, ...]:
         """Compute outputs (N, …) for images or arrays, `batch_size` at a time; a tuple for several outputs.
@@ -177,7 +177,7 @@ class Model(elsewhere.Teaching):
             return self._run(x, size)
         return joined([self._run(batch, size) for batch in self._inputs.batches(together(x, more), size)])
 
-    @taught
+    @explain_misuse
     def __call__(self, x: Any, *more: Array) -> Array | tuple[Array, ...]:
         """Same as `predict`, as in PyTorch and Keras: outputs (N, …) for the images or arrays x, and more inputs."""
         return self.predict(x, *more)
@@ -187,7 +187,7 @@ class Model(elsewhere.Teaching):
             raise elsewhere.no_member(self, name)
         object.__setattr__(self, name, value)
 
-    @taught
+    @explain_misuse
     @renamed("batch", "batch_size")
     def classify(self, images: Any, top: int = 3, *, batch_size: int = 64) -> Any:
         """Return the `top` most probable classes of each image, in order: lists of (class, probability).
@@ -217,7 +217,7 @@ class Model(elsewhere.Teaching):
         rows = probabilities(self.net, loss, self.predict(images, batch_size=batch_size))
         return [self.named(Answer("", row), top) for row in rows]
 
-    @taught
+    @explain_misuse
     @renamed("batch", "batch_size")
     def answers(self, files: Sequence[str], *, batch_size: int = 64) -> Iterator[Answer | BadImage]:
         """Yield the result for each image file, in order; a BadImage for one that cannot be read.
@@ -232,7 +232,7 @@ class Model(elsewhere.Teaching):
         loss, images = loss_of(self.net, self.objective), [(file_label(file), file) for file in files]
         return answers(self.net, lambda x: self._run(x, size), self._inputs.reader(), loss, images, size)
 
-    @taught
+    @explain_misuse
     def named(self, answer: Answer, top: int = 3) -> list[tuple[str, float]]:
         """The `top` most probable classes of an `answer` by name, with their probabilities."""
         names = self.classes or tuple(map(str, range(len(answer.probabilities))))
@@ -259,7 +259,7 @@ class Model(elsewhere.Teaching):
             self._prediction_inputs = PredictionInputs(self.net, self.transform)
         return self._prediction_inputs
 
-    @taught
+    @explain_misuse
     def compile(self, batch: int = 1, threads: int | None = None, precision: str | None = None) -> Program:
         """Compile the model for a batch size and a number of threads; call the program with a batch.
 
@@ -274,7 +274,7 @@ class Model(elsewhere.Teaching):
             self.net, self._weights.current(), batch=batch, threads=threads, precision=rounding
         )
 
-    @taught
+    @explain_misuse
     def fit(
         self,
         train: Any = None,
@@ -341,7 +341,7 @@ class Model(elsewhere.Teaching):
         (model, input), (engine, device) = self._source, self._engine_request
         return Job(model=model, input=input, engine=engine if engine in ENGINES else "auto", device=device)
 
-    @taught
+    @explain_misuse
     @renamed("batch", "batch_size")
     def evaluate(
         self, data: Any = None, labels: Any = None, *, split: str = "", batch_size: int = 64, on_bad: str = "",
@@ -386,7 +386,7 @@ class Model(elsewhere.Teaching):
             objective=self.objective, config=self._config.toml() if self._config else "",
         )  # fmt: skip
 
-    @taught
+    @explain_misuse
     @renamed("folder", "path")
     def save(self, path: str | Path) -> None:
         """Write the model to a folder: config.json (network, classes, transformation), weights and a model card.
@@ -403,7 +403,7 @@ class Model(elsewhere.Teaching):
             write_folder(Path(target), self._record)
 
     @classmethod
-    @taught
+    @explain_misuse
     def for_data(
         cls, source: str, data: Any, *, input: str = "", seed: int = 0, engine: str | Engine = "auto", device: str = "",
     ) -> Model:  # fmt: skip
@@ -438,7 +438,7 @@ class Model(elsewhere.Teaching):
 
         return lower(self.net, self._weights.current())
 
-    @taught
+    @explain_misuse
     def export(self, path: str | Path, *, raw: bool = False) -> None:
         """Export the model in the format of the suffix: m.onnx, m.safetensors, m.pth.
 
@@ -452,7 +452,7 @@ class Model(elsewhere.Teaching):
         convert(self._record, os.path.expanduser(path), raw=raw)
 
     @classmethod
-    @taught
+    @explain_misuse
     def load(
         cls, source: Any, *, input: Size | None = None,
         weights: Mapping[str, Array] | str | Path | None = None, engine: str | Engine = "auto", device: str = "",

@@ -37,7 +37,7 @@ SEVERAL: Mapping[str, str] = {
 PLAIN = (type(None), bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, range)
 
 
-def taught(function: Callable[P, R]) -> Callable[P, R]:
+def explain_misuse(function: Callable[P, R]) -> Callable[P, R]:
     """Decorate a function: wrong arguments, and those of other frameworks, raise UsageError with what to write."""
     table = elsewhere.ARGUMENTS.get(function.__qualname__, {})
 
@@ -66,8 +66,8 @@ def refusal(function: Callable[..., Any], *names: str) -> UsageError:
     )
 
 
-class Taught(type):
-    """Metaclass of classes that answer wrong arguments of their constructor as `taught` does."""
+class ExplainMisuse(type):
+    """Metaclass of classes that answer wrong arguments of their constructor as `explain_misuse` does."""
 
     if not TYPE_CHECKING:  # a type checker sees the constructor's signature
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from striate.diagnostics import UsageError, warn
-from striate.signatures import Taught
+from striate.signatures import ExplainMisuse
 
 SPATIAL: dict[int, tuple[str, ...]] = {0: (), 1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
 MAX_SIZE = 10**12
@@ -21,7 +21,7 @@ ITEM_BYTES = {"float32": 4, "float64": 8, "float16": 2}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class TensorSpec(metaclass=Taught):
+class TensorSpec(metaclass=ExplainMisuse):
     """Shape, axis names and dtype of one tensor, batch axis first: (N, C, H, W).
 
     shape: sizes; axes: one letter for each, N batch, C channels, D, H, W or L for space; dtype: "float32", "float64" or

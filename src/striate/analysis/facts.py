@@ -12,7 +12,7 @@ from striate.analysis.memory import liveness
 from striate.diagnostics import ShapeError, plural
 from striate.geometry import ReceptiveField, TransposedWindow, Window
 from striate.network import Network, NetworkSource, as_network
-from striate.signatures import taught
+from striate.signatures import explain_misuse
 from striate.tensor import TensorSpec
 
 
@@ -99,7 +99,7 @@ class Analysis:
         return next(facts for facts in self.nodes if facts.name == name)
 
 
-@taught
+@explain_misuse
 def analyze(net: NetworkSource, convention: str = "striate") -> Analysis:
     """Facts of every node: output size, parameters, MACs, windows, receptive field in pixels, memory in bytes.
 

@@ -14,7 +14,7 @@ from math import lcm
 from striate.geometry import Condition, Shift, SizeLaw, solve
 from striate.network import Network, NetworkSource, Node, as_network
 from striate.op import Declaration
-from striate.signatures import taught
+from striate.signatures import explain_misuse
 from striate.tensor import TensorSpec
 
 _MAX_STRIDE_PX = 64
@@ -75,7 +75,7 @@ class Sizes:
         return "\n".join([*lines, f"nearest {self.near}: {near}"])
 
 
-@taught
+@explain_misuse
 def sizes(net: NetworkSource, near: int = 224, input: str | None = None) -> Sizes:
     """Input sizes that fit exactly: no stride leaves a remainder, and no padding is used on one side only.
 

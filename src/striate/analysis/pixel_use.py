@@ -22,7 +22,7 @@ from striate.diagnostics import LimitError, OpError
 from striate.geometry import AxisMap
 from striate.network import NetworkSource, as_network
 from striate.op import Declaration, Reading
-from striate.signatures import taught
+from striate.signatures import explain_misuse
 
 MAX_WRITTEN_SIDE_PX = 16
 """Maximum side of maps that are printed in full."""
@@ -184,7 +184,7 @@ def _blocks(vector: Vector, limit: int) -> Vector:
     return tuple(sum(vector[k * n // m : (k + 1) * n // m]) for k in range(m))
 
 
-@taught
+@explain_misuse
 def pixels(net: NetworkSource, value: str | None = None, input: str | None = None) -> PixelUse:
     """Count the paths from each pixel of an input to the outputs: for one layer, the windows that use it.
 

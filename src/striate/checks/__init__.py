@@ -12,7 +12,7 @@ from striate.checks.context import Context
 from striate.checks.report import Report
 from striate.checks.rule import Rule, all_rules
 from striate.network import NetworkSource, as_network
-from striate.signatures import taught
+from striate.signatures import explain_misuse
 
 CheckConfig = Config
 """Alias of `Config` for the public namespace."""
@@ -20,7 +20,7 @@ CheckConfig = Config
 __all__ = ["CheckConfig", "Config", "Context", "Report", "Rule", "all_rules", "check", "explain"]
 
 
-@taught
+@explain_misuse
 def explain(code: str) -> str:
     """Explanation of a code: what, why, an example, the fix and the source.
 
@@ -35,7 +35,7 @@ def explain(code: str) -> str:
     return text(code)
 
 
-@taught
+@explain_misuse
 def check(network: NetworkSource, config: Config | None = None, source: str | None = None) -> Report:
     """Findings about a network: what does not fit, where, why, and the smallest fix.
 

@@ -10,7 +10,7 @@ from striate import elsewhere
 from striate.diagnostics import StriateError, UnknownNameError, UsageError, suggest
 from striate.fields.declare import MISSING
 from striate.fields.kinds import AUTO, Unsuited, parse, read, takes
-from striate.signatures import Taught, called_name
+from striate.signatures import ExplainMisuse, called_name
 
 
 def shown(value: Any) -> str:
@@ -101,7 +101,7 @@ def markdown(rows: Iterable[Option], separator: str = "_", flags: Collection[str
 
 
 @dataclasses.dataclass(frozen=True)
-class Declared(metaclass=Taught):
+class Declared(metaclass=ExplainMisuse):
     """Base of frozen dataclasses whose fields are declared: every value is checked, and can be changed by name."""
 
     SEPARATOR: ClassVar[str] = "_"

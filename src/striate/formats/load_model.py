@@ -17,7 +17,7 @@ from striate.formats.loaded import Loaded, structure
 from striate.formats.notation import Size
 from striate.formats.text_files import read_text
 from striate.network import Network
-from striate.signatures import taught
+from striate.signatures import explain_misuse
 
 KINDS = ".toml, .onnx, .keras, .h5, .py, .safetensors that Striate wrote"
 """Files that hold a network."""
@@ -26,7 +26,7 @@ TRAINED = (".onnx", *KERAS)
 """Suffixes of files of other frameworks that hold a network with its weights."""
 
 
-@taught
+@explain_misuse
 def load(source: str | Path, input: Size | None = None) -> Loaded:
     """Load the network of `source`, with its weights, classes and image transform if the source has them.
 

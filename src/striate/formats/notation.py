@@ -16,7 +16,7 @@ from striate.formats.grammar import quoted, read_op
 from striate.formats.tokens import Kind, Token, tokenize
 from striate.network import Builder, Network
 from striate.op import ANY, Op, spelling
-from striate.signatures import taught
+from striate.signatures import explain_misuse
 from striate.tensor import TensorSpec, warn_of_axes
 
 MAX_DEPTH = 32
@@ -44,7 +44,7 @@ def is_notation(text: str) -> bool:
     return "->" in text or "→" in text
 
 
-@taught
+@explain_misuse
 def parse(text: str, name: str | None = None, input: Size | None = None) -> Network:
     """Parse a network in the notation: an input HxWxC and stages, joined by ``->``.
 
@@ -348,7 +348,7 @@ def format_size(shape: Sequence[int]) -> str:
 # ---------------------------------------------------------------------------------------------------- writing
 
 
-@taught
+@explain_misuse
 def to_notation(network: Network, width: int = 100) -> str:
     """Write a chain in notation; `parse` returns the same nodes.
 

@@ -21,7 +21,7 @@ from striate import elsewhere, hooks
 from striate.diagnostics import NotationError, UnknownNameError, suggest
 from striate.network import Network
 from striate.op import registry, spelling
-from striate.signatures import taught
+from striate.signatures import explain_misuse
 from striate.tensor import warn_of_axes
 
 Image = tuple[int, int, int]
@@ -119,7 +119,7 @@ def entries(pattern: str = "*") -> tuple[Entry, ...]:
     return tuple(sorted(matches, key=lambda entry: (entry.family.year, entry.family.name)))
 
 
-@taught
+@explain_misuse
 def list_models(pattern: str = "*") -> tuple[str, ...]:
     """Names of the catalogue's networks that match a shell pattern, oldest family first.
 
@@ -150,7 +150,7 @@ def get(name: str) -> Entry:
     return _entries[name]
 
 
-@taught
+@explain_misuse
 def create(
     name: str, input: str | Image | None = None, num_classes: int | None = None, **options: Any
 ) -> Network:

@@ -14,7 +14,7 @@ from striate.fields import shown
 from striate.network import sharing
 from striate.network.graph import Network, Node, declare, unread
 from striate.op import Op
-from striate.signatures import Taught
+from striate.signatures import ExplainMisuse
 from striate.tensor import TensorSpec, warn_of_axes
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -48,7 +48,7 @@ class Ref:
         return iter([Ref(self.builder, (value,)) for value in self.values])
 
 
-class Builder(metaclass=Taught):
+class Builder(metaclass=ExplainMisuse):
     """Builds a network node by node; branches join where a node reads several values.
 
     name: the network's; input: its shape (C, H, W), or the shapes of several inputs by name. Raises GraphError for an

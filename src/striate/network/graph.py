@@ -29,12 +29,12 @@ from striate.network import sharing
 from striate.network.order import dangling, sort_nodes
 from striate.op import ANY, Declaration, Op
 from striate.op.bounds import verify
-from striate.signatures import Taught
+from striate.signatures import ExplainMisuse
 from striate.tensor import Parameter, TensorSpec
 
 
 @dataclasses.dataclass(frozen=True)
-class Node(metaclass=Taught):
+class Node(metaclass=ExplainMisuse):
     """An op placed in a network.
 
     name: unique in its network; op: what it computes; inputs: names of the values that it reads; place: the line of a
@@ -140,7 +140,7 @@ _STRUCTURE = ("name", "inputs", "nodes", "outputs")
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Network(elsewhere.Teaching, metaclass=Taught):
+class Network(elsewhere.Teaching, metaclass=ExplainMisuse):
     """A graph of nodes in topological order, its inputs with their specs, and the values that leave it.
 
     name: of the network; inputs: name -> TensorSpec, batch axis first; nodes: in any order in which names resolve;

@@ -17,7 +17,7 @@ from striate.op import spelling
 from striate.op.declaration import Declaration
 from striate.op.fields import Padding, Sizes, in_notation, plain, tuples
 from striate.op.traits import Trait
-from striate.signatures import Taught
+from striate.signatures import ExplainMisuse
 from striate.tensor import TensorSpec
 
 ANY = -1
@@ -25,7 +25,7 @@ ANY = -1
 _REGISTRY: dict[str, type[Op]] = {}
 
 
-class _Named(Taught, abc.ABCMeta):
+class _Named(ExplainMisuse, abc.ABCMeta):
     """Accepts other frameworks' names of an op's fields: ``Conv(16, kernel_size=3)``."""
 
     if not TYPE_CHECKING:  # a type checker sees only our names

@@ -14,7 +14,7 @@ from typing import Any
 from striate.diagnostics import MissingExtraError, UsageError
 from striate.formats.loaded import Loaded
 from striate.formats.torch.arguments import Shapes
-from striate.signatures import taught
+from striate.signatures import explain_misuse
 
 __all__ = ["fitting_input", "from_torch", "usual_input"]
 
@@ -22,7 +22,7 @@ SIDES = (224, 28, 32, 64, 96, 128, 256, 299, 16, 8, 48, 112, 160, 192, 384, 512)
 """Input sides tried in turn for a module that takes one size only; the most common first."""
 
 
-@taught
+@explain_misuse
 def from_torch(module: Any, input: Shapes = (3, 224, 224), name: str = "", via: str = "auto") -> Loaded:
     """Import a torch.nn.Module in evaluation mode, with a copy of its weights, which `striate.Model` keeps.
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from striate.diagnostics import FormatError, plural
 from striate.formats.recorded_steps import LUMA
-from striate.signatures import Taught
+from striate.signatures import ExplainMisuse
 from striate.train.data.dataset import Array, Shape, to_float
 
 Draws = NDArray[np.float64]
@@ -26,7 +26,7 @@ CHUNK_PIXELS = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageTransform(metaclass=Taught):
+class ImageTransform(metaclass=ExplainMisuse):
     """One step of a transformation; subclasses add fields. `word` is its name in a recorded transformation."""
 
     word: ClassVar[str]

@@ -14,7 +14,7 @@ from typing import Any, overload
 from striate.diagnostics import FormatError, SourceError, UsageError, plural, suggest
 from striate.engine.inputs import axes_of
 from striate.files import is_directory, status, unreadable
-from striate.signatures import taught
+from striate.signatures import explain_misuse
 from striate.train.data import cifar, idx, shards
 from striate.train.data.arrays import IN_MEMORY, parts_of_arrays
 from striate.train.data.bounded_reads import read_head
@@ -45,7 +45,7 @@ def open_data(
 def open_data(
     source: Any, split: str, *, holdout: float = 0.1, seed: int = 0, on_bad: OnBad = "skip", white: int = 0
 ) -> Dataset: ...
-@taught
+@explain_misuse
 def open_data(
     source: Any,
     split: str | None = None,

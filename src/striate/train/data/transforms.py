@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from striate.diagnostics import FormatError, UnknownNameError, suggest
 from striate.formats.recorded_steps import word_of
-from striate.signatures import Taught
+from striate.signatures import ExplainMisuse
 from striate.train.data import image_transforms, splitmix
 from striate.train.data.dataset import Array, Shape, stack, to_float
 from striate.train.data.image_transforms import (
@@ -44,7 +44,7 @@ STEPS: Mapping[str, type[ImageTransform]] = types.MappingProxyType(
 
 
 @dataclasses.dataclass(frozen=True)
-class Transform(metaclass=Taught):
+class Transform(metaclass=ExplainMisuse):
     """Steps in order, to be called with images (N, C, H, W) or a list of (C, H, W) of any sizes.
 
     steps: each is a class of `striate.transforms`. white: the whole number that is 1 where pixels are whole numbers;

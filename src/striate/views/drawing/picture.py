@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from striate.diagnostics import OpError, suggest
 from striate.files import write_aside
 from striate.network import NetworkSource, as_network
-from striate.signatures import Taught, taught
+from striate.signatures import ExplainMisuse, explain_misuse
 from striate.views.drawing.motion import last
 from striate.views.drawing.request import Request
 from striate.views.drawing.scene import scene
@@ -23,7 +23,7 @@ PIXELS = (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 """Endings of other images; PNG is what drawings are written as."""
 
 
-class Picture(metaclass=Taught):
+class Picture(metaclass=ExplainMisuse):
     """A drawing of a network; a notebook shows it.
 
     scene: its record: striate.scene/1, which `draw` makes, or striate.diff-scene/1; svg: the text of an SVG file.
@@ -90,7 +90,7 @@ class Picture(metaclass=Taught):
         return self.svg
 
 
-@taught
+@explain_misuse
 def draw(
     net: NetworkSource,
     kind: str = "",
