@@ -141,7 +141,7 @@ class Pointer:
         code.builder.store(value, (self + offset).value, align=64).set_metadata("nontemporal", mark)
 
     @property
-    def given(self) -> Any:
+    def not_null(self) -> Any:
         """True when the address is not null."""
         return self.code.builder.icmp_unsigned("!=", self.value, ir.Constant(ir.PTR, None))
 

@@ -14,7 +14,7 @@ LANES = [1, 1, 2, 3, 4, 5, 8, 8, 16, 16]
 
 
 def kernel(source: Layout, to: Layout, shift: int) -> Kernel:
-    return Kernel("copy", (source.lanes, to.lanes, copy.turn(shift, source.lanes, to.lanes)))
+    return Kernel("copy", (source.lanes, to.lanes, copy.rotation(shift, source.lanes, to.lanes)))
 
 
 def record(source, data, to, out, first, last, shift, start=(0, 0), by=(1, 1), at=(0, 0), size=(0, 0)):

@@ -95,13 +95,13 @@ def test_the_way_back_is_the_adjoint(target, data, images, planes, seed):
 
     way = one(), one()
     sizes = way[0].output, way[1].output
-    back = planar_conv.returning(way, sizes)
+    back = planar_conv.adjoint_windows(way, sizes)
     assert back is not None and [w.output for w in back] == [w.input for w in way]
     channels, rng = data.draw(st.integers(1, target.lanes // 2)), np.random.default_rng(seed)
     x = rng.normal(size=(images, channels, way[0].input, way[1].input)).astype(np.float32)
     dy = rng.normal(size=(images, planes, *sizes)).astype(np.float32)
     weight = rng.normal(size=(planes, channels, way[0].kernel, way[1].kernel)).astype(np.float32)
-    dx = run(target, back, dy, planar_conv.turned(weight), np.zeros(channels, np.float32))
+    dx = run(target, back, dy, planar_conv.flip_weight(weight), np.zeros(channels, np.float32))
     there = (correlation(way, x, weight, None, 1) * dy).sum()
     np.testing.assert_allclose((x.astype(np.float64) * dx).sum(), there, rtol=1e-4, atol=2e-3)
 
@@ -114,7 +114,7 @@ def test_covers():
     assert planar_conv.covers(16, (window(stride=2), window()), 8)
     assert not planar_conv.covers(16, (window(), window()), 9)
     assert not planar_conv.covers(16, (window(), window(stride=2)), 6)
-    assert planar_conv.returning((window(stride=2), window()), (14, 28)) is None
+    assert planar_conv.adjoint_windows((window(stride=2), window()), (14, 28)) is None
 
 
 def test_rows_of_taps_in_the_border_are_left_out():

@@ -12,9 +12,9 @@ def record(
     size: int, numbers: Mapping[int, int], floats: Mapping[int, float] | None = None
 ) -> NDArray[np.int64]:
     """A record of `size` bytes with whole numbers and float32 at these byte offsets."""
-    made = np.zeros(size // 8, np.int64)
+    fields = np.zeros(size // 8, np.int64)
     for offset, number in numbers.items():
-        made[offset // 8] = number
+        fields[offset // 8] = number
     for offset, value in (floats or {}).items():
-        made.view(np.float32)[offset // 4] = value
-    return made
+        fields.view(np.float32)[offset // 4] = value
+    return fields

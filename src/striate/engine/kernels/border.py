@@ -3,7 +3,7 @@
     for image, line of the plane, border included: for channel block:
         lines above and below the map, and the pixels left and right of it: constant, or map[y[line]][x[column]]
 
-Which pixel a border pixel repeats stands in two tables, made by `source` from the same rule that the statements use:
+Two tables say which pixel a border pixel repeats; `source` makes them from the rule that the statements use:
 circular, reflected, replicated and symmetric borders are one kernel. Rows are lines of planes over all images, parts
 are channel blocks.
 """
@@ -45,10 +45,10 @@ def emit(target: Target, mode: str, lanes: int) -> str:
         with code.loop(0, count) as i:
             (out + (i + start) * code.bytes).store(value)
 
-    def repeat(out: Pointer, line: Pointer, start: Int | int, count: Int, known: Int | int) -> None:
-        """Pixels from `start` on, repeating pixels of a line of the map; `known`: where the table goes on."""
+    def repeat(out: Pointer, line: Pointer, start: Int | int, count: Int, entry: Int | int) -> None:
+        """Pixels from `start` on, repeating pixels of a line of the map; `entry`: first entry of the table."""
         with code.loop(0, count) as i:
-            pixel = (pixels + (i + known) * 4).short() + left
+            pixel = (pixels + (i + entry) * 4).short() + left
             (out + (i + start) * code.bytes).store(line.vector(pixel * code.bytes))
 
     with code.loop(first, last) as n, code.loop(block, end_block) as b:
@@ -66,8 +66,8 @@ def emit(target: Target, mode: str, lanes: int) -> str:
         else:
             at = code.variable(line)
             with code.when(code.builder.not_(inside)):
-                known = code.select(line < top, line, line - height)
-                at.set((rows + known * 4).short() + top)
+                entry = code.select(line < top, line, line - height)
+                at.set((rows + entry * 4).short() + top)
                 origin = plane + at.get() * row
                 with code.loop(left, left + width) as i:
                     (out + i * code.bytes).store(origin.vector(i * code.bytes))

@@ -2,14 +2,14 @@
 
     for block: for image: for row: for pixel: total[k] += f[k](a, b, …)        out[k][block] = total[k]
 
-for K functions of the same operands at once. Over the images of a row of the step, `each` of them: all (rows 1, one
-vector of lanes a block), one (rows are images, gradients of gates: [image][block][lanes]), or any number between, whose
-sums another step of this kind adds up. The functions are texts (expression.py); operands have kinds (operands.py).
+for K functions of the same operands at once. A row of the step sums `row_images` images: all (rows 1, one vector of
+lanes per block), one (rows are images, gradients of gates: [image][block][lanes]), or any number between; another step
+of this kind then adds up their sums. The functions are texts (expression.py); operands have kinds (operands.py).
 
 A few sums in registers (`unroll`) hide the latency of an addition. They take CHAIN_ADDITIONS numbers each, from some
 images, from a band of rows or a stretch of one, and go to a total that carries its rounding errors along (Knuth, TAOCP
 vol. 2, 4.2.2, theorem B). So the error stays that of a short chain however many pixels there are, and no division into
-tasks changes a bit. Filled-up lanes become 0.
+tasks changes a bit. Padding lanes become 0.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from numpy.typing import NDArray
 from striate.engine.emit import Code, Int, Pointer, Variable
 from striate.engine.kernels import expression as expressions
 from striate.engine.kernels.argument_record import record
-from striate.engine.kernels.lanes import emptied
+from striate.engine.kernels.lanes import clear_padding_lanes
 from striate.engine.kernels.operands import OPERAND_SIZE, OperandPlace, entries, operands
 from striate.engine.layout import Layout
 from striate.engine.target import Target
 
-IMAGES, EACH, OUT_ROW = 0, 8, 16
-"""Images; of a row of the step; bytes from one row's sums to the next one's."""
+IMAGES, ROW_IMAGES, OUT_ROW = 0, 8, 16
+"""Images; images of one row of the step; bytes from one row's sums to the next one's."""
 ROWS, COLUMNS, CHANNELS = 24, 32, 40
-"""Rows of one image, pixels of one row, channels without the filled-up ones."""
+"""Rows of one image, pixels of one row, channels without padding."""
 OUT = 48
 """Address of the first function's sums, of the second's, …; after them the operands' entries."""
 
 CHAIN_ADDITIONS = 32
 """Additions to a register in one band or stretch, about."""
 MAX_REGISTER_SUMS = 8
-"""Sums in registers: as many hide the latency of two adders."""
+"""Sums in registers: this many hide the latency of two adders."""
 TEMPORARY_VECTORS = 3
-"""Vectors that a short function needs on its way."""
+"""Vectors that a short function needs for temporaries."""
 
 
 def unroll(target: Target, kinds: str, count: int) -> int:
@@ -60,12 +60,14 @@ def emit(target: Target, kinds: str, *functions: str) -> str:
     """kernel(arguments, row, end_row, block, end_block, scratch) for texts over operands a, b, … of these kinds."""
     code = Code(target, "piiiip")
     a, first, end, block, end_block, scratch = code.arguments
-    given = operands(a + (OUT + 8 * len(functions)), kinds)
+    inputs = operands(a + (OUT + 8 * len(functions)), kinds)
     wide = unroll(target, kinds, len(functions))
     rows, columns = a.int(ROWS), a.int(COLUMNS)
-    # A map whose rows lie one after another is one long row.
+    # A map with contiguous rows is one long row.
     apart = [
-        one.row.differs(columns * (code.bytes if one.kind == "s" else 4)) for one in given if one.kind in "sp"
+        one.row.differs(columns * (code.bytes if one.kind == "s" else 4))
+        for one in inputs
+        if one.kind in "sp"
     ]
     long = code.builder.not_(functools.reduce(code.builder.or_, apart, code.int(0).differs(0)))
     rows, columns = code.select(long, 1, rows), code.select(long, rows * columns, columns)
@@ -74,25 +76,26 @@ def emit(target: Target, kinds: str, *functions: str) -> str:
     group = (code.int(CHAIN_ADDITIONS) // (steps * rows.most(1))).most(1)
     zero = code.spread(0.0)
     # Totals and their errors stay in memory: the registers belong to the innermost loop.
-    kept = code.opaque(scratch)
+    totals = code.opaque(scratch)
     places = [(2 * k * code.bytes, (2 * k + 1) * code.bytes) for k in range(len(functions))]
-    # The sum so far is an operand of its own: a product goes into it with one rounding.
-    added = [f"add({text},{expressions.OPERANDS[len(kinds)]})" for text in functions]
+    # The sum so far is an operand: a product is added to it with one rounding.
+    accumulations = [f"add({text},{expressions.OPERANDS[len(kinds)]})" for text in functions]
 
     def pixels(
-        lines: list[Pointer], fixed: list[Any], sums: list[list[Variable]], at: Int, number: int
+        lines: list[Pointer], constants: list[Any], sums: list[list[Variable]], at: Int, number: int
     ) -> None:
         for t in range(number):
             values = [
-                one.value(place, at, t, known) for one, place, known in zip(given, lines, fixed, strict=True)
+                one.value(place, at, t, constant)
+                for one, place, constant in zip(inputs, lines, constants, strict=True)
             ]
-            for text, total in zip(added, sums[t], strict=True):
+            for text, total in zip(accumulations, sums[t], strict=True):
                 total.set(expressions.vector(code, text, [*values, total.get()]))
 
     def one_row(row: Int, starts: list[Pointer]) -> None:
         """Totals and errors of the images of a row of the step."""
-        images = row * a.int(EACH)
-        end_image = a.int(IMAGES).least(images + a.int(EACH))
+        images = row * a.int(ROW_IMAGES)
+        end_image = a.int(IMAGES).least(images + a.int(ROW_IMAGES))
         chunks = (
             code.loop(images, end_image, group),
             code.loop(0, rows, band),
@@ -101,42 +104,42 @@ def emit(target: Target, kinds: str, *functions: str) -> str:
         with chunks[0] as chunk, chunks[1] as line, chunks[2] as column:
             sums = [[code.variable(zero) for _ in functions] for _ in range(wide)]
             count = (columns - column).least(CHAIN_ADDITIONS * wide)
-            whole = count - count % wide
+            bulk = count - count % wide
             with code.loop(chunk, end_image.least(chunk + group)) as image:
-                planes = [at + image * one.image for one, at in zip(given, starts, strict=True)]
-                fixed = [one.fixed(at) for one, at in zip(given, planes, strict=True)]
+                planes = [at + image * one.image for one, at in zip(inputs, starts, strict=True)]
+                constants = [one.row_constant(at) for one, at in zip(inputs, planes, strict=True)]
                 with code.loop(line, rows.least(line + band)) as y:
-                    lines = [at + y * one.row for one, at in zip(given, planes, strict=True)]
-                    with code.loop(column, column + whole, wide) as x:
-                        pixels(lines, fixed, sums, x, wide)
-                    for rest in code.cases(count - whole, range(1, wide)):
-                        pixels(lines, fixed, sums, column + whole, rest)
+                    lines = [at + y * one.row for one, at in zip(inputs, planes, strict=True)]
+                    with code.loop(column, column + bulk, wide) as x:
+                        pixels(lines, constants, sums, x, wide)
+                    for rest in code.cases(count - bulk, range(1, wide)):
+                        pixels(lines, constants, sums, column + bulk, rest)
             for k, (total, error) in enumerate(places):
-                value = _folded(code, [each[k].get() for each in sums])
-                value, lost = _two_sum(code, kept.vector(total), value)
-                kept.store(value, total)
-                kept.store(code.add(kept.vector(error), lost), error)
+                value = _tree_sum(code, [chain[k].get() for chain in sums])
+                value, lost = _two_sum(code, totals.vector(total), value)
+                totals.store(value, total)
+                totals.store(code.add(totals.vector(error), lost), error)
 
     with code.loop(block, end_block) as part:
-        starts = [one.base(part) for one in given]
+        starts = [one.base(part) for one in inputs]
         outputs = [a.pointer(OUT + 8 * k) + part * code.bytes for k in range(len(functions))]
         with code.loop(first, end) as row:
             for at in itertools.chain(*places):
-                kept.store(zero, at)
+                totals.store(zero, at)
             one_row(row, starts)
             for to, (total, error) in zip(outputs, places, strict=True):
-                value, lost = kept.vector(total), kept.vector(error)
+                value, lost = totals.vector(total), totals.vector(error)
                 # An infinite total may hide a NaN.
                 value = code.select(code.unordered(lost, lost), value, code.add(value, lost))
                 (to + row * a.int(OUT_ROW)).store(value)
         channels = a.int(CHANNELS) - part * code.lanes
         with code.when(channels < code.lanes):
             for to in outputs:
-                emptied(to + first * a.int(OUT_ROW), end - first, a.int(OUT_ROW), channels)
+                clear_padding_lanes(to + first * a.int(OUT_ROW), end - first, a.int(OUT_ROW), channels)
     return code.finish()
 
 
-def _folded(code: Code, values: list[Any]) -> Any:
+def _tree_sum(code: Code, values: list[Any]) -> Any:
     """The sum of a power of two of vectors, halves first."""
     while len(values) > 1:
         half = len(values) // 2
@@ -145,7 +148,7 @@ def _folded(code: Code, values: list[Any]) -> Any:
 
 
 def _two_sum(code: Code, a: Any, b: Any) -> tuple[Any, Any]:
-    """a + b rounded, and what the rounding lost."""
+    """a + b rounded, and the rounding error."""
     total = code.add(a, b)
     back = code.sub(total, a)
     return total, code.add(code.sub(a, code.sub(total, back)), code.sub(b, back))
@@ -156,19 +159,19 @@ def scratch_bytes(lanes: int, functions: int) -> int:
     return 8 * lanes * functions
 
 
-def rows(images: int, each: int = 0) -> int:
-    """Rows of a step that adds up over `each` images at a time; 0: over all. Parts are channel blocks."""
-    return -(-images // each) if each else 1
+def rows(images: int, row_images: int = 0) -> int:
+    """Rows of a step that adds up over `row_images` images at a time; 0: over all. Parts are channel blocks."""
+    return -(-images // row_images) if row_images else 1
 
 
 def arguments(
-    like: Layout, outputs: Sequence[int], places: Sequence[OperandPlace], each: int = 0
+    like: Layout, outputs: Sequence[int], places: Sequence[OperandPlace], row_images: int = 0
 ) -> NDArray[np.int64]:
     """The record. like: images, channels and pixels of the operands; outputs: an address for each function, of
-    float32 (rows, blocks, lanes) as `rows(like.images, each)` gives them; places: where the operands lie, in order."""
+    float32 (rows, blocks, lanes) with rows from `rows(like.images, row_images)`; places: where the operands lie."""
     inner = OUT + 8 * len(outputs)
     numbers = {
-        IMAGES: like.images, EACH: each or like.images, OUT_ROW: 4 * like.lanes * like.blocks,
+        IMAGES: like.images, ROW_IMAGES: row_images or like.images, OUT_ROW: 4 * like.lanes * like.blocks,
         ROWS: like.height, COLUMNS: like.width, CHANNELS: like.channels,
     }  # fmt: skip
     numbers |= {OUT + 8 * k: address for k, address in enumerate(outputs)}

@@ -1,15 +1,15 @@
-"""Numbers moved from one layout to another: import, export, slices, concatenation, padding by channels.
+"""Copy from one layout to another: inputs, results, slices, concatenation, padding by channels.
 
     for row: for block of destination channels: for pixel: for lane:
         out[block][row][pixel][lane] = in[channel - shift], or 0 where the source has no such channel
 
-Which pixels: addresses, row and pixel strides say so, which makes crops and strided slices of it. Only destination
-channels [first, last) are written, so that the neighbors in a block shared by two parts of a concatenation survive;
-a part that ends a value has `last` at the block's end and so fills it up with zeros.
+Addresses, row and pixel strides select the pixels, which gives crops and strided slices. Only destination channels
+[first, last) are written, so that the neighbors in a block shared by two parts of a concatenation survive; a part that
+ends a value has `last` at the block's end and so fills it up with zeros.
 
-Whole blocks take a fast way: vectors between equal lanes (turned by a fixed number of lanes where the channels are
-not aligned), and squares of pixels by channels turned in registers from and to plain planes. The rest goes number by
-number.
+Whole blocks are fast: vectors between equal lanes (rotated by a fixed number of lanes where the channels are not
+aligned), and squares of pixels by channels transposed in registers from and to plain planes. The rest is copied number
+by number.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ def parts(first: int, last: int, lanes: int) -> int:
     return -(-last // lanes) - first // lanes
 
 
-def turn(shift: int, source: int, lanes: int) -> int:
-    """Lane of the source that lane 0 of a destination block comes from; 0 where no kernel is made for it."""
+def rotation(shift: int, source: int, lanes: int) -> int:
+    """Lane of the source that becomes lane 0 of a destination block; 0 if source and destination differ in lanes."""
     return int(-shift % lanes) if source == lanes else 0
 
 
-def emit(target: Target, source: int, lanes: int, turned: int = 0) -> str:
-    """kernel(arguments, row, end_row, part, end_part, scratch); lanes of source and destination, and `turn`."""
+def emit(target: Target, source: int, lanes: int, rotation: int = 0) -> str:
+    """kernel(arguments, row, end_row, part, end_part, scratch); lanes of source and destination, and `rotation`."""
     code = Code(target, "piiiip")
     a, row, end_row, part, end_part, _ = code.arguments
     rows, first, last = a.int(ROWS), a.int(FIRST), a.int(LAST)
-    copy = _Copy(code, source, lanes, turned)
+    copy = _Copy(code, source, lanes, rotation)
     base = first // lanes
     with code.loop(row, end_row) as r:
         image, line = r // rows, r % rows
@@ -60,10 +60,10 @@ def emit(target: Target, source: int, lanes: int, turned: int = 0) -> str:
 
 
 class _Copy:
-    """One row of one block, in each of the ways there are."""
+    """Copy of one row of one block, for each combination of layouts."""
 
-    def __init__(self, code: Code, source: int, lanes: int, turned: int) -> None:
-        self.code, self.source, self.lanes, self.turned = code, source, lanes, turned
+    def __init__(self, code: Code, source: int, lanes: int, rotation: int) -> None:
+        self.code, self.source, self.lanes, self.rotation = code, source, lanes, rotation
         a: Pointer = code.arguments[0]
         self.in_block, self.in_pixel = a.int(IN_BLOCK), a.int(IN_PIXEL)
         self.out_block, self.out_pixel = a.int(OUT_BLOCK), a.int(OUT_PIXEL)
@@ -115,21 +115,21 @@ class _Copy:
         if self.source == self.lanes:
             self.vectors(x, out, low)
         elif self.source == 1:
-            done = self.squares(lambda i: self.interleaved(x, out, low, i))
-            self.numbers(x, out, low, low, low + self.lanes, done)
+            column = self.squares(lambda i: self.interleave_square(x, out, low, i))
+            self.numbers(x, out, low, low, low + self.lanes, column)
         else:
             self.numbers(x, out, low, low, low + self.lanes, self.code.int(0))
 
     def vectors(self, x: Pointer, out: Pointer, low: Int) -> None:
-        """Lanes of one or two source blocks as they are; zeros for channels that are not there."""
+        """Vectors of one or two source blocks; zeros for channels that the source does not have."""
         code, lanes, build = self.code, self.lanes, self.code.builder
         start = low - self.shift
-        near = Int(code, build.sdiv((start - self.turned).value, code.int(lanes).value))
+        near = Int(code, build.sdiv((start - self.rotation).value, code.int(lanes).value))
         end = (self.channels - 1) // lanes
         at = x + near.most(0).least(end) * self.in_block
         neighbor = x + (near + 1).most(0).least(end) * self.in_block
         kind = ir.VectorType(ir.IntType(64), lanes)
-        spread = [
+        bounds = [
             build.shuffle_vector(
                 build.insert_element(ir.Constant(kind, ir.Undefined), number.value, ir.IntType(32)(0)),
                 ir.Constant(kind, ir.Undefined),
@@ -137,36 +137,36 @@ class _Copy:
             )
             for number in (start, self.channels)
         ]
-        channel = build.add(spread[0], ir.Constant(kind, list(range(lanes))))
+        channel = build.add(bounds[0], ir.Constant(kind, list(range(lanes))))
         real = build.and_(
             build.icmp_signed(">=", channel, ir.Constant(kind, [0] * lanes)),
-            build.icmp_signed("<", channel, spread[1]),
+            build.icmp_signed("<", channel, bounds[1]),
         )
         with code.wide(lanes), code.loop(0, self.columns) as i:
             value = at.vector(i * self.in_pixel)
-            if self.turned:
+            if self.rotation:
                 other = neighbor.vector(i * self.in_pixel)
-                value = code.shuffle(value, other, range(self.turned, self.turned + lanes))
+                value = code.shuffle(value, other, range(self.rotation, self.rotation + lanes))
             (out + i * self.out_pixel).store(code.select(real, value, code.spread(0.0)))
 
     def squares(self, move: Any) -> Int:
-        """Move `side` pixels at a time where pixels lie side by side; how many pixels are done.
+        """Copy `side` pixels at a time where pixels are contiguous; returns the number of pixels copied.
 
-        The last square overlaps the one before it, so that maps of at least `side` pixels have no rest.
+        The last square overlaps the one before it, so that maps of at least `side` pixels leave no remainder.
         """
-        code, done = self.code, self.code.variable(0)
+        code, end = self.code, self.code.variable(0)
         fits = code.builder.and_(self.dense(), self.columns >= self.side)
         with code.when(fits):
             count = (self.columns + self.side - 1) // self.side
             with code.wide(self.side), code.loop(0, count) as t:
                 move((t * self.side).least(self.columns - self.side))
-            done.set(self.columns)
-        found = done.get()
-        assert isinstance(found, Int)
-        return found
+            end.set(self.columns)
+        column = end.get()
+        assert isinstance(column, Int)
+        return column
 
-    def interleaved(self, x: Pointer, out: Pointer, low: Int, i: Int) -> None:
-        """`side` pixels of the planes of one block, turned into pixels of all lanes."""
+    def interleave_square(self, x: Pointer, out: Pointer, low: Int, i: Int) -> None:
+        """Transpose `side` pixels of the planes of one block into pixels of all lanes."""
         code = self.code
         planes = []
         for lane in range(self.lanes):
@@ -178,7 +178,7 @@ class _Copy:
             (out + i * self.out_pixel).store(vector, k * code.bytes)
 
     def plane(self, x: Pointer, out: Pointer, channel: Int) -> None:
-        """A row of a plain source into a row of a plain destination."""
+        """Copy a row of a plain source to a row of a plain destination."""
         code = self.code
         from_channel = channel - self.shift
         at = x + self.offset(from_channel.most(0))
@@ -186,15 +186,15 @@ class _Copy:
         def move(i: Int) -> None:
             (out + i * 4).store((at + i * 4).vector())
 
-        done = code.variable(0)
+        column = code.variable(0)
         with code.when(self.real(from_channel)):
-            done.set(self.squares(move))
-        self.numbers(x, out, channel, channel, channel + 1, done.get())
+            column.set(self.squares(move))
+        self.numbers(x, out, channel, channel, channel + 1, column.get())
 
     def planes(self, x: Pointer, y: Pointer, start: Int, stop: Int) -> None:
-        """Rows of a blocked source into rows of planes: a whole source block at a time, else plane by plane."""
-        code, done = self.code, self.code.variable(start)
-        with code.loop(start, stop) as d, code.when(d >= done.get()):
+        """Copy rows of a blocked source to rows of planes: a whole source block at a time, else plane by plane."""
+        code, next_channel = self.code, self.code.variable(start)
+        with code.loop(start, stop) as d, code.when(d >= next_channel.get()):
             channel, out = d - self.shift, y + d * self.out_block
             fits = [d + self.source <= stop, channel >= 0, channel + self.source <= self.channels]
             fits += [(channel.most(0) % self.source).equals(0), self.dense(), self.columns >= self.side]
@@ -204,13 +204,13 @@ class _Copy:
             with code.choice(together) as (then, otherwise):
                 with then:
                     at = x + self.offset(channel)
-                    self.squares(lambda i: self.deinterleaved(at, out, i))
-                    done.set(d + self.source)
+                    self.squares(lambda i: self.deinterleave_square(at, out, i))
+                    next_channel.set(d + self.source)
                 with otherwise:
                     self.numbers(x, out, d, d, d + 1, code.int(0))
 
-    def deinterleaved(self, at: Pointer, out: Pointer, i: Int) -> None:
-        """`side` pixels of a whole source block, turned into planes."""
+    def deinterleave_square(self, at: Pointer, out: Pointer, i: Int) -> None:
+        """Transpose `side` pixels of a whole source block into planes."""
         code, base = self.code, at + i * self.in_pixel
         pixels = [base.vector(k * code.bytes) for k in range(self.source)]
         for k, vector in enumerate(deinterleave(code, pixels)):
@@ -220,13 +220,13 @@ class _Copy:
 def interleave(code: Code, planes: list[Any]) -> list[Any]:
     """Numbers [plane][pixel], one vector a plane, in the order [pixel][plane].
 
-    A power of two of planes: as many shuffles of halves as the planes' number has bits, each turning the index by
-    one bit; they need two constants only.
+    For a power of two of planes: log2(planes) rounds of shuffles of halves, each rotating the index by one bit; they
+    need only two constants.
     """
     count, width = len(planes), code.lanes
     if count & (count - 1):
         return [
-            _gathered(
+            _select_lanes(
                 code, planes, [j % count * width + j // count for j in range(k * width, k * width + width)]
             )
             for k in range(count)
@@ -242,7 +242,9 @@ def deinterleave(code: Code, pixels: list[Any]) -> list[Any]:
     """The inverse: numbers [pixel][plane] in the order [plane][pixel]."""
     count, width = len(pixels), code.lanes
     if count & (count - 1):
-        return [_gathered(code, pixels, [j * count + plane for j in range(width)]) for plane in range(count)]
+        return [
+            _select_lanes(code, pixels, [j * count + plane for j in range(width)]) for plane in range(count)
+        ]
     ends = [list(range(start, 2 * width, 2)) for start in (0, 1)]
     for _ in range(count.bit_length() - 1):
         pairs = [(pixels[k], pixels[k + 1]) for k in range(0, count, 2)]
@@ -250,12 +252,12 @@ def deinterleave(code: Code, pixels: list[Any]) -> list[Any]:
     return pixels
 
 
-def _gathered(code: Code, vectors: list[Any], places: list[int]) -> Any:
-    """The vector of these numbers, counted on through the vectors."""
+def _select_lanes(code: Code, vectors: list[Any], places: list[int]) -> Any:
+    """The numbers at these places of the concatenated vectors, as one vector."""
     width = code.lanes
-    found = ir.Constant(code.vector, ir.Undefined)
+    result = ir.Constant(code.vector, ir.Undefined)
     for k, vector in enumerate(vectors):
         if any(place // width == k for place in places):
             lanes = [width + place % width if place // width == k else j for j, place in enumerate(places)]
-            found = code.shuffle(found, vector, lanes)
-    return found
+            result = code.shuffle(result, vector, lanes)
+    return result

@@ -80,6 +80,6 @@ def emit(target: Target) -> str:
                         x.set(x.get() + in_turn)
                         y.set(y.get() + out_turn)
             code.call(table.pointer(size * 8), inputs, outputs, weights, bias, context)
-            with code.when(epilogue.given):
+            with code.when(epilogue.not_null):
                 code.call(epilogue, outputs, size, entry.int(PANEL_VECTORS), context.int(BLOCK))
     return code.finish()

@@ -43,11 +43,11 @@ MAX_TILE_PIXELS = 14
 SPECIALIZED_WIDTHS = (3, 5, 7)
 """Kernel widths with specialized code: the registers hold enough pixels besides the weights."""
 MIN_TILE_PIXELS = 8
-"""Least such stretch: below it (width 7 on 16 registers) one load per product was faster."""
+"""Pixels of a tile below which one load per product was faster (width 7 on 16 registers)."""
 
 
 def pixels(target: Target, width: int, stride: int = 1, group: int = 1) -> int:
-    """Most pixels of a tile: sums, a tap row's weights, a loaded pixel and two to spare fill the registers.
+    """Maximum pixels of a tile: sums, a tap row's weights, a loaded pixel and two to spare fill the registers.
 
     A stride known at run time only takes an integer register per pixel; a group repeats the code for each channel.
     """
@@ -138,7 +138,7 @@ def _tile(
 
 
 def store(a: Pointer, y: Pointer, total: Sequence[Variable]) -> None:
-    """Neighboring outputs from y on: with what is to be added, within the clamp."""
+    """Store neighboring outputs from y on: add the residual, then clamp."""
     code = a.code
     with code.when(a.int(HAS_RESIDUAL).differs(0)):
         for t, value in enumerate(total):
@@ -148,23 +148,23 @@ def store(a: Pointer, y: Pointer, total: Sequence[Variable]) -> None:
         y.store(code.least(high, code.most(low, value.get())), t * code.bytes)
 
 
-def covers(windows: Windows, groups: int, depth: int, each: int) -> bool:
+def covers(windows: Windows, groups: int, depth: int, outputs: int) -> bool:
     """One input and one output channel per group, padded with zeros; any kernel, stride and dilation."""
-    return depth == each == 1 and all(window.mode == "zeros" for window in windows)
+    return depth == outputs == 1 and all(window.mode == "zeros" for window in windows)
 
 
 def parameters(target: Target, windows: Windows) -> tuple[int, int]:
-    """What `emit` takes for these windows: (width, stride)."""
+    """Parameters of `emit` for these windows: (width, stride)."""
     width, stride = windows[1].kernel, windows[1].stride
-    own = (
+    specialized = (
         width in SPECIALIZED_WIDTHS
         and windows[1].dilation == 1
         and stride <= 2
         and pixels(target, width) >= MIN_TILE_PIXELS
     )
     if target.name == "neon":  # LLVM's order of loads would not fit the registers in the other cases
-        own = own and (width, stride) == (3, 1)
-    return (width if own else 0), (stride if stride <= 2 else 0)
+        specialized = specialized and (width, stride) == (3, 1)
+    return (width if specialized else 0), (stride if stride <= 2 else 0)
 
 
 def padding(windows: Windows) -> tuple[int, int, int, int]:
@@ -180,11 +180,11 @@ def pack(lanes: int, weight: NDArray[np.float32], bias: NDArray[np.float32] | No
     """
     channels, taps = len(weight), weight[0].size
     blocks = -(-channels // lanes)
-    made = np.zeros((blocks * lanes, 1 + taps), np.float32)
-    made[:channels, 1:] = weight.reshape(channels, taps)
+    packed = np.zeros((blocks * lanes, 1 + taps), np.float32)
+    packed[:channels, 1:] = weight.reshape(channels, taps)
     if bias is not None:
-        made[:channels, 0] = bias
-    return np.ascontiguousarray(made.reshape(blocks, lanes, -1).transpose(0, 2, 1))
+        packed[:channels, 0] = bias
+    return np.ascontiguousarray(packed.reshape(blocks, lanes, -1).transpose(0, 2, 1))
 
 
 def arguments(
@@ -233,5 +233,5 @@ def cost(source: Layout, target: Layout, windows: Windows) -> tuple[int, int]:
     taps = windows[0].kernel * windows[1].kernel
     lanes = target.blocks * target.lanes
     flops = 2 * target.images * lanes * target.height * target.width * taps
-    moved = source.images * lanes * source.height * source.width + flops // (2 * taps) + lanes * (1 + taps)
-    return flops, 4 * moved
+    numbers = source.images * lanes * source.height * source.width + flops // (2 * taps) + lanes * (1 + taps)
+    return flops, 4 * numbers

@@ -1,10 +1,10 @@
-"""The adjoint of a depthwise convolution at any stride: what each input number gets back from the outputs that read it.
+"""The adjoint of a depthwise convolution at any stride: gradient with respect to its input.
 
     for block: for row: for column phase: for tile of T pixels, `stride` apart: total[:] = 0
         for tap row that reads this row: for tap column that reads this phase: total[t] += dy · weight
         out = total
 
-Input positions with the same rest of their division by the stride are read by the same taps, every tap by neighboring
+Input positions with the same remainder modulo the stride are read by the same taps, and each tap by neighboring
 outputs: a phase is a small convolution at stride 1. Weights are those of the forward step. Positions that no window
 reads become 0.
 """
@@ -77,23 +77,23 @@ def _tile(
     """`count` pixels of one phase."""
     code, (down, across) = a.code, phases
     total = [code.variable(code.spread(0.0)) for _ in range(count)]
-    for each in total:
-        each.set(code.spread(0.0))
+    for accumulator in total:
+        accumulator.set(code.spread(0.0))
     with code.loop(0, down.int(PHASE_TAPS)) as u:
         line, taps = dy + u * a.int(TAP_ROW), weights + u * a.int(WEIGHT_ROW)
         with code.loop(0, across.int(PHASE_TAPS)) as v:
             at, weight = line + v * a.int(TAP_COLUMN), (taps + v * a.int(WEIGHT_COLUMN)).vector()
-            for t, each in enumerate(total):
-                each.set(code.fma(at.vector(t * code.bytes), weight, each.get()))
+            for t, accumulator in enumerate(total):
+                accumulator.set(code.fma(at.vector(t * code.bytes), weight, accumulator.get()))
     to = code.variable(y)
-    for each in total:
-        to.get().store(each.get())
+    for accumulator in total:
+        to.get().store(accumulator.get())
         to.set(to.get() + a.int(OUT_PIXEL))
 
 
 def _phases(window: Window) -> list[tuple[int, int, int, int]]:
     """(taps, output that the first position reads under the first of them, that tap, positions) of every phase."""
-    found = []
+    phases = []
     for rest in range(window.stride):
         taps = [
             u
@@ -103,19 +103,19 @@ def _phases(window: Window) -> list[tuple[int, int, int, int]]:
         first = taps[0] if taps else 0
         place = (rest + window.before - first * window.dilation) // window.stride
         count = len(range(rest, window.input, window.stride))
-        found.append((len(taps) if count else 0, place if taps else 0, first, count))
-    return found
+        phases.append((len(taps) if count else 0, place if taps else 0, first, count))
+    return phases
 
 
 def _steps(window: Window) -> tuple[int, int]:
-    """From a phase's tap to its next: taps, and how far back the output lies that it reads."""
+    """From a phase's tap to its next one: distance in taps, and distance back in outputs."""
     common = math.gcd(window.stride, window.dilation)
     return window.stride // common, window.dilation // common
 
 
 def padding(windows: Windows) -> tuple[int, int, int, int]:
     """The border of zeros that the gradient of the output needs: top, bottom, left, right."""
-    found = []
+    pads = []
     for window in windows:
         back = _steps(window)[1]
         reach = [
@@ -123,9 +123,9 @@ def padding(windows: Windows) -> tuple[int, int, int, int]:
             for taps, place, _, count in _phases(window)
             if taps
         ]
-        found.append(max([-first for first, _ in reach] + [0]))
-        found.append(max([last - window.output + 1 for _, last in reach] + [0]))
-    return found[0], found[1], found[2], found[3]
+        pads.append(max([-first for first, _ in reach] + [0]))
+        pads.append(max([last - window.output + 1 for _, last in reach] + [0]))
+    return pads[0], pads[1], pads[2], pads[3]
 
 
 def arguments(
@@ -144,8 +144,8 @@ def arguments(
     (next_u, back_u), (next_v, back_v) = _steps(down), _steps(across)
 
     def phases(window: Window, step: int, weight: int) -> int:
-        found = [(taps, place * step, u * weight, count) for taps, place, u, count in _phases(window)]
-        return table(np.array(found, np.int64))
+        entries = [(taps, place * step, u * weight, count) for taps, place, u, count in _phases(window)]
+        return table(np.array(entries, np.int64))
 
     return record(
         ARGUMENTS,

@@ -54,10 +54,10 @@ def emit(target: Target, taps: int, width: int, stride: int) -> str:
     sums = [[code.variable(code.spread(0.0)) for _ in range(taps)] for _ in range(copies)]
     pixels = _pixels(target, taps, width) if width else 1
     columns = a.int(COLUMNS)
-    whole = columns - columns % pixels
-    stretches: list[tuple[Int | int, Int, int]] = [(0, whole, pixels)]
+    bulk = columns - columns % pixels
+    stretches: list[tuple[Int | int, Int, int]] = [(0, bulk, pixels)]
     if pixels > 1:
-        stretches.append((whole, columns, 1))
+        stretches.append((bulk, columns, 1))
     advance = code.int(stride * code.bytes) if stride else a.int(X_PIXEL)
     with (
         code.loop(part, end_part) as p,
@@ -68,8 +68,8 @@ def emit(target: Target, taps: int, width: int, stride: int) -> str:
         places = [table.int(16 * k) for k in range(1 if width else taps)]
         out = a.pointer(OUT) + p * a.int(OUT_BLOCK)
         for some in sums:
-            for each in some:
-                each.set(code.spread(0.0))
+            for total in some:
+                total.set(code.spread(0.0))
         with code.loop(start, (start + a.int(BAND)).least(a.int(IMAGES))) as image:
             x = a.pointer(X) + (image * a.int(X_IMAGE) + p * a.int(X_BLOCK))
             dy = a.pointer(DY) + (image * a.int(DY_IMAGE) + p * a.int(DY_BLOCK))
@@ -91,10 +91,10 @@ def emit(target: Target, taps: int, width: int, stride: int) -> str:
                 sums[0][k].set(code.add(sums[0][k].get(), some[k].get()))
         results = [out + table.int(16 * k + 8) for k in range(taps)]
         with code.when(start.differs(0)):
-            for each, to in zip(sums[0], results, strict=True):
-                each.set(code.add(to.vector(), each.get()))
-        for each, to in zip(sums[0], results, strict=True):
-            to.store(each.get())
+            for total, to in zip(sums[0], results, strict=True):
+                total.set(code.add(to.vector(), total.get()))
+        for total, to in zip(sums[0], results, strict=True):
+            to.store(total.get())
     return code.finish()
 
 
@@ -139,7 +139,7 @@ def _pixels(target: Target, taps: int, width: int) -> int:
 
 
 def parameters(target: Target, windows: Windows) -> tuple[int, int, int]:
-    """What `emit` takes for these windows: (taps, width, stride)."""
+    """Parameters of `emit` for these windows: (taps, width, stride)."""
     down, across = windows
     if across.kernel in SPECIALIZED_WIDTHS and across.dilation == 1 and across.stride <= 2:
         for rows in (down.kernel, 1):
@@ -173,16 +173,16 @@ def arguments(
     says where it lies. The input needs the border that `padding(windows)` says."""
     down, across = windows
     x, dy, out = addresses
-    made = result(gradient, windows)
+    output = result(gradient, windows)
     places: list[Any] = [
         (
             u * down.dilation * source.row + v * across.dilation * source.pixel,
-            (u * across.kernel + v) * made.pixel,
+            (u * across.kernel + v) * output.pixel,
         )
         for u in range(down.kernel)
         for v in range(across.kernel)
     ]
-    # The last group is filled up with the last tap: all its sums are read before one is written.
+    # The last group is padded with the last tap: all its sums are read before one is written.
     places += [places[-1]] * (-len(places) % parameters(target, windows)[0])
     return record(
         ARGUMENTS,
@@ -193,7 +193,7 @@ def arguments(
             DY: dy + gradient.origin, DY_IMAGE: gradient.image, DY_BLOCK: gradient.block, DY_ROW: gradient.row,
             IMAGES: gradient.images, BAND: max(MIN_SUM_PIXELS // (gradient.height * gradient.width), 1),
             ROWS: gradient.height, COLUMNS: gradient.width,
-            OUT: out, OUT_BLOCK: made.block, TAPS: table(np.array(places, np.int64)),
+            OUT: out, OUT_BLOCK: output.block, TAPS: table(np.array(places, np.int64)),
             TAP_ROW: source.row * down.dilation,
         },
     )  # fmt: skip

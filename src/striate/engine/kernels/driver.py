@@ -1,11 +1,11 @@
-"""What runs a network: every thread goes through the list of steps, takes tasks of each, and waits for the others.
+"""The driver that runs a network: every thread walks the list of steps, takes tasks of each, and waits for the others.
 
     for step in steps:
         if step waits: until all tasks of the steps before are done
-        take my own tasks of this step, one after another; then what is left of the others'
+        take the tasks of my share, one after another; then the remaining ones of the others' shares
 
-Each thread has a share of its own, the same rows every time, which it finds in its own cache; a thread that comes late
-loses its tasks to the others. No task depends on who runs it, so results do not either.
+Each thread has its own share, the same rows every time, which it finds in its own cache; the other threads take the
+tasks of a late thread. No task depends on the thread that runs it, so results do not either.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def emit(target: Target, part: str) -> str:
 
 
 def counters(threads: int) -> int:
-    """Bytes of one step's counters: tasks done, then tasks taken of each thread's share."""
+    """Bytes of one step's counters: finished tasks, then tasks taken from each thread's share."""
     return -(-8 * (threads + 1) // 64) * 64
 
 
 def _spin(code: Code, turn: Int, way: Pointer) -> None:
     """One turn of waiting."""
     code.pause()
-    with code.when((turn % YIELD_TURNS).equals(YIELD_TURNS - 1)), code.when(way.given):
+    with code.when((turn % YIELD_TURNS).equals(YIELD_TURNS - 1)), code.when(way.not_null):
         code.call(way)
 
 
@@ -56,34 +56,34 @@ def _drive(target: Target) -> str:
     counters_, times = program.pointer(COUNTERS), program.pointer(TIMES)
     scratch = (program.pointer(SCRATCH) + thread * 8).pointer()
     way = program.pointer(YIELD)
-    settled, turn = code.variable(0), code.variable(0)
+    complete_steps, turn = code.variable(0), code.variable(0)
 
     def settle(upto: Int) -> None:
         """Wait until all tasks of the steps before `upto` are done."""
-        with code.loop(settled.get(), upto) as k:
-            done, number = counters_ + k * stride, (steps + k * CALL_SIZE).int(NUMBER)
+        with code.loop(complete_steps.get(), upto) as k:
+            progress, number = counters_ + k * stride, (steps + k * CALL_SIZE).int(NUMBER)
             turn.set(code.int(0))
-            with code.until(lambda: code.shared(done) >= number):
+            with code.until(lambda: code.shared(progress) >= number):
                 _spin(code, turn.get(), way)
                 turn.set(turn.get() + 1)
-        settled.set(upto)
+        complete_steps.set(upto)
 
     with code.flushing():
         with code.loop(0, program.int(COUNT)) as k:
-            step, taken = steps + k * CALL_SIZE, counters_ + k * stride
+            step, counter = steps + k * CALL_SIZE, counters_ + k * stride
             with code.when(step.int(WAITS).differs(0)):
                 settle(k)
-            with code.when(times.given), code.when(thread.equals(0)):
+            with code.when(times.not_null), code.when(thread.equals(0)):
                 (times + k * 8).store(code.clock())
             number, tasks = step.int(NUMBER), step.pointer(TASKS)
-            # A task alone is thread 0's: what it reads was mostly written there.
+            # Thread 0 runs a single task: it mostly wrote what the task reads.
             with code.when(code.builder.or_(number > 1, thread.equals(0))), code.loop(0, threads) as other:
                 whose = (thread + other) % threads
                 first, end = (((whose + k) * number + threads - 1) // threads for k in (0, 1))
                 mine = code.variable(0)
 
                 def take() -> None:
-                    mine.set(first + code.count(taken + (whose + 1) * 8))
+                    mine.set(first + code.count(counter + (whose + 1) * 8))
 
                 with code.when(end > first):
                     take()
@@ -93,10 +93,10 @@ def _drive(target: Target) -> str:
                             step.pointer(CODE), step.pointer(ARGUMENTS),
                             *(task.int(8 * part) for part in range(4)), scratch,
                         )  # fmt: skip
-                        code.count(taken)
+                        code.count(counter)
                         take()
         settle(program.int(COUNT))
-        with code.when(times.given), code.when(thread.equals(0)):
+        with code.when(times.not_null), code.when(thread.equals(0)):
             (times + program.int(COUNT) * 8).store(code.clock())
     return code.finish()
 
@@ -107,10 +107,10 @@ def _run(target: Target) -> str:
     slots = program.int(COUNT) * program.int(STRIDE)
     with code.loop(0, slots, 8) as at:
         (program.pointer(COUNTERS) + at).store(code.int(0))
-    with code.when(control.given):
+    with code.when(control.not_null):
         code.publish(control + JOB, program)
     code.call(drive, program, 0)
-    with code.when(control.given):
+    with code.when(control.not_null):
         code.publish(control + JOB, 0)
         turn = code.variable(0)
         with code.until(lambda: code.shared(control + INSIDE).equals(0)):

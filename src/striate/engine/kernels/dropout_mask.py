@@ -1,4 +1,4 @@
-"""Noise of dropout, plain float32, by Philox4x32-10: what `striate.engine.philox` draws, number for number.
+"""Noise of dropout, plain float32, by Philox4x32-10: bit-identical to `striate.engine.philox`.
 
     for group: for counter of it: words = philox(counter, place; key)
         out[group][word][counter] = factor where word's upper 24 bits reach the threshold, else 0
@@ -21,12 +21,12 @@ from striate.engine.target import Target
 PHILOX_ROUNDS = 10
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 KEY_STEPS = 0x9E3779B9, 0xBB67AE85
-"""What the two words of the key grow by from round to round."""
+"""Increments of the two words of the key per round."""
 
 GROUP_COUNTERS = 16
 """Neighboring counters whose first words come first, then their second words, …: vectors in a row, unshuffled."""
 GROUP_NUMBERS = 4 * GROUP_COUNTERS
-"""Numbers that they make."""
+"""Numbers of one group."""
 RATE_STEPS = 1 << 24
 """Numbers have 24 bits: a rate is a multiple of 1 / RATE_STEPS."""
 
@@ -40,7 +40,7 @@ def emit(target: Target) -> str:
     code = Code(target, "piiiip", lanes=min(target.width, GROUP_COUNTERS))
     a, first, end, part, end_part, _ = code.arguments
     words = _Words(code)
-    kept, none = a.spread(FACTOR), code.spread(0.0)
+    scale, none = a.spread(FACTOR), code.spread(0.0)
     least = words.spread(a.int(THRESHOLD))
     keys = [words.spread(a.int(KEY)), words.spread(a.int(KEY + 8))]
     place, zero = words.spread(a.int(PLACE)), words.all(0)
@@ -49,20 +49,20 @@ def emit(target: Target) -> str:
         with code.loop(0, GROUP_COUNTERS, code.lanes) as column:
             counter = group * GROUP_COUNTERS + column
             state = [
-                words.counted(counter),
+                words.count_from(counter),
                 words.spread(Int(code, code.builder.lshr(counter.value, ir.Constant(ir.I64, 32)))),
                 place,
                 zero,
             ]
             for word, bits in enumerate(words.philox(state, keys)):
-                drawn = code.builder.lshr(bits, words.all(8))
-                reached = code.builder.icmp_unsigned(">=", drawn, least)
-                (out + column * 4).store(code.select(reached, kept, none), 4 * GROUP_COUNTERS * word)
+                uniform = code.builder.lshr(bits, words.all(8))
+                keep = code.builder.icmp_unsigned(">=", uniform, least)
+                (out + column * 4).store(code.select(keep, scale, none), 4 * GROUP_COUNTERS * word)
     return code.finish()
 
 
 class _Words:
-    """Vectors of 32-bit whole numbers."""
+    """Vectors of 32-bit integers."""
 
     def __init__(self, code: Code) -> None:
         self.code, self.b, self.lanes = code, code.builder, code.lanes
@@ -77,15 +77,15 @@ class _Words:
         first = self.b.insert_element(undefined, self.b.trunc(number.value, ir.I32), ir.Constant(ir.I32, 0))
         return self.b.shuffle_vector(first, undefined, self.all(0))
 
-    def counted(self, first: Int) -> Any:
+    def count_from(self, first: Int) -> Any:
         """first, first + 1, …; a multiple of the lanes, so that no carry is lost."""
         return self.b.add(self.spread(first), ir.Constant(self.kind, list(range(self.lanes))))
 
     def product(self, word: Any, by: int) -> tuple[Any, Any]:
         """Upper and lower half."""
-        whole = self.b.mul(self.b.zext(word, self.wide), ir.Constant(self.wide, [by] * self.lanes))
-        upper = self.b.lshr(whole, ir.Constant(self.wide, [32] * self.lanes))
-        return self.b.trunc(upper, self.kind), self.b.trunc(whole, self.kind)
+        wide_product = self.b.mul(self.b.zext(word, self.wide), ir.Constant(self.wide, [by] * self.lanes))
+        upper = self.b.lshr(wide_product, ir.Constant(self.wide, [32] * self.lanes))
+        return self.b.trunc(upper, self.kind), self.b.trunc(wide_product, self.kind)
 
     def philox(self, state: list[Any], keys: list[Any]) -> list[Any]:
         b = self.b
@@ -102,12 +102,12 @@ class _Words:
 
 
 def threshold(rate: float) -> int:
-    """The first number that is kept."""
+    """The smallest random number whose value is kept."""
     return round(rate * RATE_STEPS)
 
 
 def factor(rate: float) -> float:
-    """What is kept grows by this, so that the mean stays."""
+    """Scale of the values that are kept, so that the mean is unchanged."""
     return 1 / max(1 - rate, 1e-9)
 
 

@@ -5,7 +5,7 @@
 The function is text (expression.py); each operand has a kind (operands.py).
 
 Pixels are taken UNROLL_PIXELS at a time where the function is short; a long one keeps all units busy by itself. An
-operand may be the output itself: each number is read before its place is written.
+operand may be the output itself: each number is read before it is overwritten.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from striate.engine.emit import Code, Int
 from striate.engine.kernels import expression as expressions
 from striate.engine.kernels.argument_record import record
-from striate.engine.kernels.lanes import emptied
+from striate.engine.kernels.lanes import clear_padding_lanes
 from striate.engine.kernels.operands import OPERAND_SIZE, OperandPlace, entries, operands
 from striate.engine.kernels.row_walk import Walk
 from striate.engine.layout import Layout
@@ -27,13 +27,13 @@ from striate.engine.target import Target
 OUT, OUT_IMAGE, OUT_BLOCK, OUT_ROW = 0, 8, 16, 24
 """Address of the first output pixel; bytes to the next image, channel block and row."""
 ROWS, COLUMNS, CHANNELS = 32, 40, 48
-"""Rows of one image, pixels of one row, channels without the filled-up ones."""
+"""Rows of one image, pixels of one row, channels without padding."""
 OPERANDS = 56
 """The operands' entries."""
 
 UNROLL_PIXELS = 4
 UNROLL_MAX_INSTRUCTIONS = 12
-"""Vector instructions up to which a function is taken for several pixels at a time."""
+"""Vector instructions up to which a function is computed for several pixels at a time."""
 
 
 def emit(target: Target, expression: str, kinds: str) -> str:
@@ -42,43 +42,43 @@ def emit(target: Target, expression: str, kinds: str) -> str:
     a, first, last, block, end_block, _ = code.arguments
     rows, columns = a.int(ROWS), a.int(COLUMNS)
     unroll = UNROLL_PIXELS if expressions.work(expression) <= UNROLL_MAX_INSTRUCTIONS else 1
-    whole = columns - columns % unroll
+    bulk = columns - columns % unroll
     zero = code.int(0)
-    given = operands(a + OPERANDS, kinds)
+    inputs = operands(a + OPERANDS, kinds)
     with code.loop(block, end_block) as part:
         out = Walk(a.pointer(OUT) + part * a.int(OUT_BLOCK), a.int(OUT_IMAGE), a.int(OUT_ROW), rows, first)
-        walks = [Walk(one.base(part), one.image, one.row, rows, first) for one in given]
+        walks = [Walk(one.base(part), one.image, one.row, rows, first) for one in inputs]
         line = code.variable(first % rows)
         with code.loop(first, last):
             bases = [walk.at.get() for walk in walks]
-            fixed = [one.fixed(at) for one, at in zip(given, bases, strict=True)]
+            constants = [one.row_constant(at) for one, at in zip(inputs, bases, strict=True)]
 
             def pixels(start: Int, count: int) -> None:
                 results = []
                 for t in range(count):
                     values = [
-                        one.value(at, start, t, known)
-                        for one, at, known in zip(given, bases, fixed, strict=True)
+                        one.value(at, start, t, constant)
+                        for one, at, constant in zip(inputs, bases, constants, strict=True)
                     ]
                     results.append(expressions.vector(code, expression, values))
                 for t, result in enumerate(results):
                     (to + start * code.bytes).store(result, t * code.bytes)
 
             to = out.at.get()
-            with code.loop(0, whole, unroll) as x:
+            with code.loop(0, bulk, unroll) as x:
                 pixels(x, unroll)
             if unroll > 1:
-                with code.loop(whole, columns) as x:
+                with code.loop(bulk, columns) as x:
                     pixels(x, 1)
             channels = a.int(CHANNELS) - part * code.lanes
             if not expressions.tame(expressions.parse(expression)):
                 with code.when(channels < code.lanes):
-                    emptied(to, columns, code.bytes, channels)
+                    clear_padding_lanes(to, columns, code.bytes, channels)
             line.set(line.get() + 1)
-            turned = code.select(line.get().equals(rows), code.int(1), zero)
-            line.set(code.select(turned.equals(1), zero, line.get()))
+            new_image = code.select(line.get().equals(rows), code.int(1), zero)
+            line.set(code.select(new_image.equals(1), zero, line.get()))
             for walk in (out, *walks):
-                walk.next(turned)
+                walk.next(new_image)
     return code.finish()
 
 

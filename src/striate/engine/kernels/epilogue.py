@@ -1,4 +1,4 @@
-"""A function applied where numbers already lie: an epilogue after a micro-tile has stored them, still in L1.
+"""A function applied in place: an epilogue after a micro-tile has stored its numbers, which are still in L1.
 
 for pixel: for vector: v = f(v)
 """

@@ -1,14 +1,14 @@
 """Scalar expressions as text and as vector code.
 
-A kernel's numbers are ints and strings, so the expression of a statement travels as text: `mul(a,add(tanh(mul(b,0.5)),
-1))`, with operands a, b, c… in place of what is loaded. Before code is made, forms that cost or cancel needlessly are
-rewritten into equal ones:
+A kernel's parameters are ints and strings, so the expression of a statement travels as text:
+`mul(a,add(tanh(mul(b,0.5)),1))`, with operands a, b, c… in place of loads. Before code is emitted, forms that are slow
+or lose precision by cancellation are rewritten into equal ones:
 
     1 + tanh(x)   →  2 / (1 + e^-2x)     sigmoid and SiLU become 1 / (1 + e^-x) and x / (1 + e^-x)
     1 + erf(x)    →  erfc(-x)            one polynomial, one power of two, no cancellation at negative x
     tanh(max(x, 0) + log1p(e^-|x|))  →  n / (n + 2), n = e^x·(e^x + 2)      Mish without logarithm
     x·c·d, c / x·d, x / c                one product where it rounds as before
-    a·b + c                              rounded once, where the processor does that
+    a·b + c                              rounded once, if the processor has a fused multiply-add
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ INSTRUCTIONS: Mapping[str, int] = {
     "exp": 14, "expm1": 14, "tanh": 18, "log": 50, "log1p": 22, "sqrt": 4, "div": 4, "pow": 80, "erf": 36,
     "erf_plus_one": 26, "tanh_softplus": 22, "quotient": 2,
 }  # fmt: skip
-"""Vector instructions of a function, about; one for the others. A square root or quotient holds its unit that long."""
+"""Approximate vector instructions of a function; 1 for all others. Square roots and quotients: cycles of their unit."""
 
 
 def operands(expr: Expr) -> dict[Load, str]:
@@ -41,8 +41,8 @@ def operands(expr: Expr) -> dict[Load, str]:
 def text(expr: Expr, names: Mapping[Load, str] | Mapping[str, str]) -> str:
     """The expression over operands named by load or by tensor; KeyError for a load without a name."""
     if isinstance(expr, Load):
-        known: Mapping[Any, str] = names
-        return known[expr if expr in known else expr.tensor]
+        letters: Mapping[Any, str] = names
+        return letters[expr if expr in letters else expr.tensor]
     if isinstance(expr, Const):
         return repr(float(expr.value)).removesuffix(".0")
     if isinstance(expr, Call):
@@ -75,16 +75,16 @@ def parse(source: str) -> Expr:
         return Load(word, ()) if word in OPERANDS else Const(float(word))
 
     try:
-        found = one()
+        expr = one()
     except IndexError:
         at = -1
     if at != len(words) or "".join(words) != source:
         raise ValueError(f"{source!r} is not an expression: write it like max(a,0)")
-    return found
+    return expr
 
 
 def tame(expr: Expr) -> bool:
-    """Whether ordinary numbers in give ordinary numbers out. Kernels put 0 into filled-up lanes where they may not."""
+    """Whether finite inputs always give finite outputs. If not, kernels write 0 to padding lanes."""
     if not isinstance(expr, Call):
         return True
     wild = expr.function in ("exp", "expm1", "log", "log1p", "sqrt", "pow")
@@ -97,11 +97,11 @@ def tame(expr: Expr) -> bool:
 
 
 @functools.cache
-def simplified(expr: Expr) -> Expr:
-    """An equal expression that is cheaper, and at least as exact."""
+def simplify(expr: Expr) -> Expr:
+    """Rewrite into an equal expression that is faster and at least as exact."""
     if not isinstance(expr, Call):
         return expr
-    args = tuple(map(simplified, expr.args))
+    args = tuple(map(simplify, expr.args))
     rule = _RULES.get(expr.function)
     return (rule and rule(*args)) or Call(expr.function, args)
 
@@ -111,7 +111,7 @@ def _constant(expr: Expr) -> float | None:
 
 
 def _parts(expr: Expr, function: str) -> tuple[Expr, ...]:
-    """The arguments of a call of the function, or nothing."""
+    """The arguments of a call of the function, or ()."""
     return expr.args if isinstance(expr, Call) and expr.function == function else ()
 
 
@@ -128,7 +128,7 @@ def _add(a: Expr, b: Expr) -> Expr | None:
         return a
     if _constant(b) == 1:
         for (y,) in filter(None, [_parts(a, "tanh")]):
-            return call("div", 2, call("add", call("exp", simplified(call("mul", y, -2))), 1))
+            return call("div", 2, call("add", call("exp", simplify(call("mul", y, -2))), 1))
         for (y,) in filter(None, [_parts(a, "erf")]):
             return Call("erf_plus_one", (y,))
     return call("add", a, b)
@@ -145,7 +145,7 @@ def _mul(a: Expr, b: Expr) -> Expr | None:
     if c is None:
         for over, other in ((_parts(b, "div"), a), (_parts(a, "div"), b)):
             if over and _power_of_two(_constant(over[0])):
-                return call("div", simplified(call("mul", other, over[0])), over[1])
+                return call("div", simplify(call("mul", other, over[0])), over[1])
         return None
     if isinstance(a, Const):
         return Const(a.value * c)
@@ -165,7 +165,7 @@ def _div(a: Expr, b: Expr) -> Expr | None:
     if c is None:
         return None
     if _power_of_two(c):
-        return simplified(call("mul", a, 1 / c))
+        return simplify(call("mul", a, 1 / c))
     return Call("quotient", (a, b)) if 2.0**-60 < abs(c) < 2.0**60 else None
 
 
@@ -204,29 +204,29 @@ _RULES: Mapping[str, Callable[..., Expr | None]] = {
 def vector(code: Code, source: str, values: Sequence[Any]) -> Any:
     """The value of an expression for vectors of operands a, b, c…"""
     functions = Functions(code)
-    known: dict[Expr, Any] = {Load(name, ()): value for name, value in zip(OPERANDS, values, strict=False)}
+    results: dict[Expr, Any] = {Load(name, ()): value for name, value in zip(OPERANDS, values, strict=False)}
 
     def of(expr: Expr) -> Any:
         if isinstance(expr, Const):
             return code.spread(expr.value)
-        if expr not in known:
+        if expr not in results:
             assert isinstance(expr, Call), f"{source} uses more than {len(values)} operands"
             if expr.function == "quotient":
-                known[expr] = functions.quotient(of(expr.args[0]), _constant(expr.args[1]) or math.nan)
+                results[expr] = functions.quotient(of(expr.args[0]), _constant(expr.args[1]) or math.nan)
             elif expr.function == "add" and any(_parts(arg, "mul") for arg in expr.args):
                 product, other = sorted(expr.args, key=lambda arg: not _parts(arg, "mul"))
                 a, b = _parts(product, "mul")
-                known[expr] = code.fma(of(a), of(b), of(other))
+                results[expr] = code.fma(of(a), of(b), of(other))
             else:
-                known[expr] = getattr(functions, expr.function)(*map(of, expr.args))
-        return known[expr]
+                results[expr] = getattr(functions, expr.function)(*map(of, expr.args))
+        return results[expr]
 
-    return of(simplified(parse(source)))
+    return of(simplify(parse(source)))
 
 
 def work(source: str) -> int:
-    """Vector instructions of an expression, about."""
-    return sum(INSTRUCTIONS.get(each.function, 1) for each in set(_calls(simplified(parse(source)))))
+    """Approximate vector instructions of an expression."""
+    return sum(INSTRUCTIONS.get(node.function, 1) for node in set(_calls(simplify(parse(source)))))
 
 
 def _calls(expr: Expr) -> Iterator[Call]:

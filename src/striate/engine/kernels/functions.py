@@ -1,4 +1,4 @@
-"""Scalar functions on vectors of float32: branch-free, and right for denormal, infinite and undefined numbers.
+"""Scalar functions on vectors of float32: branch-free, and right for denormals, infinities and NaN.
 
 Each reduces its argument to a short interval and evaluates a polynomial there (Muller et al., Handbook of
 Floating-Point Arithmetic, 2nd ed., ch. 10; the reduction by a logarithm in two parts is Cody & Waite's, 1980). The
@@ -42,17 +42,17 @@ ERFC = (
 ERFC_END = 4.0
 
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4
-"""ln 2 in two parts; the first has nine bits, so that its products with whole numbers are exact."""
+"""ln 2 in two parts; the first has nine bits, so that its products with integers are exact."""
 SHIFT = 1.5 * 2**23
-"""Added to a small number it leaves the nearest whole number in the lowest bits."""
+"""Added to a small number, it leaves the nearest integer in the lowest bits."""
 EXP_LEAST, EXP_NORMAL, EXP_MOST = -104.0, -87.5, 89.0
-"""Below e^x is 0, or no normal number; above it is infinite."""
+"""Limits of x below which e^x is 0 or subnormal, and above which it is infinite."""
 TWO_THIRDS = 0x3F2AAAAB
 """Bits of 2/3: mantissas are taken from 2/3 to 4/3."""
 
 
 class Functions:
-    """The functions for the vectors of one function under construction."""
+    """Scalar functions for the vectors of one kernel."""
 
     def __init__(self, code: Code) -> None:
         self.code = code
@@ -73,7 +73,7 @@ class Functions:
         """2^n from `_whole`'s sum."""
         return self._real(self.code.builder.shl(self._bits(shifted), self.word(23)))
 
-    def _whole(self, x: Any, factor: float, bias: int) -> tuple[Any, Any]:
+    def _round(self, x: Any, factor: float, bias: int) -> tuple[Any, Any]:
         """n = round(x·factor), and n + SHIFT + bias, whose lowest bits are the exponent field of 2^(n + bias - 127)."""
         code = self.code
         shift = code.spread(SHIFT + bias)
@@ -83,15 +83,15 @@ class Functions:
     def _compare(self, a: Any, sign: str, number: float) -> Any:
         return self.code.builder.fcmp_ordered(sign, a, self.code.spread(number))
 
-    def _called(self, name: str, *values: Any) -> Any:
-        """LLVM's own function of float32, one or a vector of them."""
+    def _intrinsic(self, name: str, *values: Any) -> Any:
+        """Call an LLVM intrinsic on float32, scalar or vector."""
         kind = values[0].type
         full = f"llvm.{name}." + (f"v{kind.count}f32" if isinstance(kind, ir.VectorType) else "f32")
         module = self.code.module
-        found = module.globals.get(full)
-        if found is None:
-            found = ir.Function(module, ir.FunctionType(kind, [kind] * len(values)), full)
-        return self.code.builder.call(found, values)
+        function = module.globals.get(full)
+        if function is None:
+            function = ir.Function(module, ir.FunctionType(kind, [kind] * len(values)), full)
+        return self.code.builder.call(function, values)
 
     def polynomial(self, x: Any, coefficients: Sequence[float]) -> Any:
         """c0 + c1·x + … by Horner's rule."""
@@ -101,51 +101,51 @@ class Functions:
             value = code.fma(value, x, code.spread(c))
         return value
 
-    def _scaled(self, value: Any, n: Any) -> Any:
-        """value·2^n in one instruction, rounded once, to denormals too; AVX-512 has it."""
+    def _scale_by_power(self, value: Any, n: Any) -> Any:
+        """value·2^n in one AVX-512 instruction, rounded once, denormals included."""
         code = self.code
         name = "llvm.x86.avx512.mask.scalef.ps.512"
-        found = code.module.globals.get(name)
-        if found is None:
+        function = code.module.globals.get(name)
+        if function is None:
             kinds = [code.vector, code.vector, code.vector, ir.IntType(16), ir.I32]
-            found = ir.Function(code.module, ir.FunctionType(code.vector, kinds), name)
+            function = ir.Function(code.module, ir.FunctionType(code.vector, kinds), name)
         mask, current = ir.Constant(ir.IntType(16), -1), ir.Constant(ir.I32, 4)
-        return code.builder.call(found, [value, n, value, mask, current])
+        return code.builder.call(function, [value, n, value, mask, current])
 
-    def _reduced(self, x: Any, bias: int) -> tuple[Any, Any, Any]:
+    def _reduce(self, x: Any, bias: int) -> tuple[Any, Any, Any]:
         """n = round(x / ln 2) as `_whole` gives it, and e^(x - n·ln 2) - 1."""
         code = self.code
-        n, shifted = self._whole(x, 1 / math.log(2), bias)
+        n, shifted = self._round(x, 1 / math.log(2), bias)
         r = code.fma(n, code.spread(-LN2_LOW), code.fma(n, code.spread(-LN2_HIGH), x))
         return n, shifted, code.fma(code.mul(r, r), self.polynomial(r, EXP), r)
 
     # the functions of statements
 
     def exp(self, x: Any) -> Any:
-        """Where 2^n is made from its bits, what is below 1.7e-38 becomes 0."""
+        """e^x; where 2^n is built from its bits, results below 1.7e-38 become 0."""
         code = self.code
         direct = code.target.name == "avx512" and code.lanes == 16
         x = code.least(code.spread(EXP_MOST), code.most(code.spread(EXP_LEAST if direct else EXP_NORMAL), x))
         # In two factors, 2^(n-1)·2e^r, because 2^128 is not a float32.
-        n, shifted, rest = self._reduced(x, 126)
+        n, shifted, rest = self._reduce(x, 126)
         if direct:
-            return self._scaled(code.add(rest, code.spread(1.0)), n)
+            return self._scale_by_power(code.add(rest, code.spread(1.0)), n)
         return code.mul(self._power(shifted), code.fma(rest, code.spread(2.0), code.spread(2.0)))
 
     def _expm1_below(self, x: Any) -> Any:
         """e^x - 1 for -80 ≤ x ≤ 0."""
         code = self.code
-        _, shifted, rest = self._reduced(x, 127)
+        _, shifted, rest = self._reduce(x, 127)
         scale = self._power(shifted)
         return code.fma(scale, rest, code.sub(scale, code.spread(1.0)))
 
     def expm1(self, x: Any) -> Any:
         code = self.code
         x = code.least(code.spread(EXP_MOST), code.most(code.spread(-20.0), x))
-        _, shifted, rest = self._reduced(x, 126)
+        _, shifted, rest = self._reduce(x, 126)
         half = self._power(shifted)
-        found = code.fma(half, rest, code.sub(half, code.spread(0.5)))
-        return code.add(found, found)
+        value = code.fma(half, rest, code.sub(half, code.spread(0.5)))
+        return code.add(value, value)
 
     def tanh(self, x: Any) -> Any:
         """-t / (t + 2) with t = e^(-2|x|) - 1, and the sign of x."""
@@ -174,27 +174,27 @@ class Functions:
         n = b.sitofp(b.ashr(offset, self.word(23)), code.vector)
         square = code.mul(f, f)
         tail = code.fma(code.mul(square, f), self.polynomial(f, LOG1P), code.mul(square, code.spread(-0.5)))
-        found = code.fma(n, code.spread(math.log(2)), code.add(f, tail))
+        value = code.fma(n, code.spread(math.log(2)), code.add(f, tail))
         below = code.select(self._compare(x, "==", -1.0), code.spread(-math.inf), code.spread(math.nan))
-        found = code.select(self._compare(x, ">", -1.0), found, below)
-        return code.select(self._compare(x, "==", math.inf), x, found)
+        value = code.select(self._compare(x, ">", -1.0), value, below)
+        return code.select(self._compare(x, "==", math.inf), x, value)
 
     def log(self, x: Any) -> Any:
-        """By the logarithm in float64 that powers use: none of them loses what lies around 1."""
+        """ln x from log2 in float64, which keeps its precision near 1."""
         code, wide = self.code, _Wide(self)
-        found = wide.log2(code.builder.fpext(x, wide.kind))
-        found = code.builder.fptrunc(code.builder.fmul(found, wide.spread(math.log(2))), code.vector)
-        return code.select(self._compare(x, "<", 0.0), code.spread(math.nan), found)
+        value = wide.log2(code.builder.fpext(x, wide.kind))
+        value = code.builder.fptrunc(code.builder.fmul(value, wide.spread(math.log(2))), code.vector)
+        return code.select(self._compare(x, "<", 0.0), code.spread(math.nan), value)
 
     def _erfc(self, z: Any) -> Any:
         """1 - erf(z) for z ≥ 0, to 2e-7 of itself while it matters; 0 beyond 4."""
         code = self.code
         inside = code.least(code.spread(ERFC_END), z)
         power = code.mul(inside, self.polynomial(inside, ERFC))
-        n, shifted = self._whole(power, 1.0, 127)
+        n, shifted = self._round(power, 1.0, 127)
         r = code.sub(power, n)
-        found = code.mul(self._power(shifted), code.fma(r, self.polynomial(r, EXP2), code.spread(1.0)))
-        return code.select(self._compare(z, ">", ERFC_END), code.spread(0.0), found)
+        value = code.mul(self._power(shifted), code.fma(r, self.polynomial(r, EXP2), code.spread(1.0)))
+        return code.select(self._compare(z, ">", ERFC_END), code.spread(0.0), value)
 
     def erf(self, x: Any) -> Any:
         code = self.code
@@ -210,13 +210,13 @@ class Functions:
         return code.select(self._compare(x, ">", 0.0), code.sub(code.spread(2.0), tail), tail)
 
     def abs(self, x: Any) -> Any:
-        return self._called("fabs", x)
+        return self._intrinsic("fabs", x)
 
     def sqrt(self, x: Any) -> Any:
-        return self._called("sqrt", x)
+        return self._intrinsic("sqrt", x)
 
     def copysign(self, size: Any, sign: Any) -> Any:
-        return self._called("copysign", size, sign)
+        return self._intrinsic("copysign", size, sign)
 
     def neg(self, x: Any) -> Any:
         return self.code.builder.fneg(x)
@@ -234,13 +234,13 @@ class Functions:
         return self.code.div(a, b)
 
     def max(self, a: Any, b: Any) -> Any:
-        """The larger one; not a number where one is not."""
-        return self._ordered(a, b, self.code.most)
+        """The larger one; NaN if one of them is."""
+        return self._propagate_nan(a, b, self.code.most)
 
     def min(self, a: Any, b: Any) -> Any:
-        return self._ordered(a, b, self.code.least)
+        return self._propagate_nan(a, b, self.code.least)
 
-    def _ordered(self, a: Any, b: Any, choose: Any) -> Any:
+    def _propagate_nan(self, a: Any, b: Any, choose: Any) -> Any:
         if isinstance(a, ir.Constant):
             return choose(a, b)
         if isinstance(b, ir.Constant):
@@ -253,11 +253,11 @@ class Functions:
     def quotient(self, x: Any, divisor: float) -> Any:
         """x / divisor, within 0.51 units in the last place, as two products with the reciprocal in two parts.
 
-        Both parts have the same sign, so that infinity stays what it is.
+        Both parts have the same sign, so that infinity stays infinite.
         """
         code = self.code
         exact = 1 / divisor
-        high = _rounded_down(exact)
+        high = _round_down(exact)
         if high == exact:
             return code.mul(x, code.spread(high))
         if code.target.name == "sse":  # no fused product
@@ -269,20 +269,20 @@ class Functions:
         code, b = self.code, self.code.builder
         wide = _Wide(self)
         size = self.abs(base)
-        found = wide.power(size, exponent)
+        value = wide.power(size, exponent)
         one, zero = code.spread(1.0), code.spread(0.0)
         unit = b.or_(b.fcmp_ordered("==", exponent, zero), b.fcmp_ordered("==", size, one))
-        found = code.select(unit, one, found)
+        value = code.select(unit, one, value)
         half = code.mul(exponent, code.spread(0.5))
-        whole = b.fcmp_ordered("==", self._called("rint", exponent), exponent)
-        odd = b.and_(whole, b.fcmp_ordered("!=", self._called("rint", half), half))
+        integral = b.fcmp_ordered("==", self._intrinsic("rint", exponent), exponent)
+        odd = b.and_(integral, b.fcmp_ordered("!=", self._intrinsic("rint", half), half))
         negative = b.icmp_signed("<", self._bits(base), self.word(0))
-        undefined = b.and_(b.fcmp_ordered("<", base, zero), b.not_(whole))
+        undefined = b.and_(b.fcmp_ordered("<", base, zero), b.not_(integral))
         undefined = b.and_(undefined, b.fcmp_ordered("<", size, code.spread(math.inf)))
-        found = code.select(b.and_(negative, odd), self.neg(found), found)
-        found = code.select(undefined, code.spread(math.nan), found)
+        value = code.select(b.and_(negative, odd), self.neg(value), value)
+        value = code.select(undefined, code.spread(math.nan), value)
         certain = b.or_(b.fcmp_ordered("==", base, one), b.fcmp_ordered("==", exponent, zero))
-        return code.select(certain, one, found)
+        return code.select(certain, one, value)
 
 
 class _Wide:
@@ -318,9 +318,9 @@ class _Wide:
         m = b.bitcast(b.sub(bits, field), self.kind)
         s = b.fdiv(b.fsub(m, self.spread(1.0)), b.fadd(m, self.spread(1.0)))
         odd = [2 / math.log(2) / (2 * k + 1) for k in range(9)]
-        found = b.fadd(n, b.fmul(s, self.series(b.fmul(s, s), odd)))
-        found = b.select(b.fcmp_ordered("==", x, self.spread(0.0)), self.spread(-self.LIMIT), found)
-        return b.select(b.fcmp_unordered("==", x, self.spread(math.inf)), b.fmul(x, x), found)
+        value = b.fadd(n, b.fmul(s, self.series(b.fmul(s, s), odd)))
+        value = b.select(b.fcmp_ordered("==", x, self.spread(0.0)), self.spread(-self.LIMIT), value)
+        return b.select(b.fcmp_unordered("==", x, self.spread(math.inf)), b.fmul(x, x), value)
 
     def power(self, size: Any, exponent: Any) -> Any:
         b = self.code.builder
@@ -332,11 +332,11 @@ class _Wide:
         r = b.fsub(t, b.fsub(shifted, self.spread(self.SHIFT)))
         terms = [math.log(2) ** k / math.factorial(k) for k in range(11)]
         exponent = b.shl(b.add(b.bitcast(shifted, self.words), self.word(1023)), self.word(52))
-        found = b.fmul(self.series(r, terms), b.bitcast(exponent, self.kind))
-        return b.fptrunc(found, self.code.vector)
+        value = b.fmul(self.series(r, terms), b.bitcast(exponent, self.kind))
+        return b.fptrunc(value, self.code.vector)
 
 
-def _rounded_down(value: float) -> float:
+def _round_down(value: float) -> float:
     """The float32 next to a number towards 0."""
     mantissa, exponent = math.frexp(value)
     return math.ldexp(math.trunc(mantissa * 2**24), exponent - 24)

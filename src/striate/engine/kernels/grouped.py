@@ -5,9 +5,9 @@ Groups of 2, 4, 8 channels in and out: as depthwise, with a step per channel of 
     for tap row: for channel i of the group: for input pixel: spread i over its group's lanes
                                                  for tap column: total[t] += spread · weight
 
-so that one shuffle inside a register serves all taps of a row. Any other shape collects each step's lanes one number
-at a time, from a table of where they lie: slow, but right for groups that straddle blocks, and rare.
-Groups of whole blocks need neither: they are dense products one by one.
+so that one shuffle inside a register serves all taps of a row. Any other shape gathers each step's lanes one number at
+a time through a table of offsets: slow, but right for groups that straddle blocks, and rare. Groups of whole blocks
+need neither: they are dense products one by one.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ from striate.engine.layout import Layout
 from striate.engine.target import Target
 
 TABLE, STEPS = depthwise.ARGUMENTS, depthwise.ARGUMENTS + 8
-"""Behind the depthwise record: address of the table, input channels of a group."""
+"""After the depthwise record: address of the table, input channels of a group."""
 ARGUMENTS = depthwise.ARGUMENTS + 16
 
-GATHERED_TILE_PIXELS = 4
-"""Pixels of a tile that is collected number by number."""
+GATHER_TILE_PIXELS = 4
+"""Pixels of a tile that is gathered number by number."""
 
 
 def emit(target: Target, group: int, width: int, stride: int) -> str:
@@ -56,15 +56,15 @@ def emit(target: Target, group: int, width: int, stride: int) -> str:
     group: channels of a group, in and out, where they divide the lanes; 0 for any other shape. width, stride: as in
     `depthwise.emit`.
     """
-    return depthwise.sliding(target, width, stride, group) if group else _gathering(target)
+    return depthwise.sliding(target, width, stride, group) if group else _gather_kernel(target)
 
 
-def _gathering(target: Target) -> str:
+def _gather_kernel(target: Target) -> str:
     """Any groups: weights [tap row][tap column][channel of the group], behind the bias and the mask of true lanes."""
     code = Code(target, "piiiip")
     a, row, end_row, part, end_part, _ = code.arguments
     rows, first = a.int(ROWS), row % a.int(ROWS)
-    tiles = Tiles(a.int(COLUMNS), GATHERED_TILE_PIXELS)
+    tiles = Tiles(a.int(COLUMNS), GATHER_TILE_PIXELS)
     x = Walk(a.pointer(IN), a.int(IN_IMAGE), a.int(IN_ROW), rows, row)
     y = Walk(a.pointer(OUT), a.int(OUT_IMAGE), a.int(OUT_ROW), rows, row)
     line = code.variable(first)
@@ -78,7 +78,7 @@ def _gathering(target: Target) -> str:
             source, result = code.variable(x.at.get()), code.variable(y.at.get())
             for t in tiles.walk():
                 pixels = [source.get() + a.int(IN_PIXEL) * k for k in range(t)]
-                depthwise.store(a, result.get(), _gathered(a, pixels, weights, table))
+                depthwise.store(a, result.get(), _gather_sums(a, pixels, weights, table))
                 source.set(source.get() + a.int(IN_PIXEL) * t)
                 result.set(result.get() + t * code.bytes)
             following = line.get() + 1
@@ -89,7 +89,7 @@ def _gathering(target: Target) -> str:
     return code.finish()
 
 
-def _gathered(a: Pointer, pixels: list[Pointer], weights: Pointer, table: Pointer) -> list[Variable]:
+def _gather_sums(a: Pointer, pixels: list[Pointer], weights: Pointer, table: Pointer) -> list[Variable]:
     """Sums of some outputs."""
     code = a.code
     total = [code.variable(weights.vector()) for _ in pixels]
@@ -109,29 +109,29 @@ def _gathered(a: Pointer, pixels: list[Pointer], weights: Pointer, table: Pointe
             for sums, value in zip(total, values):
                 sums.set(code.fma(value, weight, sums.get()))
             w.set(w.get() + code.bytes)
-    # Filled-up lanes read some channel of the input: a NaN there must not stay in them.
+    # Padding lanes read some channel of the input: a NaN there must not remain.
     true = code.builder.fcmp_ordered(">", weights.vector(code.bytes), code.spread(0.0))
     for sums in total:
         sums.set(code.select(true, sums.get(), code.spread(0.0)))
     return total
 
 
-def covers(windows: Windows, groups: int, depth: int, each: int) -> bool:
-    """Every grouped convolution padded with zeros: right for all, meant for groups below a block (`group`)."""
+def covers(windows: Windows, groups: int, depth: int, outputs: int) -> bool:
+    """Every grouped convolution padded with zeros; meant for groups smaller than a block (`group`)."""
     return groups > 1 and all(window.mode == "zeros" for window in windows)
 
 
-def group(target: Target, depth: int, each: int) -> int:
-    """Channels of a group that has fast code, or 0. depth, each: input and output channels of a group."""
-    return depth if depth == each and depth in (2, 4, 8) and depth < target.lanes else 0
+def group(target: Target, depth: int, outputs: int) -> int:
+    """Channels of a group that has fast code, or 0. depth, outputs: input and output channels of a group."""
+    return depth if depth == outputs and depth in (2, 4, 8) and depth < target.lanes else 0
 
 
-def parameters(target: Target, windows: Windows, depth: int, each: int) -> tuple[int, int, int]:
-    """What `emit` takes: (group, width, stride)."""
-    found = group(target, depth, each)
+def parameters(target: Target, windows: Windows, depth: int, outputs: int) -> tuple[int, int, int]:
+    """Parameters of `emit`: (group, width, stride)."""
+    size = group(target, depth, outputs)
     width, stride = depthwise.parameters(target, windows)
-    own = width == 3 and (stride == 1 or target.registers == 32)
-    return (found, width if own else 0, stride) if found else (0, 0, 0)
+    specialized = width == 3 and (stride == 1 or target.registers == 32)
+    return (size, width if specialized else 0, stride) if size else (0, 0, 0)
 
 
 def pack(
@@ -143,22 +143,22 @@ def pack(
 ) -> NDArray[np.float32]:
     """weight (channels, depth, kh, kw), bias (channels,) -> (blocks, vectors, lanes), in order of use."""
     channels, depth, kh, kw = weight.shape
-    found, width, _ = parameters(target, windows, depth, channels // groups)
+    size, width, _ = parameters(target, windows, depth, channels // groups)
     order = (0, 2, 1, 3) if width else (0, 2, 3, 1)
-    head = 1 if found else 2
+    head = 1 if size else 2
     blocks = -(-channels // target.lanes)
-    made = np.zeros((blocks * target.lanes, head + depth * kh * kw), np.float32)
-    made[:channels, head:] = weight.transpose(order).reshape(channels, -1)
-    made[:channels, :head] = 1
-    made[:channels, 0] = 0 if bias is None else bias
-    return np.ascontiguousarray(made.reshape(blocks, target.lanes, -1).transpose(0, 2, 1))
+    packed = np.zeros((blocks * target.lanes, head + depth * kh * kw), np.float32)
+    packed[:channels, head:] = weight.transpose(order).reshape(channels, -1)
+    packed[:channels, :head] = 1
+    packed[:channels, 0] = 0 if bias is None else bias
+    return np.ascontiguousarray(packed.reshape(blocks, target.lanes, -1).transpose(0, 2, 1))
 
 
 def places(source: Layout, target: Layout, groups: int) -> NDArray[np.int64]:
-    """(blocks, depth, lanes): bytes from a pixel of the input's first block to what each output lane reads."""
-    depth, each = source.channels // groups, target.channels // groups
+    """(blocks, depth, lanes): bytes from a pixel of the input's first block to the input of each output lane."""
+    depth, outputs = source.channels // groups, target.channels // groups
     lane = np.minimum(np.arange(target.blocks * target.lanes), target.channels - 1)
-    channel = lane[:, None] // each * depth + np.arange(depth)
+    channel = lane[:, None] // outputs * depth + np.arange(depth)
     offset = channel // source.lanes * source.block + channel % source.lanes * 4
     return np.ascontiguousarray(offset.reshape(target.blocks, target.lanes, depth).transpose(0, 2, 1))
 
@@ -168,11 +168,11 @@ def arguments(
     table: NDArray[np.int64] | None, low: float = -np.inf, high: float = np.inf, residual: int | None = None,
 ) -> NDArray[np.int64]:  # fmt: skip
     """The record, as `depthwise.arguments`. table: from `places`, kept as long as the record, where `group` is 0."""
-    made = depthwise.arguments(source, target, windows, weights_block, addresses, low, high, residual)
+    fields = depthwise.arguments(source, target, windows, weights_block, addresses, low, high, residual)
     if table is None:
-        return made
-    made[IN_BLOCK // 8] = 0
-    return np.concatenate([made, np.asarray([table.ctypes.data, table.shape[1]], np.int64)])
+        return fields
+    fields[IN_BLOCK // 8] = 0
+    return np.concatenate([fields, np.asarray([table.ctypes.data, table.shape[1]], np.int64)])
 
 
 def cost(source: Layout, target: Layout, windows: Windows, groups: int) -> tuple[int, int]:
@@ -181,8 +181,8 @@ def cost(source: Layout, target: Layout, windows: Windows, groups: int) -> tuple
     outputs = target.blocks * target.lanes
     flops = 2 * target.images * outputs * target.height * target.width * taps * depth
     pixels = source.images * source.blocks * source.lanes * source.height * source.width
-    moved = pixels + target.images * outputs * target.height * target.width + outputs * (1 + taps * depth)
-    return flops, 4 * moved
+    numbers = pixels + target.images * outputs * target.height * target.width + outputs * (1 + taps * depth)
+    return flops, 4 * numbers
 
 
 __all__ = ("arguments", "cost", "covers", "emit", "group", "pack", "padding", "parameters", "places")

@@ -1,4 +1,4 @@
-"""Across the lanes of a vector: sums, maxima, and which lanes hold channels."""
+"""Operations across the lanes of a vector: reductions, and which lanes hold channels."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from striate.engine.emit import Code, Int, Pointer, Size
 
 
 def inside(code: Code, count: Int) -> Any:
-    """True in the first `count` lanes; in all where there are not more."""
+    """True in the first `count` lanes; in all if `count` is at least the number of lanes."""
     kind = ir.VectorType(ir.I32, code.lanes)
     least = count.least(code.lanes)
     number = code.builder.trunc(least.value, ir.I32)
     undefined = ir.Constant(kind, ir.Undefined)
     first = code.builder.insert_element(undefined, number, ir.Constant(ir.I32, 0))
-    spread = code.builder.shuffle_vector(first, undefined, ir.Constant(kind, [0] * code.lanes))
-    return code.builder.icmp_signed("<", ir.Constant(kind, list(range(code.lanes))), spread)
+    counts = code.builder.shuffle_vector(first, undefined, ir.Constant(kind, [0] * code.lanes))
+    return code.builder.icmp_signed("<", ir.Constant(kind, list(range(code.lanes))), counts)
 
 
 def fold(code: Code, vector: Any, combine: Callable[[Any, Any], Any]) -> Any:
-    """All lanes combined into one number, halves first: log2(lanes) steps."""
+    """Combine all lanes into one number, halves first: log2(lanes) steps."""
     count = code.lanes
     while count > 1:
         count //= 2
@@ -30,8 +30,8 @@ def fold(code: Code, vector: Any, combine: Callable[[Any, Any], Any]) -> Any:
     return code.builder.extract_element(vector, ir.Constant(ir.I32, 0))
 
 
-def emptied(first: Pointer, count: Int, step: Size, channels: Int) -> None:
-    """0 into the lanes after the last channel, in `count` vectors `step` bytes apart."""
+def clear_padding_lanes(first: Pointer, count: Int, step: Size, channels: Int) -> None:
+    """Write 0 to the lanes after the last channel, in `count` vectors `step` bytes apart."""
     code = first.code
     real = inside(code, channels)
     with code.loop(0, count) as x:

@@ -1,4 +1,4 @@
-"""What the machine itself can do: multiply-adds that wait for nothing, and reading a buffer again and again."""
+"""Peak rates of the machine: independent multiply-adds, and reading a buffer again and again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ READ_VECTORS = 8
 def emit(target: Target, what: str) -> str:
     """kernel(arguments, row, end_row, part, end_part, scratch) for "multiply" or "read".
 
-    Arguments: address of a buffer, its bytes, repetitions; each row uses a part of the buffer of its own.
+    Arguments: address of a buffer, its bytes, repetitions; each row uses its own part of the buffer.
     """
     code = Code(target, "piiiip", lanes=target.width)
     a, row, end_row, *_ = code.arguments
@@ -28,14 +28,14 @@ def emit(target: Target, what: str) -> str:
         with code.loop(0, times):
             if what == "multiply":
                 factor = start.spread()
-                for each in sums:
-                    each.set(code.fma(each.get(), factor, factor))
+                for chain in sums:
+                    chain.set(code.fma(chain.get(), factor, factor))
             else:
                 with code.loop(0, size, READ_VECTORS * code.bytes) as at:
-                    for k, each in enumerate(sums):
-                        each.set(code.add(each.get(), (start + at).vector(k * code.bytes)))
+                    for k, chain in enumerate(sums):
+                        chain.set(code.add(chain.get(), (start + at).vector(k * code.bytes)))
         total = sums[0].get()
-        for each in sums[1:]:
-            total = code.add(total, each.get())
+        for chain in sums[1:]:
+            total = code.add(total, chain.get())
         start.store(total)
     return code.finish()

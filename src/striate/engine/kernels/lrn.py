@@ -2,8 +2,8 @@
 
     for block: for row: for pixel: b = Σ over `size` channels around of x²; y = f(x, b)
 
-Neighbors in other blocks come from those blocks' vectors, moved by lanes: a block is taken by itself, with what lies
-before and after it. Filled-up lanes count nowhere and become 0. The output must not be the input.
+Neighbors in other blocks come from those blocks' vectors, shifted by lanes: each block is read with the blocks before
+and after it. Padding lanes do not count and become 0. The output must not be the input.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def emit(target: Target, expression: str, size: int, squares: int = 1) -> str:
     rows, columns, step, lanes = a.int(ROWS), a.int(COLUMNS), a.int(IN_BLOCK), code.lanes
     zero = code.spread(0.0)
 
-    def moved(low: Any, high: Any, by: int) -> Any:
+    def shift_lanes(low: Any, high: Any, by: int) -> Any:
         """Lanes by … by + lanes of two vectors side by side."""
         mask = ir.Constant(ir.VectorType(ir.I32, lanes), list(range(by, by + lanes)))
         return code.builder.shuffle_vector(low, high, mask)
@@ -55,9 +55,9 @@ def emit(target: Target, expression: str, size: int, squares: int = 1) -> str:
     with code.loop(block, end_block) as part:
         channels = a.int(CHANNELS) - part * lanes
         masks = [inside(code, count) for count in (part * lanes, channels, channels - lanes)]
-        # Where there is no block before or behind, the block itself is read, for nothing.
+        # Where there is no block before or after, the block itself is read and masked.
         before = code.select(part > 0, -1 * step, code.int(0))
-        behind = code.select(channels > lanes, step, code.int(0))
+        after = code.select(channels > lanes, step, code.int(0))
         source = Walk(a.pointer(IN) + part * step, a.int(IN_IMAGE), a.int(IN_ROW), rows, first)
         result = Walk(a.pointer(OUT) + part * a.int(OUT_BLOCK), a.int(OUT_IMAGE), a.int(OUT_ROW), rows, first)
         line = code.variable(first % rows)
@@ -66,22 +66,28 @@ def emit(target: Target, expression: str, size: int, squares: int = 1) -> str:
             with code.loop(0, columns) as pixel:
                 at = x + pixel * code.bytes
                 value = at.vector()
-                three = [(at + before).vector(), value, (at + behind).vector()]
-                left, own, right = (
+                three = [(at + before).vector(), value, (at + after).vector()]
+                left, center, right = (
                     code.select(mask, code.mul(v, v) if squares else v, zero)
                     for mask, v in zip(masks, three, strict=True)
                 )
                 total = None
                 for d in range(-(size // 2), (size + 1) // 2):
-                    near = own if d == 0 else moved(left, own, lanes + d) if d < 0 else moved(own, right, d)
+                    near = (
+                        center
+                        if d == 0
+                        else shift_lanes(left, center, lanes + d)
+                        if d < 0
+                        else shift_lanes(center, right, d)
+                    )
                     total = near if total is None else code.add(total, near)
-                found = expressions.vector(code, expression, [value, total])
-                (y + pixel * code.bytes).store(code.select(masks[1], found, zero))
+                output = expressions.vector(code, expression, [value, total])
+                (y + pixel * code.bytes).store(code.select(masks[1], output, zero))
             line.set(line.get() + 1)
-            turned = code.select(line.get().equals(rows), code.int(1), code.int(0))
-            line.set(code.select(turned.equals(1), code.int(0), line.get()))
-            source.next(turned)
-            result.next(turned)
+            new_image = code.select(line.get().equals(rows), code.int(1), code.int(0))
+            line.set(code.select(new_image.equals(1), code.int(0), line.get()))
+            source.next(new_image)
+            result.next(new_image)
     return code.finish()
 
 

@@ -5,10 +5,10 @@
         for the reduced variables: total ⊕= value
         target[index] = start ⊕ total
 
-One variable is taken in strips of up to `width` neighbors, the lanes of vectors; what is left over at its end is one
-narrower strip, the same code again. A free variable's lanes are neighboring numbers of the target, a reduced one's
-are partial sums. Sums are kept in float64: in float32 a hundred thousand terms of one sign lose three digits. Loads
-of neighboring numbers of which some lie outside are masked; lanes that are no neighbors are read one by one.
+One variable is split into strips of up to `width` neighbors, the lanes of vectors; the remainder is one narrower strip
+with the same code. A free variable's lanes are neighboring numbers of the target, a reduced one's are partial sums.
+Sums are kept in float64: in float32 a hundred thousand terms of one sign lose three digits. Loads of neighboring
+numbers of which some lie outside are masked; lanes that are not neighbors are loaded one by one.
 
 The text is JSON, made by `plan/nest.py`: loops (extents, free ones first; the first `rows` of them make the rows),
 accesses [slot, outside, axes, bytes from lane to lane (-1: irregular), whether a test depends on the lane], axes
@@ -29,7 +29,7 @@ from striate.engine.kernels.functions import Functions
 from striate.engine.target import Target
 
 Env = Mapping[int, Int]
-"""Loop variable -> its value here; the vectorized one: that of lane 0."""
+"""Loop variable -> its current value; for the vectorized one, the value of lane 0."""
 
 
 def emit(target: Target, text: str) -> str:
@@ -46,12 +46,12 @@ def emit(target: Target, text: str) -> str:
                 extent = -(-extent // spec["width"])
             env[k] = rest % extent if k else rest
             rest = rest // extent if k else rest
-        nest.free(0, env, 1)
+        nest.free_loops(0, env, 1)
     return code.finish()
 
 
 class _Nest:
-    """The pieces of one nest."""
+    """The loops, arithmetic and memory accesses of one nest."""
 
     def __init__(self, code: Code, spec: dict[str, Any]) -> None:
         self.code, self.spec = code, spec
@@ -59,52 +59,52 @@ class _Nest:
         self.count: int = spec["free"]
         self.vector: int = spec["vector"]
         self.room = code.buffer((spec["width"] + 1) // 2)
-        self.known: dict[int, Pointer] = {}
+        self.pointers: dict[int, Pointer] = {}
         accesses = [spec["target"], *spec["reads"], *spec["starts"]]
         slots = {access[0] for access in accesses} | {let[0] for let in spec["lets"]}
         slots |= {axis[1] for access in accesses for axis in access[2] if axis[0]}
         for slot in sorted(slots):
-            self.known[slot] = code.arguments[0].pointer(8 * slot)
+            self.pointers[slot] = code.arguments[0].pointer(8 * slot)
 
     # loops
 
     def strips(self, k: int) -> tuple[int, int]:
-        """Whole strips of a variable, and what is left over."""
+        """Full strips of a variable, and the width of the rest."""
         width: int = self.spec["width"]
         return divmod(self.extents[k], width)
 
-    def free(self, k: int, env: Env, width: int) -> None:
+    def free_loops(self, k: int, env: Env, width: int) -> None:
         """Loops over the free variables from number k on."""
         code, full = self.code, self.spec["width"]
         if k == self.count:
             with code.wide(width):
                 self.point(env)
             return
-        given = k < self.spec["rows"]
+        is_row = k < self.spec["rows"]
         if k != self.vector:
-            if given:
-                self.free(k + 1, env, width)
+            if is_row:
+                self.free_loops(k + 1, env, width)
             else:
                 with code.loop(0, self.extents[k]) as i:
-                    self.free(k + 1, {**env, k: i}, width)
+                    self.free_loops(k + 1, {**env, k: i}, width)
             return
-        whole, left = self.strips(k)
-        if given:
+        strips, rest = self.strips(k)
+        if is_row:
             here = {**env, k: env[k] * full}
-            if not left or not whole:
-                self.free(k + 1, here, full if whole else left)
+            if not rest or not strips:
+                self.free_loops(k + 1, here, full if strips else rest)
                 return
-            with code.choice(env[k] < whole) as (then, otherwise):
+            with code.choice(env[k] < strips) as (then, otherwise):
                 with then:
-                    self.free(k + 1, here, full)
+                    self.free_loops(k + 1, here, full)
                 with otherwise:
-                    self.free(k + 1, here, left)
+                    self.free_loops(k + 1, here, rest)
             return
-        if whole:
-            with code.loop(0, whole) as i:
-                self.free(k + 1, {**env, k: i * full}, full)
-        if left:
-            self.free(k + 1, {**env, k: code.int(whole * full)}, left)
+        if strips:
+            with code.loop(0, strips) as i:
+                self.free_loops(k + 1, {**env, k: i * full}, full)
+        if rest:
+            self.free_loops(k + 1, {**env, k: code.int(strips * full)}, rest)
 
     def point(self, env: Env) -> None:
         """One number of the target, or one vector of them."""
@@ -117,42 +117,42 @@ class _Nest:
         for lanes in widths:
             with code.wide(lanes):
                 totals[lanes] = code.variable(self.neutral())
-        self.reduced(self.count, env, totals)
+        self.reduced_loops(self.count, env, totals)
         if self.vector >= self.count:
             total = self.neutral()
             for lanes in widths:
-                total = self.joined(total, self.across(totals[lanes].get(), lanes))
+                total = self.combine(total, self.combine_lanes(totals[lanes].get(), lanes))
         else:
             total = totals[code.lanes].get()
         if spec["start"]:
-            total = self.combined(total, self.value("start", "starts", env))
+            total = self.accumulate(total, self.value("start", "starts", env))
         if spec["reduce"] == "sum":
             total = code.builder.fptrunc(total, code.vector)
         self.store(total, env)
 
     def parts(self) -> list[int]:
         """Widths of the strips of the vectorized variable."""
-        whole, left = self.strips(self.vector)
-        return [self.spec["width"]] * bool(whole) + [left] * bool(left)
+        strips, rest = self.strips(self.vector)
+        return [self.spec["width"]] * bool(strips) + [rest] * bool(rest)
 
-    def reduced(self, k: int, env: Env, totals: Mapping[int, Variable]) -> None:
+    def reduced_loops(self, k: int, env: Env, totals: Mapping[int, Variable]) -> None:
         """Loops over the reduced variables from number k on; totals: by number of lanes."""
         code = self.code
         if k == len(self.extents):
             total = totals[code.lanes]
-            total.set(self.combined(total.get(), self.value("value", "reads", env)))
+            total.set(self.accumulate(total.get(), self.value("value", "reads", env)))
         elif k != self.vector:
             with code.loop(0, self.extents[k]) as i:
-                self.reduced(k + 1, {**env, k: i}, totals)
+                self.reduced_loops(k + 1, {**env, k: i}, totals)
         else:
             full = self.spec["width"]
-            whole, left = self.strips(k)
-            if whole:
-                with code.wide(full), code.loop(0, whole) as i:
-                    self.reduced(k + 1, {**env, k: i * full}, totals)
-            if left:
-                with code.wide(left):
-                    self.reduced(k + 1, {**env, k: code.int(whole * full)}, totals)
+            strips, rest = self.strips(k)
+            if strips:
+                with code.wide(full), code.loop(0, strips) as i:
+                    self.reduced_loops(k + 1, {**env, k: i * full}, totals)
+            if rest:
+                with code.wide(rest):
+                    self.reduced_loops(k + 1, {**env, k: code.int(strips * full)}, totals)
 
     # arithmetic
 
@@ -160,33 +160,33 @@ class _Nest:
         return ir.VectorType(ir.F64, self.code.lanes)
 
     def neutral(self) -> Any:
-        """What a reduction begins with."""
+        """Initial value of a reduction."""
         if self.spec["reduce"] == "max":
             return self.code.spread(float("-inf"))
         return ir.Constant(self.double(), [0.0] * self.code.lanes)
 
-    def combined(self, total: Any, value: Any) -> Any:
+    def accumulate(self, total: Any, value: Any) -> Any:
         """total ⊕ value"""
         wide = value if self.spec["reduce"] == "max" else self.code.builder.fpext(value, self.double())
-        return self.joined(total, wide)
+        return self.combine(total, wide)
 
-    def joined(self, a: Any, b: Any) -> Any:
+    def combine(self, a: Any, b: Any) -> Any:
         """a ⊕ b for totals of any number of lanes."""
         return (
             Functions(self.code).max(a, b) if self.spec["reduce"] == "max" else self.code.builder.fadd(a, b)
         )
 
-    def across(self, vector: Any, lanes: int) -> Any:
-        """All lanes of a total combined into one, halves first."""
+    def combine_lanes(self, vector: Any, lanes: int) -> Any:
+        """Combine all lanes of a total into one, halves first."""
         code, rest = self.code, []
         while lanes > 1:
             if lanes % 2:
                 rest.append(code.lanes_of(vector, [lanes - 1]))
             lanes //= 2
             low, high = code.lanes_of(vector, range(lanes)), code.lanes_of(vector, range(lanes, 2 * lanes))
-            vector = self.joined(low, high)
+            vector = self.combine(low, high)
         for one in rest:
-            vector = self.joined(vector, one)
+            vector = self.combine(vector, one)
         return vector
 
     def value(self, text: str, reads: str, env: Env) -> Any:
@@ -197,28 +197,28 @@ class _Nest:
     # memory
 
     def variable(self, name: int, env: Env) -> Int:
-        """A loop variable, or one that a table defines; -1 is 0."""
+        """A loop variable, or one that a table defines; name -1 is 0."""
         if name < 0:
             return self.code.int(0)
         if name < len(self.extents):
             return env[name]
         table, position, slot, slots = self.spec["lets"][name - len(self.extents)]
         at: Int = self.variable(position, env) * slots + self.variable(slot, env)
-        found: Int = (self.known[table] + at * 4).short()
-        return found
+        value: Int = (self.pointers[table] + at * 4).short()
+        return value
 
     def place(self, axes: Sequence[Any], env: Env) -> tuple[Int, Any]:
-        """Bytes from a tensor's first number, and the condition under which it is there (None: always)."""
+        """Bytes from a tensor's first number, and the condition that the number is inside (None: always)."""
         code = self.code
         offset, inside = code.int(0), None
         for axis in axes:
             real = None
             if axis[0]:
-                _, table, out, taps, tap, tested = axis
+                _, table, out, taps, tap, has_test = axis
                 entry = self.variable(out, env) * taps + self.variable(tap, env)
-                at = (self.known[table] + entry * 4).short()
+                at = (self.pointers[table] + entry * 4).short()
                 offset = offset + at * 4
-                if tested:
+                if has_test:
                     real = at >= 0
             else:
                 at, limit = self.position(axis, env), axis[5]
@@ -243,42 +243,42 @@ class _Nest:
         """One float32."""
         code, (slot, outside, axes) = self.code, access[:3]
         offset, inside = self.place(axes, env)
-        base = self.known[slot]
+        base = self.pointers[slot]
         if inside is None:
             return base.number(offset)
-        found = base.number(code.select(inside, offset, code.int(0)))
-        return code.select(inside, found, code.number(outside))
+        value = base.number(code.select(inside, offset, code.int(0)))
+        return code.select(inside, value, code.number(outside))
 
-    def moved(self, env: Env, lane: Int | int) -> Env:
-        """The variables as a lane sees them."""
+    def for_lane(self, env: Env, lane: Int | int) -> Env:
+        """The variables of another lane."""
         return {**env, self.vector: env[self.vector] + lane}
 
     def load(self, access: Sequence[Any], env: Env) -> Any:
-        """A vector of what the lanes read."""
-        code, (slot, _, axes, stride, tested) = self.code, access
+        """A vector of the numbers that the lanes read."""
+        code, (slot, _, axes, stride, has_test) = self.code, access
         if code.lanes == 1 or stride == 0:
             return code.spread(self.number(access, env))
         if stride < 0:
-            return self.gathered(access, env)
+            return self.load_lanes(access, env)
         offset, inside = self.place(axes, env)
-        at = self.known[slot] + offset
-        if tested and stride == 4:
-            return self.masked(at, axes, env, float(access[1]))
+        at = self.pointers[slot] + offset
+        if has_test and stride == 4:
+            return self.load_masked(at, axes, env, float(access[1]))
         if inside is None:
-            return self.strided(at, stride)
-        found = code.variable(code.spread(float(access[1])))
-        if tested:
-            inside = code.builder.and_(inside, self.place(axes, self.moved(env, code.lanes - 1))[1])
+            return self.load_strided(at, stride)
+        result = code.variable(code.spread(float(access[1])))
+        if has_test:
+            inside = code.builder.and_(inside, self.place(axes, self.for_lane(env, code.lanes - 1))[1])
         with code.choice(inside) as (then, otherwise):
             with then:
-                found.set(self.strided(at, stride))
+                result.set(self.load_strided(at, stride))
             with otherwise:
-                if tested:
-                    found.set(self.gathered(access, env))
-        return found.get()
+                if has_test:
+                    result.set(self.load_lanes(access, env))
+        return result.get()
 
-    def masked(self, at: Pointer, axes: Sequence[Any], env: Env, outside: float) -> Any:
-        """Neighboring numbers where they are inside, lane by lane; nothing is touched where they are not."""
+    def load_masked(self, at: Pointer, axes: Sequence[Any], env: Env, outside: float) -> Any:
+        """Masked load of neighboring numbers: those outside are not touched."""
         code, build, kind = self.code, self.code.builder, ir.VectorType(ir.I32, self.code.lanes)
         mask = ir.Constant(ir.VectorType(ir.IntType(1), code.lanes), [True] * code.lanes)
         for axis in axes:
@@ -286,62 +286,62 @@ class _Nest:
                 continue
             if axis[0] or self.vector not in (name for name, _ in axis[1]):
                 _, real = self.place([axis], env)
-                lanes = self.everywhere(real, ir.IntType(1))
+                lanes = self.broadcast(real, ir.IntType(1))
             else:
-                first = self.everywhere(build.trunc(self.position(axis, env).value, ir.I32), ir.I32)
+                first = self.broadcast(build.trunc(self.position(axis, env).value, ir.I32), ir.I32)
                 here = build.add(first, ir.Constant(kind, list(range(code.lanes))))
                 lanes = build.icmp_unsigned("<", here, ir.Constant(kind, [axis[5]] * code.lanes))
             mask = build.and_(mask, lanes)
         name = f"llvm.masked.load.v{code.lanes}f32.p0"
-        found = code.module.globals.get(name)
-        if found is None:
+        function = code.module.globals.get(name)
+        if function is None:
             kinds = [ir.PTR, ir.I32, mask.type, code.vector]
-            found = ir.Function(code.module, ir.FunctionType(code.vector, kinds), name)
-        return build.call(found, [at.value, ir.Constant(ir.I32, 4), mask, code.spread(outside)])
+            function = ir.Function(code.module, ir.FunctionType(code.vector, kinds), name)
+        return build.call(function, [at.value, ir.Constant(ir.I32, 4), mask, code.spread(outside)])
 
-    def everywhere(self, value: Any, kind: Any) -> Any:
+    def broadcast(self, value: Any, kind: Any) -> Any:
         """A value in all lanes."""
         lanes, build = self.code.lanes, self.code.builder
         undefined = ir.Constant(ir.VectorType(kind, lanes), ir.Undefined)
         first = build.insert_element(undefined, value, ir.Constant(ir.I32, 0))
         return build.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.I32, lanes), [0] * lanes))
 
-    def strided(self, at: Pointer, stride: int) -> Any:
-        """A vector of numbers that many bytes apart."""
+    def load_strided(self, at: Pointer, stride: int) -> Any:
+        """A vector of numbers `stride` bytes apart."""
         code = self.code
         if stride == 4:
             return at.vector()
-        found = ir.Constant(code.vector, ir.Undefined)
+        result = ir.Constant(code.vector, ir.Undefined)
         for lane in range(code.lanes):
-            found = code.insert(found, at.number(lane * stride), lane)
-        return found
+            result = code.insert(result, at.number(lane * stride), lane)
+        return result
 
-    def gathered(self, access: Sequence[Any], env: Env) -> Any:
+    def load_lanes(self, access: Sequence[Any], env: Env) -> Any:
         """Lane by lane through memory."""
         code = self.code
         with code.loop(0, code.lanes) as lane:
-            (self.room + lane * 4).store(self.number(access, self.moved(env, lane)))
+            (self.room + lane * 4).store(self.number(access, self.for_lane(env, lane)))
         return self.room.vector()
 
     def store(self, value: Any, env: Env) -> None:
         """Write the lanes to the target."""
         code, (slot, _, axes, stride, _) = self.code, self.spec["target"]
-        base = self.known[slot]
+        base = self.pointers[slot]
         if code.lanes == 1 or stride == 4:
             offset, inside = self.place(axes, env)
             assert inside is None, "targets are written inside their borders"
             (base + offset).store(value)
-            end = env if code.lanes == 1 else self.moved(env, code.lanes - 1)
+            end = env if code.lanes == 1 else self.for_lane(env, code.lanes - 1)
             self.fill(base + (offset + 4 * (code.lanes - 1)), end)
             return
         for lane in range(code.lanes):
-            here = self.moved(env, lane)
+            here = self.for_lane(env, lane)
             to = base + self.place(axes, here)[0]
             to.store(code.builder.extract_element(value, ir.Constant(ir.I32, lane)))
             self.fill(to, here)
 
     def fill(self, at: Pointer, env: Env) -> None:
-        """Behind the last channel of all, zeros up to the end of its block."""
+        """Write zeros after the last channel, up to the end of its block."""
         if not self.spec["fill"]:
             return
         channels, lanes = self.spec["fill"]

@@ -11,7 +11,7 @@ everything); rows are images, parts are runs of blocks that hold whole groups (`
     for image: for unit: sum[channel] = Σ over pixels; mean[channel] = that of its group; the same for the variance;
         for block: y = (x - mean) · (weight / √(variance + eps)) + bias
 
-Filled-up lanes count nowhere and become 0. The output may be the input.
+Padding lanes do not count and become 0. The output may be the input.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ OUT, OUT_IMAGE, OUT_BLOCK, OUT_ROW = 32, 40, 48, 56
 ROWS, COLUMNS, CHANNELS, GROUP, UNIT = 64, 72, 80, 88, 96
 """Rows of one image, pixels of one row, channels, channels of a group, blocks of a part."""
 WEIGHT, BIAS = 104, 112
-"""Packed vectors [block][lanes], 0 in filled-up lanes."""
+"""Packed vectors [block][lanes], 0 in padding lanes."""
 SHARE, EPS = 120, 124
-"""float32: one over the numbers of a mean, and what is added to the variance."""
+"""float32: 1 / (numbers of a mean), and epsilon of the variance."""
 ARGUMENTS = 128
 
 TILE_PIXELS = 4
-"""Pixels (or vectors of a row) at a time: chains enough for the adders, registers to spare on every target."""
+"""Pixels (or vectors of a row) at a time: enough chains for the adders, registers to spare on every target."""
 
 
 def emit(target: Target, over: str) -> str:
@@ -67,17 +67,17 @@ def _pixel(target: Target) -> str:
             value = at.vector(t * code.bytes)
             return value if means is None else code.sub(value, means[t])
 
-        def added(value: Any, to: Any) -> Any:
+        def accumulate(value: Any, to: Any) -> Any:
             return code.add(to, value) if means is None else code.fma(value, value, to)
 
         with code.loop(0, last) as k:
             for t in range(count):
-                sums[t].set(added(block(x + k * in_block, t), sums[t].get()))
+                sums[t].set(accumulate(block(x + k * in_block, t), sums[t].get()))
         for t in range(count):
-            # What lies in filled-up lanes is thrown away before it is squared.
+            # Padding lanes are cleared before squaring.
             value = code.select(real, block(x + last * in_block, t), zero)
-            sums[t].set(added(value, sums[t].get()))
-        return [code.mul(fold(code, each.get(), code.add), share) for each in sums]
+            sums[t].set(accumulate(value, sums[t].get()))
+        return [code.mul(fold(code, lane_sums.get(), code.add), share) for lane_sums in sums]
 
     def pixels(x: Pointer, y: Pointer, count: int) -> None:
         means = [code.spread(mean) for mean in total(x, count, None)]
@@ -99,10 +99,10 @@ def _pixel(target: Target) -> str:
         image, line = row // rows, row % rows
         x = a.pointer(IN) + (image * a.int(IN_IMAGE) + line * a.int(IN_ROW))
         y = a.pointer(OUT) + (image * a.int(OUT_IMAGE) + line * a.int(OUT_ROW))
-        whole = columns - columns % TILE_PIXELS
-        with code.loop(0, whole, TILE_PIXELS) as at:
+        bulk = columns - columns % TILE_PIXELS
+        with code.loop(0, bulk, TILE_PIXELS) as at:
             pixels(x + at * code.bytes, y + at * code.bytes, TILE_PIXELS)
-        with code.loop(whole, columns) as at:
+        with code.loop(bulk, columns) as at:
             pixels(x + at * code.bytes, y + at * code.bytes, 1)
     return code.finish()
 
@@ -118,7 +118,7 @@ def _group(target: Target) -> str:
     in_block, out_block, in_row, out_row = a.int(IN_BLOCK), a.int(OUT_BLOCK), a.int(IN_ROW), a.int(OUT_ROW)
     share, eps = a.number(SHARE), a.number(EPS)
     zero = code.spread(0.0)
-    whole = columns - columns % TILE_PIXELS
+    bulk = columns - columns % TILE_PIXELS
     room = unit * code.bytes
     means, scales, sums = scratch, scratch + room, scratch + room * 2
 
@@ -136,12 +136,12 @@ def _group(target: Target) -> str:
 
         with code.loop(0, rows) as line:
             at = x + line * in_row
-            for each in parts:
-                each.set(zero)
-            with code.loop(0, whole, TILE_PIXELS) as k:
+            for lane_sums in parts:
+                lane_sums.set(zero)
+            with code.loop(0, bulk, TILE_PIXELS) as k:
                 for t in range(TILE_PIXELS):
                     add(t, (at + k * code.bytes).vector(t * code.bytes))
-            with code.loop(whole, columns) as k:
+            with code.loop(bulk, columns) as k:
                 add(0, (at + k * code.bytes).vector())
             halves = [
                 code.add(parts[t].get(), parts[t + TILE_PIXELS // 2].get()) for t in range(TILE_PIXELS // 2)
@@ -185,9 +185,9 @@ def _group(target: Target) -> str:
                         value = code.select(real, code.fma(centred, scale, shift), zero)
                         (to + at * code.bytes).store(value, t * code.bytes)
 
-                with code.loop(0, whole, TILE_PIXELS) as c:
+                with code.loop(0, bulk, TILE_PIXELS) as c:
                     pixels(c, TILE_PIXELS, source, to)
-                with code.loop(whole, columns) as c:
+                with code.loop(bulk, columns) as c:
                     pixels(c, 1, source, to)
     return code.finish()
 
@@ -202,8 +202,8 @@ def parts(lanes: int, channels: int, over: str, group: int = 0) -> int:
     """Parts of a step: 1 where statistics are over the channels of a pixel."""
     if over == "pixel":
         return 1
-    blocks, each = -(-channels // lanes), unit(lanes, channels, group)
-    return -(-blocks // each)
+    blocks, unit_blocks = -(-channels // lanes), unit(lanes, channels, group)
+    return -(-blocks // unit_blocks)
 
 
 def rows(layout: Layout, over: str) -> int:
@@ -219,10 +219,10 @@ def scratch_bytes(lanes: int, channels: int, over: str, group: int = 0) -> int:
 def pack(
     lanes: int, channels: int, vector: NDArray[np.float32] | None, missing: float = 0.0
 ) -> NDArray[np.float32]:
-    """(channels,) -> (blocks, lanes), 0 in filled-up lanes; `missing` for every channel if there is no vector."""
-    made = np.zeros((-(-channels // lanes), lanes), np.float32)
-    made.reshape(-1)[:channels] = missing if vector is None else vector
-    return made
+    """(channels,) -> (blocks, lanes), 0 in padding lanes; `missing` for every channel if there is no vector."""
+    packed = np.zeros((-(-channels // lanes), lanes), np.float32)
+    packed.reshape(-1)[:channels] = missing if vector is None else vector
+    return packed
 
 
 def arguments(

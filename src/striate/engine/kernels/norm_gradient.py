@@ -1,10 +1,10 @@
-"""The gradient of a norm over the channels of each pixel, with the statistics that its scale's gradient needs.
+"""The gradient of a norm over the channels of each pixel, and the statistics that the gradient of its weight needs.
 
     for row: for some pixels: mean = Σ x · share; r = 1/√(Σ (x - mean)² · share + eps)     (as the forward kernel)
         a = Σ w·dy · share; b = Σ w·dy·(x - mean) · share · r²
         for block: dx = r · (w·dy - a - (x - mean)·b)
 
-A pixel's channels stay in the first-level cache through all passes. Filled-up lanes count nowhere and become 0.
+A pixel's channels stay in the first-level cache through all passes. Padding lanes do not count and become 0.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ IMAGE, BLOCK, ROW = 8, 16, 24
 ROWS, COLUMNS, CHANNELS = 96, 104, 112
 """Rows of one image, pixels of one row, channels."""
 MEAN, SCALE, WEIGHT = 120, 128, 136
-"""Address of each pixel's mean and of 1/deviation, row-major float32; of the packed weight, 0 in filled-up lanes."""
+"""Address of each pixel's mean and of 1/deviation, row-major float32; of the packed weight, 0 in padding lanes."""
 SHARE, EPS = 144, 148
-"""float32: one over the channels, and what is added to the variance."""
+"""float32: 1 / channels, and epsilon of the variance."""
 ARGUMENTS = 152
 
 
@@ -52,33 +52,35 @@ def emit(target: Target) -> str:
 
         def block(k: Int, mask: Any) -> None:
             for t in range(count):
-                before = [each.get() for each in sums[t]]
-                for each, value in zip(sums[t], add(k, t, before, mask), strict=True):
-                    each.set(value)
+                before = [lane_sums.get() for lane_sums in sums[t]]
+                for lane_sums, value in zip(sums[t], add(k, t, before, mask), strict=True):
+                    lane_sums.set(value)
 
         width = len(add(None, 0, None, None))
         sums.extend([code.variable(zero) for _ in range(width)] for _ in range(count))
         for some in sums:
-            for each in some:
-                each.set(zero)
+            for lane_sums in some:
+                lane_sums.set(zero)
         with code.loop(0, last) as k:
             block(k, None)
         block(last, real)
-        return [[code.mul(fold(code, each.get(), code.add), share) for each in some] for some in sums]
+        return [
+            [code.mul(fold(code, lane_sums.get(), code.add), share) for lane_sums in some] for some in sums
+        ]
 
-    def some(x: Pointer, dy: Pointer, dx: Pointer, mean: Pointer, scale: Pointer, count: int) -> None:
+    def tile_of(x: Pointer, dy: Pointer, dx: Pointer, mean: Pointer, scale: Pointer, count: int) -> None:
         def value(k: Int, t: int, mask: Any) -> Any:
-            found = (x + k * x_block).vector(t * code.bytes)
-            return found if mask is None else code.select(mask, found, zero)
+            vector = (x + k * x_block).vector(t * code.bytes)
+            return vector if mask is None else code.select(mask, vector, zero)
 
         def plain(k: Any, t: int, before: Any, mask: Any) -> list[Any]:
             return [None] if k is None else [code.add(before[0], value(k, t, mask))]
 
-        means = [code.spread(each) for (each,) in total(count, plain)]
+        means = [code.spread(lane_sums) for (lane_sums,) in total(count, plain)]
 
         def far(k: Int, t: int, mask: Any) -> Any:
-            found = code.sub((x + k * x_block).vector(t * code.bytes), means[t])
-            return found if mask is None else code.select(mask, found, zero)
+            distance = code.sub((x + k * x_block).vector(t * code.bytes), means[t])
+            return distance if mask is None else code.select(mask, distance, zero)
 
         def square(k: Any, t: int, before: Any, mask: Any) -> list[Any]:
             if k is None:
@@ -87,7 +89,10 @@ def emit(target: Target) -> str:
             return [code.fma(distance, distance, before[0])]
 
         one = code.number(1.0)
-        roots = [code.div(one, Functions(code).sqrt(code.add(each, eps))) for (each,) in total(count, square)]
+        roots = [
+            code.div(one, Functions(code).sqrt(code.add(lane_sums, eps)))
+            for (lane_sums,) in total(count, square)
+        ]
 
         def slopes(k: Any, t: int, before: Any, mask: Any) -> list[Any]:
             if k is None:
@@ -98,15 +103,15 @@ def emit(target: Target) -> str:
                 slope = code.select(mask, slope, zero)
             return [code.add(before[0], slope), code.fma(slope, far(k, t, mask), before[1])]
 
-        found = total(count, slopes)
+        slope_sums = total(count, slopes)
         for t in range(count):
             mean.store(code.builder.extract_element(means[t], ir.Constant(ir.I32, 0)), 4 * t)
             scale.store(roots[t], 4 * t)
         scales = [code.spread(root) for root in roots]
-        shifts = [code.spread(one_[0]) for one_ in found]
+        shifts = [code.spread(one_[0]) for one_ in slope_sums]
         tilts = [
             code.spread(code.mul(one_[1], code.mul(root, root)))
-            for one_, root in zip(found, roots, strict=True)
+            for one_, root in zip(slope_sums, roots, strict=True)
         ]
 
         def block(k: Int, mask: Any) -> None:
@@ -130,17 +135,17 @@ def emit(target: Target) -> str:
             for array in (X, DY, DX)
         )
         mean, scale = (a.pointer(array) + row * columns * 4 for array in (MEAN, SCALE))
-        whole = columns - columns % tile
-        stretches = [(code.int(0), whole, tile)] + [(whole, columns, 1)] * (tile > 1)
+        bulk = columns - columns % tile
+        stretches = [(code.int(0), bulk, tile)] + [(bulk, columns, 1)] * (tile > 1)
         for start, stop, count in stretches:
             with code.loop(start, stop, count) as at:
                 by = at * code.bytes
-                some(x + by, dy + by, dx + by, mean + at * 4, scale + at * 4, count)
+                tile_of(x + by, dy + by, dx + by, mean + at * 4, scale + at * 4, count)
     return code.finish()
 
 
 def pixels(target: Target) -> int:
-    """At a time: two sums and a mean of each stay in registers next to what is loaded."""
+    """Pixels at a time: two sums and a mean of each stay in registers next to the loaded vectors."""
     return max(min(target.registers // max(target.lanes // target.width, 1) // 8, 4), 1)
 
 

@@ -2,7 +2,7 @@
 
 The kinds, one letter each:
 
-    s  a number for each pixel and channel, in a layout of its own
+    s  a number for each pixel and channel, in its own layout
     c  one for each channel: a packed vector [block][lanes]        i  one for each image and channel: [n][block][lanes]
     p  one for each pixel: [n][rows][columns], plain float32       k  one for each image: float32
     u  one for all
@@ -68,22 +68,22 @@ class Operand:
         """Its first number for a channel block."""
         return self.entry.pointer(IN) + (block * self.entry.int(IN_BLOCK) if self.kind in "sic" else 0)
 
-    def fixed(self, at: Pointer) -> Any:
-        """Its vector for all pixels of a row, or None where each pixel has its own."""
+    def row_constant(self, at: Pointer) -> Any:
+        """Its vector for all pixels of a row, or None if it differs per pixel."""
         if self.kind in "ic":
             return at.vector()
         return None if self.kind in "sp" else at.spread()
 
-    def value(self, row: Pointer, start: Int, t: int, fixed: Any) -> Any:
+    def value(self, row: Pointer, start: Int, t: int, constant: Any) -> Any:
         """Its vector for pixel start + t of a row."""
         if self.kind == "s":
             size = row.code.bytes
             return (row + start * size).vector(t * size)
-        return (row + start * 4).spread(t * 4) if self.kind == "p" else fixed
+        return (row + start * 4).spread(t * 4) if self.kind == "p" else constant
 
 
 def operands(first: Pointer, kinds: str) -> list[Operand]:
-    """The operands of a record, from their first entry on. Raises ValueError for a kind that there is not."""
+    """The operands of a record, from their first entry on. Raises ValueError for an unknown kind."""
     if not set(kinds) <= set(KINDS):
         raise ValueError(f"operand kinds {kinds!r}: use letters of {KINDS!r}")
     return [Operand(first + k * OPERAND_SIZE, kind) for k, kind in enumerate(kinds)]

@@ -4,12 +4,12 @@
                   packed[panel][step][vector][lane] = plain[panel's first output + lane of panel][source of step]
     "unpack": the same with both sides exchanged
 
-Plain numbers lie `stride` bytes apart from an output to the next; where a step's number lies within an output's is said
-by a table, so that every order of channels and taps, flipped, strided or transposed, is the same to the kernel. Lanes
+Plain numbers lie `stride` bytes apart from an output to the next; a table holds the offset of each step's number within
+an output's, so that every order of channels and taps, flipped, strided or transposed, is the same to the kernel. Lanes
 beyond the real outputs become 0. Packed numbers may be multiplied by a float64 of their output, rounded once.
 
-Numbers go in squares of lanes x lanes, transposed in registers: neighboring numbers of as many outputs. Where
-outputs lie side by side (stride 4), vectors go as they are; what is too small for either goes number by number.
+Numbers are copied in squares of lanes x lanes, transposed in registers: neighboring numbers of as many outputs. Where
+outputs are contiguous (stride 4), vectors are copied as they are; smaller pieces are copied number by number.
 """
 
 from __future__ import annotations
@@ -74,12 +74,12 @@ class _Walk:
                 self.pack_single(source, packed) if way == "pack" else self.unpack_single(source, packed)
 
     def outputs(self) -> list[Pointer]:
-        """The lanes' outputs; the last real one again where there are no more."""
-        found = [self.plain]
+        """Addresses of the lanes' outputs; padding lanes repeat the last real one."""
+        pointers = [self.plain]
         for lane in range(1, self.code.lanes):
             ahead = self.code.select(self.real > lane, self.stride, self.code.int(0))
-            found.append(found[-1] + ahead)
-        return found
+            pointers.append(pointers[-1] + ahead)
+        return pointers
 
     def pack_squares(self) -> None:
         code = self.code
@@ -87,9 +87,9 @@ class _Walk:
         with code.loop(self.row, self.end) as r:
             entry = self.table + r * (4 + code.bytes)
             source = entry.short() * 4
-            turned = interleave(code, [output.vector(source) for output in outputs])
-            values = [code.variable(code.select(real, vector, code.spread(0.0))) for vector in turned]
-            with code.when(self.scale.given):
+            vectors = interleave(code, [output.vector(source) for output in outputs])
+            values = [code.variable(code.select(real, vector, code.spread(0.0))) for vector in vectors]
+            with code.when(self.scale.not_null):
                 by = self.factors.doubles()
                 for value in values:
                     value.set(code.scaled(value.get(), by))
@@ -128,7 +128,7 @@ class _Walk:
                     packed.store(source.number(lane * self.stride), lane * 4)
                 with code.loop(real.most(0), lanes) as lane:
                     packed.store(code.number(0), lane * 4)
-        with code.when(self.scale.given):
+        with code.when(self.scale.not_null):
             packed.store(code.scaled(packed.vector(), self.factors.doubles()))
 
     def unpack_single(self, source: Pointer, packed: Pointer) -> None:
@@ -142,8 +142,8 @@ Array = NDArray[Any]
 
 @dataclasses.dataclass(frozen=True)
 class PackTable:
-    """Where the steps' numbers lie. rows: squares, [(first number, step of each of the next ones, or -1)], those
-    without a gap first; or, where numbers go one by one, [(number, step)]. full: squares without a gap."""
+    """Offsets of the steps' numbers. rows: squares, [(first number, step of each of the next ones, or -1)], those
+    without a gap first; or, for numbers one by one, [(number, step)]. full: squares without a gap."""
 
     rows: Array
     squares: bool
@@ -153,7 +153,7 @@ class PackTable:
 
 
 def table(offsets: Array, stride: int, outputs: int, span: int, lanes: int) -> PackTable:
-    """The table for steps whose numbers lie that many bytes (whole numbers, each another one) after an output's first.
+    """The table for steps whose numbers lie `offsets` bytes (multiples of 4, all different) after an output's first.
 
     stride: bytes from an output to the next; outputs: of one group; span: bytes of a group's numbers on the plain side,
     beyond which nothing is read.
@@ -185,23 +185,23 @@ def panels(
     split: vectors of each panel of one group; outputs: of one group; span: bytes from a group's plain numbers to the
     next one's.
     """
-    made, packed, vectors = [], 0, sum(split)
+    entries, packed, vectors = [], 0, sum(split)
     for group in range(groups):
         first = 0
         for size in split:
             real = min(size * lanes, outputs - first * lanes)
-            made.append((
+            entries.append((
                 group * span + first * lanes * stride, packed, 4 * lanes * size, size, real,
                 8 * lanes * (group * vectors + first),
             ))  # fmt: skip
             packed, first = packed + 4 * lanes * size * steps, first + size
-    return np.array(made, np.int64).reshape(-1, PANEL_SIZE // 8)
+    return np.array(entries, np.int64).reshape(-1, PANEL_SIZE // 8)
 
 
 def columns(outputs: int, stride: int, lanes: int) -> Array:
-    """A panel for each vector of [step][outputs, filled up to whole vectors]: the form of weights' gradients."""
+    """A panel for each vector of [step][outputs, padded to whole vectors]: the layout of weight gradients."""
     vectors = -(-outputs // lanes)
-    made = [
+    entries = [
         (
             k * lanes * stride,
             4 * lanes * k,
@@ -212,21 +212,22 @@ def columns(outputs: int, stride: int, lanes: int) -> Array:
         )
         for k in range(vectors)
     ]
-    return np.array(made, np.int64).reshape(-1, PANEL_SIZE // 8)
+    return np.array(entries, np.int64).reshape(-1, PANEL_SIZE // 8)
 
 
 def factors(scale: Array, groups: int, lanes: int) -> Array:
-    """Factors of all outputs (float64), 1 in filled-up lanes: (groups, lanes of a group's panels)."""
-    each = scale.reshape(groups, -1)
-    made = np.ones((groups, -(-each.shape[1] // lanes) * lanes))
-    made[:, : each.shape[1]] = each
-    return made
+    """Factors of all outputs (float64), 1 in padding lanes: (groups, lanes of a group's panels)."""
+    by_group = scale.reshape(groups, -1)
+    padded = np.ones((groups, -(-by_group.shape[1] // lanes) * lanes))
+    padded[:, : by_group.shape[1]] = by_group
+    return padded
 
 
 def arguments(
     table: PackTable, panels: Array, plain: int, packed: int, at: Callable[[Array], int], scale: int = 0
 ) -> NDArray[np.int64]:
-    """The record. plain, packed, scale: addresses (scale: of `factors`, or 0); at: keeps an array and says its address.
+    """The record. plain, packed, scale: addresses (scale: of `factors`, or 0); at: keeps an array alive and returns its
+    address.
 
     The step has len(table.rows) rows and len(panels) parts.
     """

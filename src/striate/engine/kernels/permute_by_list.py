@@ -1,4 +1,4 @@
-"""Numbers from anywhere to anywhere, by a list of pairs: packed forms that no other kernel makes.
+"""Copy numbers by a list of (from, to) pairs: packed forms that no other kernel makes.
 
     for pair: out[to] = in[from]
 
@@ -15,7 +15,7 @@ from striate.engine.kernels.argument_record import record
 from striate.engine.target import Target
 
 IN, OUT, PAIRS, COUNT = 0, 8, 16, 24
-"""Addresses of the numbers, of their new places, and of the pairs (from, to), two int32 each; how many there are."""
+"""Addresses of the source, of the destination, and of the pairs (from, to), two int32 each; number of pairs."""
 ARGUMENTS = 32
 
 CHUNK_PAIRS = 1024

@@ -1,14 +1,14 @@
-"""Convolution of planes to few channels: neighboring pixels are the lanes, so that few outputs leave none empty.
+"""Convolution of planes to few channels: neighboring pixels are the lanes, so that few outputs still fill all lanes.
 
     for group of rows: for VECTORS · lanes pixels of them: total[row][channel][:] = bias
         for plane: for tap row with an input: for tap column: for channel:
             total[row][channel][:] += pixels of the row at the tap · weight
-        out = clamp(total), turned from planes of channels to pixels of a block
+        out = clamp(total), transposed from planes of channels to pixels of a block
 
 A gray image to six channels (LeNet-5), or the backward pass from sixteen channels to six, fills 6 of 16 lanes of the
 usual micro-tile, and took two to three times as long there. Rows of a group share the load of a weight. Tap rows that
-see only zeros for all of them are left out. The last pixels of a row are made together with some before them once
-more, so that there is no rest; a row shorter than a vector reads on after its end, and stores no more than it has.
+read only padding for all of them are skipped. The last vector of a row overlaps the one before, so that there is no
+remainder; a row shorter than a vector reads past its end, and stores only its own pixels.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LOW, HIGH = 136, 140
 ARGUMENTS = 144
 
 LATENCY_SUMS = 12
-"""Sums that hide the latency of their additions, and share enough loads."""
+"""Number of sums that hides the latency of additions and shares enough loads."""
 MAX_GROUP_ROWS = 6
 """Rows of a group: more addresses would not fit the integer registers."""
 
@@ -67,13 +67,13 @@ def emit(target: Target, channels: int, rows: int, vectors: int) -> str:
     height, columns, lanes = a.int(ROWS), a.int(COLUMNS), target.lanes
     groups = (height + rows - 1) // rows
     with code.loop(part, end_part), code.loop(start, end) as g:
-        image, own = g // groups, g % groups
-        lines = [(own * rows + k).least(height - 1) for k in range(rows)]
+        image, band = g // groups, g % groups
+        lines = [(band * rows + k).least(height - 1) for k in range(rows)]
         x, y = (
             [a.pointer(base) + (image * a.int(turn) + line * a.int(row)) for line in lines]
             for base, turn, row in ((IN, IN_IMAGE, IN_ROW), (OUT, OUT_IMAGE, OUT_ROW))
         )
-        taps = a.pointer(TAPS) + own * 16
+        taps = a.pointer(TAPS) + band * 16
         with code.loop(0, columns, vectors * lanes) as column:
             at = [(column + k * lanes).least((columns - lanes).most(0)) for k in range(vectors)]
             places = [(line, first) for line in range(rows) for first in at]
@@ -83,7 +83,7 @@ def emit(target: Target, channels: int, rows: int, vectors: int) -> str:
             for (line, first), sums in zip(places, total, strict=True):
                 planes = [code.least(high, code.most(low, value)) for value in sums]
                 pixels = list(enumerate(_pixels(code, planes)))
-                for k, pixel in reversed(pixels):  # those after the row's end are written over
+                for k, pixel in reversed(pixels):  # pixels after the row's end are overwritten
                     y[line].store(pixel, (first + k).least(columns - 1) * code.bytes)
     return code.finish()
 
@@ -118,12 +118,14 @@ def _pixels(code: Code, planes: list[Any]) -> list[Any]:
     lanes = code.lanes
     size = 1 << (len(planes) - 1).bit_length()
     zero = code.spread(0.0)
-    turned = interleave(code, planes + [zero] * (size - len(planes)))
-    made = []
+    vectors = interleave(code, planes + [zero] * (size - len(planes)))
+    pixels = []
     for pixel in range(lanes):
-        vector, first = turned[pixel * size // lanes], pixel * size % lanes
-        made.append(code.shuffle(vector, zero, [first + k if k < size else lanes + k for k in range(lanes)]))
-    return made
+        vector, first = vectors[pixel * size // lanes], pixel * size % lanes
+        pixels.append(
+            code.shuffle(vector, zero, [first + k if k < size else lanes + k for k in range(lanes)])
+        )
+    return pixels
 
 
 def covers(lanes: int, windows: Windows, outputs: int) -> bool:
@@ -153,15 +155,15 @@ def taps(window: Window, rows: int, every: bool = False) -> NDArray[np.int64]:
 
 
 def padding(target: Target, windows: Windows, rows: int, every: bool = False) -> tuple[int, int, int, int]:
-    """The border of zeros that planes need: top, bottom, left, right; rows, every: see `taps`. What lies left of a row
-    is right of the one before it, too; at the bottom there is room for what is read after the last row."""
+    """The border of zeros that planes need: top, bottom, left, right; rows, every: see `taps`. The left border of a row
+    is also the right border of the row before; the bottom has room for reads past the last row."""
     down, across = windows
     low, count = taps(down, rows, every).T
     start = np.arange(0, down.output, rows)
     end = np.minimum(start + rows, down.output) - 1
-    used = count > 0
-    firsts = (start * down.stride - down.before + low * down.dilation)[used]
-    lasts = (end * down.stride - down.before + (low + count - 1) * down.dilation)[used]
+    has_taps = count > 0
+    firsts = (start * down.stride - down.before + low * down.dilation)[has_taps]
+    lasts = (end * down.stride - down.before + (low + count - 1) * down.dilation)[has_taps]
     top, bottom = -min(firsts.min(initial=0), 0), max(lasts.max(initial=0) - down.input + 1, 0)
     left = across.before
     right = max(across.output - 1 + across.extent - across.input - 2 * left, 0)
@@ -170,23 +172,23 @@ def padding(target: Target, windows: Windows, rows: int, every: bool = False) ->
     return int(top), int(bottom) + max(-(-reach // pitch) - 1, 0), left, right
 
 
-def returning(windows: Windows, sizes: tuple[int, int]) -> Windows | None:
-    """The windows over a gradient of that size by which a convolution finds the one of its input, with taps turned
-    round; None if there are none: with a stride, or more padding than a window reaches."""
+def adjoint_windows(windows: Windows, sizes: tuple[int, int]) -> Windows | None:
+    """Windows of the convolution over the output's gradient (of these sizes) that computes the input's gradient, with
+    flipped taps; None for a stride, or for more padding than a window reaches."""
     if any(w.stride != 1 for w in windows):
         return None
-    made = []
+    results = []
     for w, size in zip(windows, sizes, strict=True):
         before = w.extent - 1 - w.before
         after = w.input + w.extent - 1 - size - before
         if min(before, after) < 0:
             return None
-        made.append(Window(size, w.kernel, 1, w.dilation, before, after, mode=w.mode))
-    return made[0], made[1]
+        results.append(Window(size, w.kernel, 1, w.dilation, before, after, mode=w.mode))
+    return results[0], results[1]
 
 
-def turned(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """For `returning`: weight (planes, channels, kh, kw) -> (channels, planes, kh, kw), taps turned round."""
+def flip_weight(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """For `adjoint_windows`: weight (planes, channels, kh, kw) -> (channels, planes, kh, kw), taps flipped."""
     return weight.swapaxes(0, 1)[:, :, ::-1, ::-1]
 
 

@@ -1,14 +1,14 @@
-"""Maximum and mean over windows of every channel: sliding, dilated, hanging over the map's edge, or adaptive bins.
+"""Maximum and mean over windows of every channel: sliding, dilated, overhanging the map's edge, or adaptive bins.
 
     for block: for row: for tile of pixels in the even stretch: reduce rows × columns of taps, T pixels at a time
                         for every other pixel: reduce its own taps
 
-Padding is never read: tables say where each output row's and column's taps begin on the map and how many there are.
+Padding is never read: tables hold the first tap on the map and the number of taps of each output row and column.
 Columns whose windows have equally many taps at equal distances are the even stretch; they share loops and addresses.
 
 NaN must win a maximum, which Arm's instruction grants and x86's does not. There the even stretch adds up all that it
 reads, next to the maxima: a sum that is NaN (rare: a NaN, or both infinities) sends the whole row through the
-careful loop.
+NaN-safe loop.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def emit(target: Target, reduce: str, stride: int) -> str:
         with code.loop(row, end_row):
             down = a.pointer(ROW_TAPS) + line.get() * ENTRY_SIZE
             x = source.at.get() + down.short(START) * a.int(IN_ROW)
-            watch = code.variable(code.spread(0.0))
+            nan_check = code.variable(code.spread(0.0))
 
             even = a.pointer(COLUMN_TAPS) + a.int(FIRST) * ENTRY_SIZE
             at = code.variable(x + even.short(START) * a.int(IN_PIXEL))
@@ -82,22 +82,22 @@ def emit(target: Target, reduce: str, stride: int) -> str:
             divisor = _number(code, down.short(COUNTED) * even.short(COUNTED))
             for t in tiles.walk():
                 counts = down.short(COUNT), even.short(COUNT)
-                found = _stretch(
-                    a, reduce, at.get(), counts, [advance * k for k in range(t)], tiles.most // 2, watch
+                values = _stretch(
+                    a, reduce, at.get(), counts, [advance * k for k in range(t)], tiles.most // 2, nan_check
                 )
-                for k, value in enumerate(found):
+                for k, value in enumerate(values):
                     result = value if reduce == "max" else code.div(value, divisor)
                     out.get().store(result, k * code.bytes)
                 at.set(at.get() + advance * t)
                 out.set(out.get() + t * code.bytes)
 
-            strange = code.any(code.unordered(watch.get(), watch.get()))
-            skipped = code.select(strange, code.int(0), a.int(EVEN))
+            has_nan = code.any(code.unordered(nan_check.get(), nan_check.get()))
+            skipped = code.select(has_nan, code.int(0), a.int(EVEN))
             with code.loop(0, a.int(COLUMNS) - skipped) as number:
                 column = number + code.select(number < a.int(FIRST), code.int(0), skipped)
                 across = a.pointer(COLUMN_TAPS) + column * ENTRY_SIZE
                 counts = down.short(COUNT), across.short(COUNT)
-                value = _careful(a, reduce, x + across.short(START) * a.int(IN_PIXEL), counts)
+                value = _nan_safe(a, reduce, x + across.short(START) * a.int(IN_PIXEL), counts)
                 if reduce == "mean":
                     value = code.div(value, _number(code, down.short(COUNTED) * across.short(COUNTED)))
                 y.at.get().store(value, column * code.bytes)
@@ -120,19 +120,19 @@ def _stretch(
     reduce: str,
     x: Pointer,
     counts: tuple[Int, Int],
-    apart: Sequence[Int],
+    offsets: Sequence[Int],
     sides: int,
-    watch: Variable,
+    nan_check: Variable,
 ) -> list[Any]:
-    """Reduced windows that lie `apart` bytes from x; what a maximum reads is also added, in `sides` sums, to watch."""
+    """Reduce windows at these offsets from x; the inputs of a maximum are also added, in `sides` sums, to nan_check."""
     code = a.code
-    total = [code.variable(code.spread(-math.inf if reduce == "max" else 0.0)) for _ in apart]
-    sums = [code.variable(code.spread(0.0)) for _ in apart[:sides]]
+    total = [code.variable(code.spread(-math.inf if reduce == "max" else 0.0)) for _ in offsets]
+    sums = [code.variable(code.spread(0.0)) for _ in offsets[:sides]]
     line = code.variable(x)
     with code.loop(0, counts[0]):
         tap = code.variable(line.get())
         with code.repeat(counts[1]):
-            for k, offset in enumerate(apart):
+            for k, offset in enumerate(offsets):
                 value = (tap.get() + offset).vector()
                 if reduce == "max" and code.target.name == "neon":
                     total[k].set(code.maximum(total[k].get(), value))
@@ -145,11 +145,11 @@ def _stretch(
         line.set(line.get() + a.int(TAP_ROW))
     if reduce == "max":
         for value in sums:
-            watch.set(code.add(watch.get(), value.get()))
+            nan_check.set(code.add(nan_check.get(), value.get()))
     return [value.get() for value in total]
 
 
-def _careful(a: Pointer, reduce: str, x: Pointer, counts: tuple[Int, Int]) -> Any:
+def _nan_safe(a: Pointer, reduce: str, x: Pointer, counts: tuple[Int, Int]) -> Any:
     """One reduced window; a NaN stays in the maximum."""
     code = a.code
     total = code.variable(code.spread(-math.inf if reduce == "max" else 0.0))
@@ -173,7 +173,7 @@ def taps(axis: AxisMap, padded: bool = False) -> tuple[NDArray[np.int32], int] |
     padded: a mean counts taps on padding, too. None where some window's taps are not evenly spaced (border modes).
     """
     if isinstance(axis, Window) and axis.mode == "zeros":
-        return _slid(axis, padded)
+        return _window_table(axis, padded)
     steps: set[int] = set()
     table = np.zeros((axis.output, 3), np.int32)
     end = axis.input + getattr(axis, "after", 0)
@@ -186,8 +186,8 @@ def taps(axis: AxisMap, padded: bool = False) -> tuple[NDArray[np.int32], int] |
     return (table, max(steps, default=1)) if len(steps) < 2 else None
 
 
-def _slid(axis: Window, padded: bool) -> tuple[NDArray[np.int32], int]:
-    """The table of a sliding window in whole columns: a long axis has many outputs, a long kernel many taps."""
+def _window_table(axis: Window, padded: bool) -> tuple[NDArray[np.int32], int]:
+    """The table of a sliding window, column by column: a long axis has many outputs, a long kernel many taps."""
     begin = np.arange(axis.output) * axis.stride - axis.before
     d = axis.dilation
 
@@ -222,10 +222,10 @@ def covers(maps: Maps) -> bool:
 
 
 def parameters(reduce: str, maps: Maps, padded: bool = False) -> tuple[str, int]:
-    """What `emit` takes for these maps."""
-    found = taps(maps[1], padded)
-    assert found is not None
-    advance = even(found[0])[2]
+    """Parameters of `emit` for these maps."""
+    axis_taps = taps(maps[1], padded)
+    assert axis_taps is not None
+    advance = even(axis_taps[0])[2]
     return reduce, advance if advance in (1, 2) else 0
 
 
@@ -236,7 +236,7 @@ def arguments(
     """The record. tables: of rows and columns, from `taps`, kept as long as the record; addresses: of the input's and
     the output's memory."""
     first, length, advance = even(tables[1])
-    steps = [found[1] for axis in maps if (found := taps(axis)) is not None]
+    steps = [axis_taps[1] for axis in maps if (axis_taps := taps(axis)) is not None]
     return record(
         ARGUMENTS,
         {
@@ -265,6 +265,9 @@ def arguments(
 def cost(source: Layout, target: Layout, maps: Maps) -> tuple[int, int]:
     """(flops, bytes to and from memory): an operation per tap, every value touched once."""
     planes = target.images * target.blocks * target.lanes
-    reads = [int(found[0][:, 1].sum()) if (found := taps(axis)) else axis.output * axis.taps for axis in maps]
-    moved = source.height * source.width + target.height * target.width
-    return planes * reads[0] * reads[1], 4 * planes * moved
+    reads = [
+        int(axis_taps[0][:, 1].sum()) if (axis_taps := taps(axis)) else axis.output * axis.taps
+        for axis in maps
+    ]
+    numbers = source.height * source.width + target.height * target.width
+    return planes * reads[0] * reads[1], 4 * planes * numbers

@@ -5,14 +5,14 @@
             max:  dx[tap] += dy where x[tap] is the first one that equals y (or is NaN), else 0
             mean: dx[tap] += dy / count
 
-A task owns whole planes, for windows may overlap; rows of dx become 0 right before the first window that reaches them,
-so that they are still near when it adds to them. Where no two windows meet, their gradients are stored, not added: a
-mean over the whole map is one store a pixel. Tables of taps are the forward pass's (pool.py).
+A task owns whole planes, because windows may overlap; rows of dx become 0 right before the first window that reaches
+them, so that they are still in the cache when it adds to them. Where no two windows overlap, their gradients are
+stored, not added: a mean over the whole map is one store per pixel. Tables of taps are the forward pass's (pool.py).
 
-Small ones of these with equally many taps at equal distances (`pool.even`) have code without loops over taps.
+Small disjoint windows with equally many taps at equal distances (`pool.even`) have code without loops over taps.
 
-Where x is the result of a clamp and the gradient before that clamp is wanted, dy counts only where y is between the
-limits: so is the winner then, for it equals y.
+Where x is the result of a clamp and the gradient before that clamp is requested, dy counts only where y is between the
+limits: the winner equals y, so it is between them, too.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ ROW_TAPS, COLUMN_TAPS = 160, 168
 TAP_ROW, TAP_COLUMN = 176, 184
 """Rows, and bytes along a row, between neighboring taps of a window."""
 DONE = 192
-"""Rows of dx that need not become 0: none, or all where windows cover every pixel and do not meet."""
+"""Rows of dx that need no zeros: none, or all if disjoint windows cover every pixel."""
 FIRST, EVEN = 200, 208
 """First column of the even stretch, and its length."""
 LOW, HIGH = 216, 220
@@ -57,12 +57,12 @@ ARGUMENTS = 224
 BELOW, ABOVE = 1, 2
 """Limits that a clamp may have."""
 MAX_UNROLLED_TAPS = 9
-"""Taps of a window up to which it has code of its own."""
+"""Maximum taps of a window that has unrolled code."""
 
 
 class Line(NamedTuple):
-    """A row of windows: where its gradients and results begin, and the first rows of x and dx that it reaches; taps
-    down, and how many of them a mean counts."""
+    """A row of windows: addresses of its gradients and results, and of the first rows of x and dx that it reaches; taps
+    along the height, and how many of them a mean counts."""
 
     dy: Pointer
     y: Pointer
@@ -77,8 +77,8 @@ def emit(
 ) -> str:
     """kernel(arguments, image, end_image, block, end_block, scratch).
 
-    reduce: "max" or "mean"; apart: 1 where no two windows meet; tall, wide: taps of the even stretch's windows where
-    they are small and do not meet, else 0; stride: columns between them; limits: BELOW, ABOVE or both, 0 for no clamp.
+    reduce: "max" or "mean"; apart: 1 if no two windows overlap; tall, wide: taps of the even stretch's windows if they
+    are small and disjoint, else 0; stride: columns between them; limits: BELOW, ABOVE or both, 0 for no clamp.
     """
     code = Code(target, "piiiip")
     a, image, end_image, part, end_part, _ = code.arguments
@@ -89,15 +89,15 @@ def emit(
 
     def plane(first: int, n: Int, p: Int) -> Pointer:
         offset: Int = n * a.int(first + 8) + p * a.int(first + 16)
-        found: Pointer = a.pointer(first) + offset
-        return found
+        pointer: Pointer = a.pointer(first) + offset
+        return pointer
 
-    def emptied(dx: Pointer, first: Int, end: Int) -> None:
+    def clear_rows(dx: Pointer, first: Int, end: Int) -> None:
         with code.loop(first, end) as row, code.loop(0, a.int(WIDTH)) as column:
             (dx + row * dx_row + column * size).store(zero)
 
-    def arriving(line: Line, column: Int, counted: Int) -> tuple[Any, Any]:
-        """What a window's winner gets, or each of its taps; the largest number."""
+    def gradient_and_best(line: Line, column: Int, counted: Int) -> tuple[Any, Any]:
+        """Gradient of a window's winner, or of each of its taps; and the window's maximum."""
         value = (line.dy + column * size).vector()
         if reduce == "mean":
             return code.div(value, code.spread(code.float(counted))), None
@@ -107,28 +107,28 @@ def emit(
                 value = code.select(code.builder.fcmp_ordered(sign, best, a.spread(at)), value, zero)
         return value, best
 
-    def routed(number: Any, rest: Any, best: Any) -> tuple[Any, Any]:
-        """What a tap gets, and what is left for the next ones. A NaN wins; nothing arrives there after a clamp."""
+    def route(number: Any, rest: Any, best: Any) -> tuple[Any, Any]:
+        """Gradient of a tap, and the rest for the next ones. A NaN wins; after a clamp its gradient is 0."""
         hit = code.builder.fcmp_ordered("==", number, best)
         if not limits:
             hit = code.builder.or_(hit, code.unordered(number, number))
         return code.select(hit, rest, zero), code.select(hit, zero, rest)
 
-    def given(to: Pointer, value: Any) -> None:
+    def write(to: Pointer, value: Any) -> None:
         to.store(value if apart else code.add(to.vector(), value))
 
     def any_windows(line: Line, first: Size, end: Int) -> None:
         with code.loop(first, end) as column:
             entry = across + column * ENTRY_SIZE
             left, taps_across = entry.short(START) * size, entry.short(COUNT)
-            value, best = arriving(line, column, line.counted * entry.short(COUNTED))
+            value, best = gradient_and_best(line, column, line.counted * entry.short(COUNTED))
             rest, to, source = map(code.variable, (value, line.dx + left, line.x + left))
             with code.loop(0, line.taps):
                 with code.loop(0, taps_across) as k:
                     if reduce == "max":
-                        value, after = routed((source.get() + k * along).vector(), rest.get(), best)
+                        value, after = route((source.get() + k * along).vector(), rest.get(), best)
                         rest.set(after)
-                    given(to.get() + k * along, value)
+                    write(to.get() + k * along, value)
                 to.set(to.get() + dx_next)
                 source.set(source.get() + x_next)
 
@@ -137,12 +137,12 @@ def emit(
         left, counted = entry.short(START) * size, line.counted * entry.short(COUNTED)
         to, source = code.variable(line.dx + left), code.variable(line.x + left)
         with code.loop(first, end) as column:
-            value, best = arriving(line, column, counted)
+            value, best = gradient_and_best(line, column, counted)
             rest = value
             for u, v in itertools.product(range(tall), range(wide)):
                 if reduce == "max":
                     number = (source.get() + x_next * u).vector(v * size)
-                    value, rest = routed(number, rest, best)
+                    value, rest = route(number, rest, best)
                 (to.get() + dx_next * u).store(value, v * size)
             to.set(to.get() + stride * size)
             source.set(source.get() + stride * size)
@@ -150,13 +150,13 @@ def emit(
     with code.loop(image, end_image) as n, code.loop(part, end_part) as p:
         dy, dx = plane(DY, n, p), plane(DX, n, p)
         x, y = (plane(X, n, p), plane(Y, n, p)) if reduce == "max" else (dx, dx)
-        done = code.variable(a.int(DONE))
+        cleared = code.variable(a.int(DONE))
         with code.loop(0, a.int(ROWS)) as row:
             down = a.pointer(ROW_TAPS) + row * ENTRY_SIZE
             top, count = down.short(START), down.short(COUNT)
             reach = code.select(count > 0, top + (count - 1) * a.int(TAP_ROW) + 1, code.int(0))
-            emptied(dx, done.get(), reach)
-            done.set(done.get().most(reach))
+            clear_rows(dx, cleared.get(), reach)
+            cleared.set(cleared.get().most(reach))
             line = Line(
                 dy + row * a.int(DY_ROW), y + row * a.int(Y_ROW), x + top * x_row, dx + top * dx_row,
                 count, down.short(COUNTED),
@@ -167,19 +167,19 @@ def emit(
                 end = first + code.select(count.equals(tall), a.int(EVEN), code.int(0))
                 small_windows(line, first, end)
                 any_windows(line, end, columns)
-        emptied(dx, done.get(), a.int(HEIGHT))
+        clear_rows(dx, cleared.get(), a.int(HEIGHT))
     return code.finish()
 
 
 def parameters(
     reduce: str, maps: Maps, padded: bool = False, low: float = -math.inf, high: float = math.inf
 ) -> tuple[str | int, ...]:
-    """What `emit` takes for these maps, and a clamp's limits."""
-    (rows, _), (columns, step) = (found for axis in maps if (found := taps(axis, padded)) is not None)
+    """Parameters of `emit` for these maps and a clamp's limits."""
+    (rows, _), (columns, step) = (axis_taps for axis in maps if (axis_taps := taps(axis, padded)) is not None)
     first, length, stride = even(columns)
     tall, wide = int(rows[:, COUNT // 4].max()), int(columns[first, COUNT // 4])
     limits = BELOW * math.isfinite(low) + ABOVE * math.isfinite(high)
-    apart = all(_apart(axis) for axis in maps)
+    apart = all(_disjoint(axis) for axis in maps)
     if not (apart and length and tall * wide <= MAX_UNROLLED_TAPS and step == 1):
         tall = wide = stride = 0
     return reduce, int(apart), tall, wide, stride, limits
@@ -189,15 +189,15 @@ def _reads(axis: Any) -> list[int]:
     return [at for i in range(axis.output) for at in axis.reads(i)]
 
 
-def _apart(axis: Any) -> bool:
-    """Whether no two windows along an axis meet."""
+def _disjoint(axis: Any) -> bool:
+    """Whether no two windows along an axis overlap."""
     reads = _reads(axis)
     return len(set(reads)) == len(reads)
 
 
 def disjoint(maps: Maps) -> bool:
-    """Whether each number belongs to one window: then the gradient of a maximum may be written over its input."""
-    return all(_apart(axis) and len(_reads(axis)) == axis.input for axis in maps)
+    """Whether each number belongs to exactly one window: the gradient of a maximum may then overwrite its input."""
+    return all(_disjoint(axis) and len(_reads(axis)) == axis.input for axis in maps)
 
 
 def arguments(
@@ -217,15 +217,15 @@ def arguments(
 
     Rows are source.images, parts are source.blocks.
     """
-    made: dict[int, int] = {}
+    fields: dict[int, int] = {}
     for at, layout, address in zip((X, Y, DY, DX), (source, target, *gradients), addresses, strict=True):
         strides = address + layout.origin, layout.image, layout.block, layout.row
-        made |= {at + 8 * k: number for k, number in enumerate(strides)}
+        fields |= {at + 8 * k: number for k, number in enumerate(strides)}
     first, length, _ = even(tables[1])
-    steps = [found[1] for axis in maps if (found := taps(axis)) is not None]
+    steps = [axis_taps[1] for axis in maps if (axis_taps := taps(axis)) is not None]
     return record(
         ARGUMENTS,
-        made
+        fields
         | {
             ROWS: target.height, COLUMNS: target.width, HEIGHT: source.height, WIDTH: source.width,
             ROW_TAPS: tables[0].ctypes.data, COLUMN_TAPS: tables[1].ctypes.data,
@@ -240,5 +240,5 @@ def cost(source: Layout, target: Layout, maps: Maps, reduce: str) -> tuple[int, 
     """(flops, bytes to and from memory): an operation per tap, every value touched once."""
     planes = target.images * target.blocks * target.lanes
     inner, outer = source.height * source.width, target.height * target.width
-    moved = 2 * (inner + outer) if reduce == "max" else inner + outer
-    return planes * len(_reads(maps[0])) * len(_reads(maps[1])), 4 * planes * moved
+    numbers = 2 * (inner + outer) if reduce == "max" else inner + outer
+    return planes * len(_reads(maps[0])) * len(_reads(maps[1])), 4 * planes * numbers

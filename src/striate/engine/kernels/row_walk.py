@@ -1,4 +1,4 @@
-"""Walks that step kernels share: down the rows of all images, and along a row in tiles of pixels."""
+"""Loops that step kernels share: down the rows of all images, and along a row in tiles of pixels."""
 
 from __future__ import annotations
 

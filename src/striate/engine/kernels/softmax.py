@@ -3,8 +3,8 @@
     for row: for a few pixels: largest = max over blocks; total = Σ over blocks of e^(x - largest)
         for block: y = e^(x - largest) / total, or (x - largest) - log(total)
 
-Rows are output rows over all images, parts 1. Filled-up lanes count nowhere and become 0. The exponentials are kept in
-the output on the way; the output may be the input.
+Rows are output rows over all images, parts 1. Padding lanes do not count and become 0. The output holds
+the exponentials meanwhile; the output may be the input.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ROWS, COLUMNS, CHANNELS = 64, 72, 80
 ARGUMENTS = 88
 
 PIXEL_REGISTERS = 8
-"""Registers that one pixel takes of those there are: its sum, its largest, the exponential's steps and constants."""
+"""Registers per pixel: its sum, its maximum, temporaries and constants of the exponential."""
 
 
 def emit(target: Target, logarithm: int) -> str:
@@ -59,7 +59,7 @@ def emit(target: Target, logarithm: int) -> str:
         with code.loop(0, last) as k:
             for t in range(count):
                 largest[t].set(code.most(largest[t].get(), read(k, t)))
-        top = [code.spread(fold(code, each.get(), code.most)) for each in largest]
+        top = [code.spread(fold(code, variable.get(), code.most)) for variable in largest]
         sums = [code.variable(zero) for _ in range(count)]
 
         def exponential(k: Int, masked: bool) -> None:
@@ -73,12 +73,12 @@ def emit(target: Target, logarithm: int) -> str:
         with code.loop(0, last) as k:
             exponential(k, False)
         exponential(last, True)
-        totals = [fold(code, each.get(), code.add) for each in sums]
+        totals = [fold(code, variable.get(), code.add) for variable in sums]
         if logarithm:
             one = code.spread(1.0)
-            ends = [functions.log1p(code.sub(code.spread(each), one)) for each in totals]
+            ends = [functions.log1p(code.sub(code.spread(total), one)) for total in totals]
         else:
-            ends = [code.spread(code.div(code.number(1.0), each)) for each in totals]
+            ends = [code.spread(code.div(code.number(1.0), total)) for total in totals]
 
         def finish(k: Int, masked: bool) -> None:
             for t in range(count):
@@ -96,10 +96,10 @@ def emit(target: Target, logarithm: int) -> str:
         image, line = row // rows, row % rows
         x = a.pointer(IN) + (image * a.int(IN_IMAGE) + line * a.int(IN_ROW))
         y = a.pointer(OUT) + (image * a.int(OUT_IMAGE) + line * a.int(OUT_ROW))
-        whole = columns - columns % tile
-        with code.loop(0, whole, tile) as at:
+        bulk = columns - columns % tile
+        with code.loop(0, bulk, tile) as at:
             pixels(x + at * code.bytes, y + at * code.bytes, tile)
-        with code.loop(whole, columns) as at:
+        with code.loop(bulk, columns) as at:
             pixels(x + at * code.bytes, y + at * code.bytes, 1)
     return code.finish()
 

@@ -1,8 +1,8 @@
-"""Sums of squares of a plain array, for its length: each chunk's by itself, so that no division into tasks shows.
+"""Sums of squares of a plain array, one per chunk, so that the result does not depend on the division into tasks.
 
     for chunk: out[chunk] = Σ in[i]², float64
 
-Chains of at most 128 additions are float32, what comes of them float64. Rows are chunks of CHUNK_NUMBERS, parts 1.
+Chains of at most 128 additions are float32, their sums float64. Rows are chunks of CHUNK_NUMBERS, parts 1.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ def emit(target: Target) -> str:
     with code.loop(part, end_part), code.loop(first, end) as chunk:
         start = chunk * CHUNK_NUMBERS
         stop = count.least(start + CHUNK_NUMBERS)
-        whole = stop - (stop - start) % step
+        bulk = stop - (stop - start) % step
         sums = [code.variable(code.spread(0.0)) for _ in range(SUM_VECTORS)]
-        with code.loop(start, whole, step) as at:
+        with code.loop(start, bulk, step) as at:
             for k, total in enumerate(sums):
                 value = (numbers + at * 4).vector(k * code.bytes)
                 total.set(code.fma(value, value, total.get()))
         wide = [code.widened(total.get()) for total in sums]
-        folded = code.add(code.add(wide[0], wide[1]), code.add(wide[2], wide[3]))
+        lane_sums = code.add(code.add(wide[0], wide[1]), code.add(wide[2], wide[3]))
         with code.wide(1):
             rest = code.variable(code.spread(0.0))
-            with code.loop(whole, stop) as at:
+            with code.loop(bulk, stop) as at:
                 value = (numbers + at * 4).vector()
                 rest.set(code.fma(value, value, rest.get()))
             last = code.widened(rest.get())
-        (out + chunk * 8).store(code.builder.fadd(_sum(code, folded), _first(code, last)))
+        (out + chunk * 8).store(code.builder.fadd(_sum(code, lane_sums), _first(code, last)))
     return code.finish()
 
 
 def _sum(code: Code, doubles: Any) -> Any:
-    """Of all lanes, halves first."""
+    """Sum of all lanes, halves first."""
     while (count := doubles.type.count) > 1:
         halves = [code.lanes_of(doubles, range(k, k + count // 2)) for k in (0, count // 2)]
         doubles = code.add(*halves)

@@ -19,11 +19,11 @@ SUM_LATENCY_CYCLES = 4
 L2_BYTES_PER_CYCLE = 32
 """Bytes a cycle from the second-level cache, where weights lie while all pixels pass: half of what makers name."""
 INPUT_CYCLES, WEIGHT_WAIT_SHARE = 0.125, 0.45
-"""What delays a step that has another limit, measured on whole layers with AVX2 and AVX-512. Cycles for each number of
-the input, which comes from the second-level cache once more for every panel, in pieces; and the share of the weights'
-own time that they are waited for when they take all that this cache gives: a quarter of it when they take half."""
+"""Delays of a step with another limit, measured on whole layers with AVX2 and AVX-512: cycles per number of the input,
+which every panel reads again from the second-level cache; and the share of the weights' load time that a tile waits
+when they take the cache's full bandwidth (a quarter of it at half the bandwidth)."""
 PIXEL_CYCLES = 5
-"""Cycles to put down a pixel's addresses and to start and end its sums, once a panel (measured: 4 to 6)."""
+"""Cycles to store a pixel's addresses and to start and end its sums, once per panel (measured: 4 to 6)."""
 
 UNROLL_STEPS = 4
 """Steps between two tests. More fills the cache of decoded instructions: 16 were slower on every machine measured."""
@@ -35,7 +35,7 @@ CONTEXT_SIZE = 48
 
 
 def limit(target: Target, pixels: int, panel: int) -> float:
-    """Least cycles of one step of a tile: its products, its loads, a sum's latency, or the stream of weights.
+    """Minimum cycles of one step of a tile: its products, its loads, a sum's latency, or the stream of weights.
 
     A number of the input is loaded once for the panel and put in all lanes by the same instruction, before AVX by a
     second one; where AVX-512 folds it into the multiplication, it takes a load port nevertheless. So a tile of T x N
@@ -47,13 +47,13 @@ def limit(target: Target, pixels: int, panel: int) -> float:
 
 
 def cycles(target: Target, pixels: int, panel: int) -> float:
-    """Predicted cycles of one step of a tile: its limit, and what it waits for."""
+    """Predicted cycles of one step of a tile: its limit, and its waits."""
     least, stream = limit(target, pixels, panel), _stream(target, panel)
     return least + INPUT_CYCLES * pixels + WEIGHT_WAIT_SHARE * stream * (stream / least) ** 2
 
 
 def _stream(target: Target, panel: int) -> float:
-    """Cycles that the weights of one step take to come."""
+    """Cycles to load the weights of one step."""
     return 4 * target.lanes * panel / L2_BYTES_PER_CYCLE
 
 
@@ -67,7 +67,7 @@ def emit(target: Target, pixels: int, panel: int) -> str:
     block = context.int(BLOCK)
 
     total = [[code.variable(code.spread(0.0)) for _ in range(panel)] for _ in range(pixels)]
-    with code.choice(bias.given) as (fresh, further):
+    with code.choice(bias.not_null) as (fresh, further):
         with fresh:
             for o in range(panel):
                 value = bias.vector(o * code.bytes)
@@ -94,10 +94,10 @@ def emit(target: Target, pixels: int, panel: int) -> str:
     with code.loop(0, context.int(COUNT)) as r:
         run = runs + r * 16
         offset, length = run.int(0), run.int(8)
-        whole = length - length % UNROLL_STEPS
-        with code.loop(0, whole, UNROLL_STEPS) as k:
+        bulk = length - length % UNROLL_STEPS
+        with code.loop(0, bulk, UNROLL_STEPS) as k:
             steps([pixel + (offset + k * 4) for pixel in x], UNROLL_STEPS)
-        with code.loop(whole, length) as k:
+        with code.loop(bulk, length) as k:
             steps([pixel + (offset + k * 4) for pixel in x], 1)
 
     with code.when(context.int(HAS_RESIDUAL).differs(0)):

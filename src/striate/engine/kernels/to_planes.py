@@ -1,10 +1,10 @@
-"""Blocks of channels turned into planes with zeros around them, for `planar_conv`.
+"""Transpose blocks of channels into planes with a border of zeros, for `planar_conv`.
 
     for unit of rows: for block: for plane of it: zeros
-        for row: for lanes pixels: out[plane][row][pixels] = in[row][pixels][plane], turned in registers
+        for row: for lanes pixels: out[plane][row][pixels] = in[row][pixels][plane], transposed in registers
 
-A row shorter than a vector is stored with zeros after it, on the border and on the row below before its own numbers
-come: then a unit is a whole image; else it is a row, with the border above the first one and below the last one.
+A row shorter than a vector is stored with zeros after it, over the border and over the row below, whose numbers are
+stored later: then a unit is a whole image; else it is a row, with the border above the first and below the last one.
 """
 
 from __future__ import annotations
@@ -59,8 +59,10 @@ def emit(target: Target) -> str:
             pixels = [source.vector((at + k).least(columns - 1) * code.bytes) for k in range(lanes)]
             to = out + (a.int(ORIGIN) + r * row + at * 4)
             for k, numbers in reversed(list(enumerate(deinterleave(code, pixels)))):
-                kept = code.select(here, numbers, zero)
-                to.store(kept, (real - 1).least(k) * plane)  # the planes beyond are written over
+                values = code.select(here, numbers, zero)
+                to.store(
+                    values, (real - 1).least(k) * plane
+                )  # planes beyond the last channel are overwritten
     return code.finish()
 
 

@@ -3,7 +3,7 @@
     for i: out[0][i], out[1][i], … = f[0](a[i], b[i], …), f[1](a[i], b[i], …), …
 
 The functions are texts (expression.py). Operands have kinds: v, an array as long as the outputs; u, one number for all,
-in the record itself. Outputs may be operands: all numbers at a place are read before one is written there. Rows are
+in the record itself. Outputs may be operands: all numbers at an index are read before one is written. Rows are
 chunks of CHUNK_NUMBERS, parts 1; numbers after the last whole vector are taken one by one.
 """
 
@@ -51,10 +51,10 @@ def emit(target: Target, kinds: str, *functions: str) -> str:
 
     start, stop = first * CHUNK_NUMBERS, a.int(COUNT).least(end * CHUNK_NUMBERS)
     with code.loop(part, end_part):
-        whole = stop - (stop - start).most(0) % target.lanes
-        with code.loop(start, whole, target.lanes) as place:
+        bulk = stop - (stop - start).most(0) % target.lanes
+        with code.loop(start, bulk, target.lanes) as place:
             at(place)
-        with code.wide(1), code.loop(start.most(whole), stop) as place:
+        with code.wide(1), code.loop(start.most(bulk), stop) as place:
             at(place)
     return code.finish()
 
@@ -80,7 +80,7 @@ def arguments(
 
 
 def number(outputs: int, operand: int) -> int:
-    """Where in the record, viewed as float32, the number of an operand of kind u lies: it may change between steps."""
+    """Index in the record, viewed as float32, of the number of an operand of kind u; it may change between steps."""
     return (OUT + 8 * (outputs + operand)) // 4
 
 

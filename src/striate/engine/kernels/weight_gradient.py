@@ -11,7 +11,7 @@ pixel's first tap. Places that lie side by side in memory form a tile; its sums 
 A band's dy stays in the first-level cache, and the group's sums with the band's x in the second-level cache, while all
 tiles pass. The order of a sum depends neither on tiles nor on tasks, and a sum over bands of sums loses less to
 rounding than one long sum. One template serves every kernel size, stride, dilation, 1x1, groups of whole blocks, fully
-connected layers (one pixel an image), first layers without filled-up lanes, and, with x and dy in each other's place,
+connected layers (one pixel an image), first layers without padding lanes, and, with x and dy in each other's place,
 transposed convolution.
 """
 
@@ -33,7 +33,7 @@ X, X_IMAGE, X_ROW, X_PIXEL = 0, 8, 16, 24
 """Address of the first output pixel's first tap; bytes to the next image, output row and output pixel."""
 DY, DY_IMAGE, DY_ROW, DY_PIXEL, DY_BLOCK = 32, 40, 48, 56, 64
 IMAGES, ROWS, COLUMNS = 72, 80, 88
-"""Images, output rows of one, output pixels of a row; what lies in one piece counts as one row."""
+"""Images, output rows of one, output pixels of a row; contiguous rows count as one."""
 BAND_IMAGES, BAND_ROWS, BAND_COLUMNS = 96, 104, 112
 """The same of a band."""
 TILES, GROUP, PANELS, TOGETHER, OUT_BLOCK = 120, 128, 136, 144, 152
@@ -106,7 +106,7 @@ def _tile(target: Target, places: int, panel: int) -> str:
     image_x, image_dy = code.variable(start_x), code.variable(start_dy)
     line_x, line_dy = code.variable(start_x), code.variable(start_dy)
     x, dy = code.variable(start_x), code.variable(start_dy)
-    whole = columns - columns % UNROLL_PIXELS
+    bulk = columns - columns % UNROLL_PIXELS
     out_block = a.int(OUT_BLOCK)
     to = [out + offsets.int(8 * t) for t in range(places)]
     for t in range(places):  # large gradients lie in no cache: they come while the tile computes
@@ -130,9 +130,9 @@ def _tile(target: Target, places: int, panel: int) -> str:
         with code.repeat(rows):
             x.set(line_x.get())
             dy.set(line_dy.get())
-            with code.loop(0, whole, UNROLL_PIXELS):
+            with code.loop(0, bulk, UNROLL_PIXELS):
                 pixels(UNROLL_PIXELS)
-            with code.loop(whole, columns):
+            with code.loop(bulk, columns):
                 pixels(1)
             line_x.set(line_x.get() + a.int(X_ROW))
             line_dy.set(line_dy.get() + a.int(DY_ROW))
@@ -184,7 +184,7 @@ class Product:
 
     @property
     def numbers(self) -> tuple[tuple[int, int], ...]:
-        """What `emit` takes for the tiles; the step's own kernel takes nothing."""
+        """Parameters of `emit` for the tiles; the kernel of the loops has none."""
         return tuple(sorted({(size, vectors) for _, _, size in self.tiles for _, vectors in self.panels}))
 
     @property
@@ -204,11 +204,11 @@ def product(target: Target, source: Layout, gradient: Layout, windows: Windows, 
 
     The input needs the border that `padding(windows)` says. A fully connected layer over a map: its window is the map.
     """
-    depth, each = source.channels // groups, gradient.channels // groups
+    depth, outputs = source.channels // groups, gradient.channels // groups
     taps = windows[0].kernel * windows[1].kernel
     result = Layout(1, gradient.channels, depth, taps, gradient.lanes)
     runs = _runs(source, windows, depth)
-    blocks = -(-each // gradient.lanes)
+    blocks = -(-outputs // gradient.lanes)
     panel = min(range(1, target.panel + 1), key=lambda size: (_time(target, runs, blocks, size), -size))
     split = _even(blocks, panel)
     panels = tuple((sum(split[:k]), size) for k, size in enumerate(split))
@@ -220,7 +220,7 @@ def product(target: Target, source: Layout, gradient: Layout, windows: Windows, 
             tiles.append((start + 4 * at, len(offsets) + at, size))
             at += size
         offsets += [(c * taps + tap) * result.pixel for c, tap in places]
-    loops = _joined(source, gradient, windows)
+    loops = _merge_loops(source, gradient, windows)
     vector = 4 * gradient.lanes * max(split)
     band = _band([count for count, _, _ in loops], max(BAND_BYTES // vector, 1))
     group = max(GROUP_SUM_BYTES // vector * len(tiles) // len(offsets), 1)
@@ -231,11 +231,11 @@ def product(target: Target, source: Layout, gradient: Layout, windows: Windows, 
     )  # fmt: skip
 
 
-def covers(windows: Windows, groups: int, depth: int, each: int, lanes: int) -> bool:
-    """Zero padding; groups of whole channel blocks. depth, each: input and output channels of a group."""
+def covers(windows: Windows, groups: int, depth: int, outputs: int, lanes: int) -> bool:
+    """Zero padding; groups of whole channel blocks. depth, outputs: input and output channels of a group."""
     if any(window.mode != "zeros" for window in windows):
         return False
-    return groups == 1 or (depth % lanes == 0 and each % lanes == 0)
+    return groups == 1 or (depth % lanes == 0 and outputs % lanes == 0)
 
 
 def most(target: Target, panel: int) -> int:
@@ -262,37 +262,37 @@ def _runs(source: Layout, windows: Windows, depth: int) -> list[tuple[int, list[
 
 
 def _even(count: int, limit: int) -> list[int]:
-    """A count in the fewest pieces of at most `limit`, as even as can be, the larger ones first."""
+    """Split a count into the fewest pieces of at most `limit`, as even as possible, the larger ones first."""
     pieces = -(-count // limit)
     return [count // pieces + (k < count % pieces) for k in range(pieces)]
 
 
 def _time(target: Target, runs: list[tuple[int, list[tuple[int, int]]]], blocks: int, panel: int) -> float:
-    """Turns of the multipliers that a pixel takes: products, or loads where they are more, or a sum's latency."""
-    found = 0.0
+    """Cycles of the multipliers per pixel: products, or loads if there are more, or a sum's latency."""
+    cycles = 0.0
     for vectors in _even(blocks, panel):
         for _, places in runs:
             for size in _even(len(places), most(target, panel)):
-                found += max(size * vectors, size + vectors, 5.0) + 0.1 * (size + vectors)
-    return found
+                cycles += max(size * vectors, size + vectors, 5.0) + 0.1 * (size + vectors)
+    return cycles
 
 
-def _joined(source: Layout, gradient: Layout, windows: Windows) -> tuple[tuple[int, int, int], ...]:
-    """Images, rows and columns; two are one where the last step of the inner leads to the next of the outer."""
+def _merge_loops(source: Layout, gradient: Layout, windows: Windows) -> tuple[tuple[int, int, int], ...]:
+    """Images, rows and columns; two loops are merged if the end of the inner is the next step of the outer."""
     down, across = windows
     loops = [
         (gradient.images, source.image, gradient.image),
         (gradient.height, source.row * down.stride, gradient.row),
         (gradient.width, source.pixel * across.stride, gradient.pixel),
     ]
-    made: list[tuple[int, int, int]] = []
+    merged: list[tuple[int, int, int]] = []
     for count, x, dy in reversed([loop for loop in loops if loop[0] != 1]):
-        if made and (x, dy) == (made[-1][0] * made[-1][1], made[-1][0] * made[-1][2]):
-            made[-1] = made[-1][0] * count, made[-1][1], made[-1][2]
+        if merged and (x, dy) == (merged[-1][0] * merged[-1][1], merged[-1][0] * merged[-1][2]):
+            merged[-1] = merged[-1][0] * count, merged[-1][1], merged[-1][2]
         else:
-            made.append((count, x, dy))
-    made += [(1, 0, 0)] * (3 - len(made))
-    return tuple(reversed(made))
+            merged.append((count, x, dy))
+    merged += [(1, 0, 0)] * (3 - len(merged))
+    return tuple(reversed(merged))
 
 
 def _band(counts: list[int], pixels: int) -> tuple[int, int, int]:
@@ -308,37 +308,37 @@ def _band(counts: list[int], pixels: int) -> tuple[int, int, int]:
 
 
 def arguments(
-    made: Product,
+    product: Product,
     addresses: tuple[int, int, int],
     code: Callable[[int, int], int],
     table: Callable[[NDArray[np.int64]], int],
 ) -> NDArray[np.int64]:
     """The record. addresses: of the memory of x, dy and the result; code: address of a tile (places, vectors);
     table: keeps an array as long as the record, and says where it lies."""
-    source, gradient, result = made.source, made.gradient, made.result
+    source, gradient, result = product.source, product.gradient, product.result
     x, dy, out = addresses
-    down, across = made.windows
-    depth, each = result.height, result.channels // made.groups
-    offsets = table(np.array(made.offsets, np.int64))
-    tiles = [(start, offsets + 8 * place, size) for start, place, size in made.tiles]
-    largest = max(size for _, _, size in made.tiles)
+    down, across = product.windows
+    depth, outputs = result.height, result.channels // product.groups
+    offsets = table(np.array(product.offsets, np.int64))
+    tiles = [(start, offsets + 8 * place, size) for start, place, size in product.tiles]
+    largest = max(size for _, _, size in product.tiles)
     codes = {}
-    for vectors in {vectors for _, vectors in made.panels}:
-        own = np.zeros(largest + 1, np.int64)
-        for size in {size for _, _, size in made.tiles}:
-            own[size] = code(size, vectors)
-        codes[vectors] = table(own)
+    for vectors in {vectors for _, vectors in product.panels}:
+        entries = np.zeros(largest + 1, np.int64)
+        for size in {size for _, _, size in product.tiles}:
+            entries[size] = code(size, vectors)
+        codes[vectors] = table(entries)
     panels = [
         (
             g * depth // source.lanes * source.block if g else 0,
-            (g * each // gradient.lanes + first) * gradient.block,
-            out + (g * each // result.lanes + first) * result.block,
+            (g * outputs // gradient.lanes + first) * gradient.block,
+            out + (g * outputs // result.lanes + first) * result.block,
             codes[vectors],
         )
-        for g in range(made.groups)
-        for first, vectors in made.panels
+        for g in range(product.groups)
+        for first, vectors in product.panels
     ]
-    (images, x_image, dy_image), (rows, x_row, dy_row), (columns, x_pixel, dy_pixel) = made.loops
+    (images, x_image, dy_image), (rows, x_row, dy_row), (columns, x_pixel, dy_pixel) = product.loops
     return record(
         ARGUMENTS,
         {
@@ -346,9 +346,9 @@ def arguments(
             X_IMAGE: x_image, X_ROW: x_row, X_PIXEL: x_pixel,
             DY: dy + gradient.origin, DY_IMAGE: dy_image, DY_ROW: dy_row, DY_PIXEL: dy_pixel,
             DY_BLOCK: gradient.block, IMAGES: images, ROWS: rows, COLUMNS: columns,
-            BAND_IMAGES: made.band[0], BAND_ROWS: made.band[1], BAND_COLUMNS: made.band[2],
-            TILES: table(np.array(tiles, np.int64)), GROUP: made.group,
-            PANELS: table(np.array(panels, np.int64)), TOGETHER: made.together,
+            BAND_IMAGES: product.band[0], BAND_ROWS: product.band[1], BAND_COLUMNS: product.band[2],
+            TILES: table(np.array(tiles, np.int64)), GROUP: product.group,
+            PANELS: table(np.array(panels, np.int64)), TOGETHER: product.together,
             OUT_BLOCK: result.block,
         },
     )  # fmt: skip

@@ -10,8 +10,8 @@ frequency stays in the first-level cache meanwhile, and the weights are read exa
 A micro-tile's "pixels" are tiles: V is [frequency][tile][channel], all channels of a tile are one run; M is
 [frequency][panel][tile][vector].
 
-Where a record names a shared transformed input, an earlier step has made it (winograd_input as a step of its own), and
-tasks of other panels need not repeat it. Tried and slower on every layer: software prefetch of the next panel's
+Where a record names a shared transformed input, an earlier step has computed it (winograd_input as a separate step),
+and tasks of other panels need not repeat it. Tried and slower on every layer: software prefetch of the next panel's
 weights, and sums over chunks of channels whose weights fit the first-level cache.
 """
 
@@ -56,12 +56,12 @@ def emit(target: Target) -> str:
         start = first.get()
         size = small + code.select(block < larger, code.int(1), code.int(0))
         stop = start + size
-        with code.choice(shared.given) as (ready, own):
-            with ready:
+        with code.choice(shared.not_null) as (then, otherwise):
+            with then:
                 pass
-            with own:
+            with otherwise:
                 code.call(a.pointer(w.INPUT), a, start, stop, 0, a.int(w.BLOCKS), scratch)
-        v = code.select(shared.given, shared + start * v_tile, scratch)
+        v = code.select(shared.not_null, shared + start * v_tile, scratch)
         with code.loop(0, a.int(w.FREQUENCIES)) as f, code.loop(part, end_part) as p:
             entry = panels + p * w.PANEL_SIZE
             weights = a.pointer(w.WEIGHTS) + (f * a.int(w.W_FREQUENCY) + entry.int(w.P_WEIGHTS))
@@ -83,7 +83,7 @@ def emit(target: Target) -> str:
                 )
         with code.loop(part, end_part) as p:
             entry = panels + p * w.PANEL_SIZE
-            made = product + (entry.int(w.P_FIRST) - before) * size
-            code.call(a.pointer(w.OUTPUT), a, entry, start, stop, made)
+            panel_products = product + (entry.int(w.P_FIRST) - before) * size
+            code.call(a.pointer(w.OUTPUT), a, entry, start, stop, panel_products)
         first.set(stop)
     return code.finish()

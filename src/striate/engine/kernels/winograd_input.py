@@ -41,7 +41,7 @@ def combination(code: Code, m: int, i: int, d: Callable[[int], Any]) -> Any:
 
 
 def groups(target: Target, m: int) -> list[tuple[int, ...]]:
-    """Rows made together: pairs that differ in one sign where 32 registers hold them."""
+    """Rows computed together: pairs that differ in one sign, if 32 registers hold them."""
     if target.registers < 32:
         return [(i,) for i in range(m + 2)]
     return [(0,), *((i, i + 1) for i in range(1, m, 2)), (m + 1,)]
@@ -51,14 +51,14 @@ def emit(target: Target, m: int) -> str:
     """kernel(arguments, tile, end_tile, block, end_block, destination): tiles are counted over all images.
 
     Tile t goes to [frequency][t − tile][channel] at the destination; where the record names a shared buffer, to
-    [frequency][t][channel] in that: then this is a step of its own.
+    [frequency][t][channel] in that: this is then a separate step.
     """
     code = Code(target, "piiiip", lanes=target.width)
     a, tile, end, block, end_block, scratch = code.arguments
     columns, rows = a.int(w.COLUMNS), a.int(w.ROWS)
     shared = a.pointer(w.SHARED)
-    to = code.select(shared.given, shared, scratch)
-    origin = code.select(shared.given, code.int(0), tile)
+    to = code.select(shared.not_null, shared, scratch)
+    origin = code.select(shared.not_null, code.int(0), tile)
     in_row, in_pixel = a.int(w.IN_ROW), a.int(w.IN_PIXEL)
     v_tile, v_frequency = a.int(w.V_TILE), a.int(w.V_FREQUENCY)
     size = m + 2
@@ -78,28 +78,28 @@ def emit(target: Target, m: int) -> str:
             for group in groups(target, m):
 
                 def column_of(x: Any, group: tuple[int, ...] = group) -> list[Any]:
-                    loaded: dict[int, Any] = {}
+                    vectors: dict[int, Any] = {}
 
                     def d(i: int) -> Any:
-                        if i not in loaded:
-                            loaded[i] = (x + in_row * i).vector()
-                        return loaded[i]
+                        if i not in vectors:
+                            vectors[i] = (x + in_row * i).vector()
+                        return vectors[i]
 
                     return [combination(code, m, i, d) for i in group]
 
                 pixel = code.variable(patch + in_pixel * 2)
                 place = code.variable(slot + v_frequency * (group[0] * size))
-                kept = [[code.variable(v) for v in column_of(patch + in_pixel * j)] for j in range(2)]
+                previous = [[code.variable(v) for v in column_of(patch + in_pixel * j)] for j in range(2)]
                 with code.repeat(count):
                     x, v = pixel.get(), place.get()
                     fresh = [column_of(x + in_pixel * j) for j in range(m)]
                     for g in range(len(group)):
-                        z = [kept[0][g].get(), kept[1][g].get(), *(values[g] for values in fresh)]
+                        z = [previous[0][g].get(), previous[1][g].get(), *(values[g] for values in fresh)]
                         for j in range(size):
                             (v + v_frequency * (g * size + j)).store(combination(code, m, j, z.__getitem__))
                     for j in range(2):
                         for g in range(len(group)):
-                            kept[j][g].set(fresh[m - 2 + j][g])
+                            previous[j][g].set(fresh[m - 2 + j][g])
                     pixel.set(x + in_pixel * m)
                     place.set(v + v_tile)
     return code.finish()

@@ -40,7 +40,7 @@ def combination(code: Code, m: int, k: int, z: Callable[[int], Any]) -> Any:
 
 
 def groups(target: Target, m: int) -> list[tuple[int, ...]]:
-    """Rows made together: those that share sums or differences, where registers hold both."""
+    """Rows computed together: those that share sums or differences, if registers hold both."""
     if target.name != "avx512":
         return [(k,) for k in range(m)]
     return [(0, 1)] if m == 2 else [(0, 2), (1, 3)]
@@ -76,11 +76,11 @@ def emit(target: Target, m: int) -> str:
                 code.call(epilogue, pixels, count, 1, 0)
 
         def store(vector: Any, piece: Any) -> None:
-            """The tiles of this row: one vector, or the piece of it that fills a register."""
+            """Store the tiles of this row: one vector, or the piece of it that fills a register."""
             lane = vector * (4 * target.lanes) + piece * code.bytes
             offsets = entry.pointer(w.P_BIAS) + lane
             to = line + (vector * a.int(w.OUT_BLOCK) + piece * code.bytes)
-            made = products + lane
+            source = products + lane
 
             def transform(x: Any, pixel: Any, inside: Any) -> None:
                 """One tile; `inside`: its columns in the map, None when all of it is."""
@@ -91,14 +91,14 @@ def emit(target: Target, m: int) -> str:
                     low, high = limits.spread(w.LOW), limits.spread(w.HIGH)
                     z: list[list[Any]] = [[] for _ in group]
                     for j in range(size):
-                        loaded: dict[int, Any] = {}
+                        vectors: dict[int, Any] = {}
 
                         def value(
-                            i: int, j: int = j, loaded: dict[int, Any] = loaded, lines: Any = lines
+                            i: int, j: int = j, vectors: dict[int, Any] = vectors, lines: Any = lines
                         ) -> Any:
-                            if i not in loaded:
-                                loaded[i] = (lines[i] + frequency * j).vector()
-                            return loaded[i]
+                            if i not in vectors:
+                                vectors[i] = (lines[i] + frequency * j).vector()
+                            return vectors[i]
 
                         for g, k in enumerate(group):
                             z[g].append(combination(code, m, k, value))
@@ -108,20 +108,20 @@ def emit(target: Target, m: int) -> str:
                         at = pixel + out_row * k
                         with code.when(inside_y > k) if inside is not None else contextlib.nullcontext():
                             for c in range(m):
-                                put = at + out_pixel * c
+                                address = at + out_pixel * c
                                 with (
                                     code.when(inside > c) if inside is not None else contextlib.nullcontext()
                                 ):
                                     with code.when(has_residual):
-                                        total[c].set(code.add(total[c].get(), (put + residual).vector()))
-                                    put.store(code.least(high, code.most(low, total[c].get())))
+                                        total[c].set(code.add(total[c].get(), (address + residual).vector()))
+                                    address.store(code.least(high, code.most(low, total[c].get())))
 
             with code.loop(first, last) as column:
-                x = made + (start + column - tile) * step
+                x = source + (start + column - tile) * step
                 pixel = to + column * m * out_pixel
                 inside = a.int(w.WIDTH) - column * m
-                with code.choice(inside_y.least(inside) >= m) as (whole, clipped):
-                    with whole:
+                with code.choice(inside_y.least(inside) >= m) as (full, clipped):
+                    with full:
                         transform(x, pixel, None)
                     with clipped:
                         transform(x, pixel, inside)
@@ -129,6 +129,6 @@ def emit(target: Target, m: int) -> str:
         with code.loop(0, entry.int(w.P_VECTORS)) as vector:
             with code.loop(0, target.lanes // target.width) as piece:
                 store(vector, piece)
-            with code.when(epilogue.given):
+            with code.when(epilogue.not_null):
                 finish(vector)
     return code.finish()

@@ -1,13 +1,13 @@
 """Weights of Winograd's convolution: G g Gᵀ of every 3x3 kernel g, in the order of use.
 
     for panel: for CHUNK_CHANNELS: for vector: for channel:
-        taps[9] = the nine numbers of each output lane, turned in registers, times the output's factor, in float64
+        taps[9] = the nine numbers of each output lane, transposed in registers, times the output's factor, in float64
         half[m + 2][3] = G taps
         for row: packed[frequency of row and column][panel][channel][vector] = half[row] Gᵀ, rounded once
 
 Everything between reading and writing is float64: it costs little compared with writing four times as many numbers as
-are read, and weights are as exact as they can be. Lanes beyond the real outputs become 0. Results go to as many
-places at once as there are frequencies, which no cache likes: whole lines are written past them (512 channels: 3 ms
+are read, and keeps the weights exact. Lanes beyond the real outputs become 0. Results go to as many places at once as
+there are frequencies, too many for the caches: non-temporal stores write whole lines past them (512 channels: 3 ms
 instead of 14).
 """
 
@@ -68,7 +68,7 @@ def emit(target: Target, m: int) -> str:
         step, real = panel.int(P_STEP), panel.int(P_OUTPUTS) - v * lanes
         plain = a.pointer(PLAIN) + (panel.int(P_PLAIN) + v * lanes * stride)
         packed = a.pointer(PACKED) + (panel.int(P_PACKED) + v * code.bytes)
-        factors = code.select(scale.given, scale + (panel.int(P_SCALE) + v * one), a + ONES)
+        factors = code.select(scale.not_null, scale + (panel.int(P_SCALE) + v * one), a + ONES)
         with code.loop(first, end_row.least(first + CHUNK_CHANNELS)) as c:
             _taps(code, plain + c * a.int(CHANNEL), stride, real, factors, scratch + a.int(FIRST), a.int(TAP))
             for part in range(0, lanes, target.width):
@@ -90,24 +90,24 @@ def _taps(code: Code, at: Pointer, stride: Int, real: Int, factors: Pointer, to:
     with code.wide(width):
         for part in range(0, lanes, width):
             within, by = inside(code, real - part), factors.doubles(8 * part)
-            chosen = outputs[part : part + width]
+            group = outputs[part : part + width]
 
             def keep(k: int, vector: Any, part: int = part, within: Any = within, by: Any = by) -> None:
                 value = code.widened(code.select(within, vector, code.spread(0.0)))
                 (to + tap * k).store(code.mul(value, by), 8 * part)
 
             for start in range(0, 8, width):
-                turned = interleave(code, [output.vector(4 * start) for output in chosen])
-                for k, vector in enumerate(turned):
+                vectors = interleave(code, [output.vector(4 * start) for output in group])
+                for k, vector in enumerate(vectors):
                     keep(start + k, vector)
             last = code.spread(0.0)
-            for lane, output in enumerate(chosen):
+            for lane, output in enumerate(group):
                 last = code.insert(last, output.number(4 * 8), lane)
             keep(8, last)
 
 
 def _transform(code: Code, m: int, taps: Pointer, one: int, packed: Pointer, frequency: Int) -> None:
-    """From the taps to all frequencies; one: bytes from a tap to the next."""
+    """Transform the taps to all frequencies; one: bytes from a tap to the next."""
     half = taps + 9 * one
     with code.loop(0, 3) as column:
         values = [(taps + column * one).doubles(3 * k * one) for k in range(3)]
@@ -121,40 +121,40 @@ def _transform(code: Code, m: int, taps: Pointer, one: int, packed: Pointer, fre
 
 
 def _times(code: Code, m: int, values: list[Any]) -> list[Any]:
-    """G times three values. Points come in pairs of both signs: what is even in the point is common to a pair."""
+    """G times three values. Points come in pairs of both signs, which share the terms that are even in the point."""
     from striate.engine import ir
 
     kind = values[0].type
-    spread = {
+    constants = {
         number: ir.Constant(kind, [float(number)] * kind.count) for number in KERNEL_MATRIX[m].reshape(-1)
     }
-    made = [values[0]]
+    products = [values[0]]
     for row in KERNEL_MATRIX[m][1:-1:2]:
-        even = code.add(code.mul(values[0], spread[row[0]]), code.mul(values[2], spread[row[2]]))
-        odd = code.mul(values[1], spread[row[1]])
-        made += [code.add(even, odd), code.sub(even, odd)]
-    return [*made, values[2]]
+        even = code.add(code.mul(values[0], constants[row[0]]), code.mul(values[2], constants[row[2]]))
+        odd = code.mul(values[1], constants[row[1]])
+        products += [code.add(even, odd), code.sub(even, odd)]
+    return [*products, values[2]]
 
 
 def arguments(
     target: Target, panels: Array, plain: int, packed: int, frequency: int, strides: tuple[int, int],
-    at: Callable[[Array], int], scale: int = 0, turned: bool = False,
+    at: Callable[[Array], int], scale: int = 0, flip: bool = False,
 ) -> NDArray[np.int64]:  # fmt: skip
     """The record. The step has as many rows as channels and as many parts as panels.
 
     panels: pack_weights.panels with a step for each channel; plain, packed, scale: addresses (packed: of a line;
     scale: of pack_weights.factors, or 0); frequency: bytes from a frequency's packed weights to the next one's
     (Winograd.w_frequency); strides: bytes of the plain side from an output to the next, and from a channel to the
-    next; at: keeps an array and says its address; turned: kernels by 180 degrees, as for the gradient with respect to
-    the input (where outputs and channels change roles, too).
+    next; at: keeps an array alive and returns its address; flip: rotate kernels by 180 degrees, as for the gradient
+    with respect to the input (where outputs and channels also change roles).
     """
     one = 8 * target.lanes
-    made = record(
+    fields = record(
         ARGUMENTS,
         {
-            PLAIN: plain, STRIDE: strides[0], CHANNEL: strides[1], FIRST: 8 * one if turned else 0,
-            TAP: -one if turned else one, PACKED: packed, FREQUENCY: frequency, SCALE: scale, PANELS: at(panels),
+            PLAIN: plain, STRIDE: strides[0], CHANNEL: strides[1], FIRST: 8 * one if flip else 0,
+            TAP: -one if flip else one, PACKED: packed, FREQUENCY: frequency, SCALE: scale, PANELS: at(panels),
         },
     )  # fmt: skip
-    made[ONES // 8 :].view(np.float64)[:] = 1
-    return made
+    fields[ONES // 8 :].view(np.float64)[:] = 1
+    return fields

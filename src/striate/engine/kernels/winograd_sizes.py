@@ -51,7 +51,7 @@ KERNEL_MATRIX: Mapping[int, NDArray[np.float64]] = {
     RESIDUAL, HAS_RESIDUAL, EPILOGUE, LIMITS,
 ) = range(0, 8 * 32, 8)  # fmt: skip
 """Byte offsets of the record. IN is the address of the first patch's first number (border included), OUT that of the
-first output; IN_/OUT_ strides in bytes; BLOCKS of channels, CHANNELS without those filled up; HEIGHT, WIDTH of the
+first output; IN_/OUT_ strides in bytes; BLOCKS of channels, CHANNELS without padding; HEIGHT, WIDTH of the
 output; ROWS and COLUMNS of tiles in one image; TILES at most in one block, FREQUENCIES (m+2)²; SHARED the address of
 the whole transformed input, or 0; strides of the transformed input (V) and of the products (M); address of the packed
 weights and bytes from one frequency's to the next; table of panels; code of both transforms; bytes from an output to
@@ -87,10 +87,10 @@ def border(m: int, height: int, width: int, pads: tuple[int, int, int, int]) -> 
 
 
 MIN_BLOCK_TILES = 24
-"""Tiles for which a block reads each weight once: at 24, products ask for 2.7 bytes of weights a cycle, which every
-third-level cache gives; fewer are no faster where it gives more, and much slower where it does not."""
+"""Tiles for which a block reads each weight once: at 24, products need 2.7 bytes of weights per cycle, which every
+third-level cache delivers; fewer are no faster where it delivers more, and much slower where it does not."""
 MAX_CACHED_WEIGHT_BYTES = 4 << 20
-"""Bytes of transformed weights from which on a core's caches do not hold them between two blocks."""
+"""Bytes of transformed weights that a core's caches still hold between two blocks."""
 TRANSFORM_FLOPS = {2: 270, 4: 450}
 """Measured time of one channel of one tile through either transform, as floating-point operations at full speed."""
 START_STEPS = 5
@@ -118,7 +118,7 @@ class Winograd:
 
     @property
     def rows(self) -> int:
-        """Tile rows of all images: what the step kernel's `row` counts."""
+        """Tile rows of all images: rows of the step kernel."""
         return self.images * -(-self.height // self.m)
 
     @property
@@ -127,12 +127,12 @@ class Winograd:
 
     @property
     def tiles(self) -> int:
-        """Of all images: what the input transform's `row` counts when it runs as a step of its own."""
+        """Tiles of all images: rows of the input transform when it runs as a separate step."""
         return self.rows * self.columns
 
     @property
     def blocks(self) -> int:
-        """Channel blocks of the input: the parts of the input transform as a step of its own."""
+        """Channel blocks of the input: parts of the input transform as a separate step."""
         return -(-self.channels // self.target.lanes)
 
     @property
@@ -142,7 +142,7 @@ class Winograd:
 
     @property
     def w_frequency(self) -> int:
-        """Bytes of one frequency's weights: [panel][channel][the panel's outputs], filled-up outputs among them."""
+        """Bytes of one frequency's weights: [panel][channel][the panel's outputs], padding included."""
         return odd_lines(4 * self.channels * self.target.lanes * sum(self.panels))
 
     @property
@@ -184,8 +184,8 @@ class Winograd:
 
     def scratch_bytes(self, tiles: int, parts: int, shared: bool = False) -> int:
         """A thread's scratch for blocks of that many tiles and at most `parts` panels in a task."""
-        own = 0 if shared else self.v_frequency(tiles)
-        return self.frequencies * (own + self.m_frequency(tiles, parts))
+        input_bytes = 0 if shared else self.v_frequency(tiles)
+        return self.frequencies * (input_bytes + self.m_frequency(tiles, parts))
 
     def arguments(
         self,
@@ -239,14 +239,14 @@ class Winograd:
             }  # fmt: skip
             numbers |= {ARGUMENTS + p * PANEL_SIZE + offset: value for offset, value in entry.items()}
             first += vectors
-        made = record(ARGUMENTS + PANEL_SIZE * len(self.panels), numbers, {LOW: low, HIGH: high})
-        made[PANELS // 8] = made.ctypes.data + ARGUMENTS
-        return made
+        fields = record(ARGUMENTS + PANEL_SIZE * len(self.panels), numbers, {LOW: low, HIGH: high})
+        fields[PANELS // 8] = fields.ctypes.data + ARGUMENTS
+        return fields
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What the machine can do: floating-point operations a second of one thread, bytes a second from memory."""
+    """Rates of the machine: floating-point operations per second of one thread, bytes per second from memory."""
 
     flops: float
     memory: float

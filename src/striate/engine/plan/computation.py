@@ -14,13 +14,13 @@ class Correlation:
     """Sum over channels (of a group) and window taps of input times weight; a fully connected layer has no windows.
 
     channel: the input axis that is summed over. windows: (height, width). adjoint: the windows address the output.
-    weight: (groups·each, depth, kernel height, kernel width), or for the adjoint (groups·depth, each, …).
+    weight: (groups·outputs, depth, kernel height, kernel width), or for the adjoint (groups·depth, outputs, …).
     """
 
     channel: int
     groups: int
     depth: int
-    each: int
+    outputs: int
     windows: tuple[Window, Window] | None
     bias: bool
     adjoint: bool = False

@@ -71,7 +71,7 @@ def _step(
             },
         )
 
-    turn = copy.turn(shift, source.lanes, result.lanes)
+    turn = copy.rotation(shift, source.lanes, result.lanes)
     return KernelCall(
         unit, name, f"{source.lanes}->{result.lanes}", Kernel("copy", (source.lanes, result.lanes, turn)), record_,
         x.images * rows, copy.parts(first, last, result.lanes), [x], [y],

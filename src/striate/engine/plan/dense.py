@@ -98,7 +98,7 @@ def covers(body: Correlation, lanes: int) -> bool:
         return False
     if body.windows is not None and any(m.before < 0 or m.after < 0 for m in body.windows):
         return False
-    return body.groups == 1 or (body.depth % lanes == 0 and body.each % lanes == 0)
+    return body.groups == 1 or (body.depth % lanes == 0 and body.outputs % lanes == 0)
 
 
 def panels(blocks: int, most: int) -> list[int]:
@@ -155,13 +155,13 @@ def fold_weights(unit: Unit) -> tuple[Array, Array]:
     if (scaling := unit.scaling) is not None:
         scale, _ = scaling
         if body.adjoint:
-            by = scale.reshape(body.groups, 1, body.each, *([1] * (weight.ndim - 2)))
+            by = scale.reshape(body.groups, 1, body.outputs, *([1] * (weight.ndim - 2)))
             parts = weight.reshape(body.groups, body.depth, *weight.shape[1:])
         else:
             by, parts = scale.reshape(-1, *([1] * (weight.ndim - 1))), weight
         scaled = aligned.zeros(weight.size).reshape(parts.shape)
         weight = np.multiply(parts, by, out=scaled, casting="same_kind").reshape(weight.shape)
-    return np.asarray(weight, np.float32), packing.bias(unit, body.groups * body.each)
+    return np.asarray(weight, np.float32), packing.bias(unit, body.groups * body.outputs)
 
 
 def _order(
@@ -170,12 +170,12 @@ def _order(
     """Position of each step's weight among those of its output."""
     kernel = shape[1:] if body.windows is None else _kernel(body)
     taps, depth = math.prod(kernel), shape[0] if body.windows is None else body.depth
-    channel, stride = (body.each * taps, taps) if body.adjoint else (taps, depth * taps)
+    channel, stride = (body.outputs * taps, taps) if body.adjoint else (taps, depth * taps)
     first, steps, u, v = pieces.T
     within = np.arange(steps.max(initial=0))
     places = (first * channel + u * kernel[1] + v)[:, None] + within * channel
     offsets = 4 * places[within < steps[:, None]]
-    return pack_weights.table(offsets, 4 * stride, body.each, 4 * body.each * depth * taps, lanes)
+    return pack_weights.table(offsets, 4 * stride, body.outputs, 4 * body.outputs * depth * taps, lanes)
 
 
 def _kernel(body: Correlation) -> tuple[int, int]:
@@ -237,7 +237,7 @@ def _product(
     h, w = pair
     source, result = x.layout, y.layout
     depth = body.depth if body.windows is not None else shape[0]
-    blocks = -(-body.each // target.lanes)
+    blocks = -(-body.outputs // target.lanes)
     pixels = x.images * h.count * w.count
     runs, pieces = _runs(source, depth, pair)
     total = int(pieces[:, 1].sum())
@@ -259,13 +259,15 @@ def _product(
         def weights_() -> packing.Packing:
             table, lanes = order(), target.lanes
             span = 4 * unit.weights["weight"].size // body.groups
-            parts = pack_weights.panels(one, body.each, total, table.stride, lanes, body.groups, span)
+            parts = pack_weights.panels(one, body.outputs, total, table.stride, lanes, body.groups, span)
             size = total * sum(split) * lanes
             return packing.direct(unit, table, parts, lanes, body.groups, size)
 
         def bias_() -> Array:
             padded = np.zeros((body.groups, blocks * target.lanes), np.float32)
-            padded[:, : body.each] = packing.bias(unit, body.groups * body.each).reshape(body.groups, -1)
+            padded[:, : body.outputs] = packing.bias(unit, body.groups * body.outputs).reshape(
+                body.groups, -1
+            )
             return padded.reshape(-1)
 
         base, biases = memory.packed(key, weights_), memory.constant((*key, "bias"), bias_)
@@ -304,7 +306,7 @@ def _product(
             group, inner = divmod(index, len(one))
             before = sum(one[:inner])
             rows += [
-                group * (body.each // target.lanes) * result.block + before * result.block,
+                group * (body.outputs // target.lanes) * result.block + before * result.block,
                 biases + 4 * target.lanes * (group * blocks + before),
                 tiles[vectors],
                 vectors,
@@ -347,7 +349,7 @@ def _product(
         unit.reads,
         unit.outputs,
         (*kernels.values(), packing.PACK, *(() if epilogue is None else (epilogue,))),
-        flops=2.0 * pixels * total * body.each * body.groups,
+        flops=2.0 * pixels * total * body.outputs * body.groups,
         weights=weight_bytes,
         by_parts=weight_bytes > source.bytes and len(split) >= 2 * context.threads,
     )

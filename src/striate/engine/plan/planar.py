@@ -39,10 +39,10 @@ def choose(unit: Unit, context: PlanContext) -> Windows | None:
         return None
     if x.root.lanes not in (1, lanes):
         return None
-    windows = planar_conv.returning(body.windows, (x.height, x.width)) if body.adjoint else body.windows
-    if windows is None or not planar_conv.covers(lanes, windows, body.each):
+    windows = planar_conv.adjoint_windows(body.windows, (x.height, x.width)) if body.adjoint else body.windows
+    if windows is None or not planar_conv.covers(lanes, windows, body.outputs):
         return None
-    shape = y.images, body.depth, body.each, x.root.lanes > 1, unit.epilogue is not None
+    shape = y.images, body.depth, body.outputs, x.root.lanes > 1, unit.epilogue is not None
     fast = winograd.choose(unit, context) is not None
     return windows if _pays(context, windows, shape, not body.adjoint, fast) else None
 
@@ -110,7 +110,7 @@ def steps(unit: Unit, windows: Windows, context: PlanContext) -> list[KernelCall
         def packed() -> Array:
             weight, bias = fold_weights(unit)
             taps = weight.reshape(*weight.shape[:2], windows[0].kernel, windows[1].kernel)
-            return planar_conv.pack(planar_conv.turned(taps) if body.adjoint else taps, bias)
+            return planar_conv.pack(planar_conv.flip_weight(taps) if body.adjoint else taps, bias)
 
         weights = memory.constant((unit.name, "planar"), packed)
         addresses = memory.base(source), memory.base(y), weights, memory.table(table)
@@ -119,9 +119,10 @@ def steps(unit: Unit, windows: Windows, context: PlanContext) -> list[KernelCall
     flops, _ = planar_conv.cost(y.layout, windows, body.depth)
     calls.append(
         KernelCall(
-            unit, "planar", f"{rows * vectors}x{body.each}", Kernel("planar_conv", (body.each, rows, vectors)), record,
+            unit, "planar", f"{rows * vectors}x{body.outputs}",
+            Kernel("planar_conv", (body.outputs, rows, vectors)), record,
             y.images * len(table), 1, [source], unit.outputs,
-            flops=flops, weights=4 * body.each * (1 + body.depth * windows[0].kernel * windows[1].kernel),
+            flops=flops, weights=4 * body.outputs * (1 + body.depth * windows[0].kernel * windows[1].kernel),
         )
     )  # fmt: skip
     return [*calls, *elements.finishing(unit, context)]

@@ -22,7 +22,7 @@ def slides(body: Correlation) -> bool:
     """Whether it is a depthwise convolution over zero padding."""
     if body.windows is None or body.adjoint or body.groups == 1:
         return False
-    return depthwise.covers(body.windows, body.groups, body.depth, body.each)
+    return depthwise.covers(body.windows, body.groups, body.depth, body.outputs)
 
 
 def border(body: Correlation) -> tuple[int, int, int, int]:
@@ -65,7 +65,7 @@ def groups(body: Correlation) -> bool:
     """Whether it is a convolution in groups that lie within a channel block, over zero padding."""
     if body.windows is None or body.adjoint or any(min(m.before, m.after) < 0 for m in body.windows):
         return False
-    return grouped.covers(body.windows, body.groups, body.depth, body.each)
+    return grouped.covers(body.windows, body.groups, body.depth, body.outputs)
 
 
 def grouped_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
@@ -73,7 +73,7 @@ def grouped_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
     assert isinstance(body, Correlation) and body.windows is not None
     windows, target = body.windows, context.target
-    small = grouped.group(target, body.depth, body.each)
+    small = grouped.group(target, body.depth, body.outputs)
 
     def record(memory: Memory) -> Array:
         def packed() -> Array:
@@ -93,8 +93,8 @@ def grouped_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     flops, _ = grouped.cost(x.layout, y.layout, windows, body.groups)
     taps = windows[0].kernel * windows[1].kernel
     step = KernelCall(
-        unit, "grouped", f"{body.depth}->{body.each}",
-        Kernel("grouped", grouped.parameters(target, windows, body.depth, body.each)), record,
+        unit, "grouped", f"{body.depth}->{body.outputs}",
+        Kernel("grouped", grouped.parameters(target, windows, body.depth, body.outputs)), record,
         y.images * y.height, y.layout.blocks, unit.reads, unit.outputs,
         flops=flops, weights=4 * y.channels * taps * body.depth, by_parts=True,
     )  # fmt: skip
@@ -105,7 +105,7 @@ def packed_bytes(body: Correlation, context: PlanContext) -> int:
     """Bytes of one block's packed weights."""
     assert body.windows is not None
     taps = body.windows[0].kernel * body.windows[1].kernel
-    extra = 1 if grouped.group(context.target, body.depth, body.each) else 2
+    extra = 1 if grouped.group(context.target, body.depth, body.outputs) else 2
     return 4 * context.target.lanes * (extra + taps * body.depth)
 
 

@@ -93,7 +93,7 @@ def weighs(body: Correlation, lanes: int) -> bool:
         return False
     if windows.slides(body):
         return True
-    return weight_gradient.covers(body.windows, body.groups, body.depth, body.each, lanes)
+    return weight_gradient.covers(body.windows, body.groups, body.depth, body.outputs, lanes)
 
 
 def returns(body: Correlation, lanes: int) -> bool:
@@ -105,7 +105,7 @@ def _spreads(body: Correlation) -> bool:
     """Whether it is the gradient with respect to the input of a depthwise convolution."""
     if not body.adjoint or body.windows is None or body.groups == 1:
         return False
-    return depthwise_adjoint.covers(body.windows, body.groups, body.depth, body.each)
+    return depthwise_adjoint.covers(body.windows, body.groups, body.depth, body.outputs)
 
 
 def _spread(unit: Unit, body: Correlation, context: PlanContext) -> KernelCall:

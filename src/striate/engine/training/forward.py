@@ -197,7 +197,7 @@ class ForwardBuilder(NormBuilder):
         run.pattern, run.kept = body, {"weight": given["weight"]}
         if wide is not None:
             run.pattern, run.kept = wide, {"weight": self._merged_weight(run.node, body, wide)}
-            if not (windows.groups(body) and body.depth == body.each in SPECIALIZED_GROUP_CHANNELS):
+            if not (windows.groups(body) and body.depth == body.outputs in SPECIALIZED_GROUP_CHANNELS):
                 body, given = wide, given | run.kept
         self._append(Unit([node], body, [value], [made], run.declaration, given))
         y.kept, y.expr = made, self._expr_of(made)
@@ -432,11 +432,11 @@ def together(body: Correlation, lanes: int) -> Correlation | None:
     not worth it."""
     if body.groups == 1 or windows.slides(body) or dense.covers(body, lanes):
         return None
-    times = math.lcm(lanes // math.gcd(lanes, body.depth), lanes // math.gcd(lanes, body.each))
+    times = math.lcm(lanes // math.gcd(lanes, body.depth), lanes // math.gcd(lanes, body.outputs))
     if body.groups % times:
         times = body.groups
     wide = dataclasses.replace(
-        body, groups=body.groups // times, depth=body.depth * times, each=body.each * times
+        body, groups=body.groups // times, depth=body.depth * times, outputs=body.outputs * times
     )
     return wide if times <= MAX_WASTED_PRODUCTS and dense.covers(wide, lanes) else None
 

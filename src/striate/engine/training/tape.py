@@ -122,7 +122,7 @@ class Tape(ForwardBuilder):
             self._flattened_input_gradient(node, x, body, dy, weight)
         elif x.plain.kept not in self.sources:
             transposed = dataclasses.replace(
-                seen, depth=seen.each, each=seen.depth, bias=False, adjoint=not seen.adjoint
+                seen, depth=seen.outputs, outputs=seen.depth, bias=False, adjoint=not seen.adjoint
             )
             # Output padding that reaches further than a stride leaves windows without an input.
             sizes = value.shaped.height, value.shaped.width
@@ -153,7 +153,7 @@ class Tape(ForwardBuilder):
             return
         times = weight.shape[1] // plain.shape[1]
         small = dataclasses.replace(
-            body, groups=body.groups * times, depth=body.depth // times, each=body.each // times
+            body, groups=body.groups * times, depth=body.depth // times, outputs=body.outputs // times
         )
         rows, columns, own, domain = diagonal(small, body, plain.shape)
         kernel = {"u": plain.shape[3], "v": 1} if len(own) == 2 else {"u": 1}
@@ -171,7 +171,7 @@ class Tape(ForwardBuilder):
         contiguous then, and copied into the map's order afterwards."""
         one = Window(1, 1)
         transposed = dataclasses.replace(
-            body, depth=body.each, each=x.shape[1], windows=(one, one), bias=False, adjoint=True
+            body, depth=body.outputs, outputs=x.shape[1], windows=(one, one), bias=False, adjoint=True
         )
         flat = Buffer(f"gradient of {x.name}", x.shape, "nc")
         given: dict[str, Any] = {"weight": weight}
@@ -188,7 +188,7 @@ class Tape(ForwardBuilder):
         self, node: str, x: Tensor, transposed: Correlation, dy: Buffer, weight: Buffer
     ) -> None:
         # Earlier gradients are added in the store, which depthwise kernels cannot do.
-        narrow = transposed.groups > 1 and transposed.each == 1
+        narrow = transposed.groups > 1 and transposed.outputs == 1
         earlier = ZERO if narrow else self._pending.pop(x, ZERO)
         residual = None if earlier == ZERO else self._gradient_memory(x, earlier)
         dx = Buffer(f"gradient of {x.name}", x.shape, x.roles)

@@ -184,7 +184,7 @@ def _elementwise(call: KernelTask) -> Touched:
 
 def _channel_sums(call: KernelTask) -> Touched:
     kinds, functions = str(call.numbers[0]), len(call.numbers) - 1
-    each, images = call[channel_sums.EACH], call[channel_sums.IMAGES]
+    each, images = call[channel_sums.ROW_IMAGES], call[channel_sums.IMAGES]
     own = np.concatenate([np.arange(r * each, min(r * each + each, images)) for r in call.rows])
 
     def lines(image: int, row: int) -> Array:
