@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from striate import elsewhere, hooks
 from striate.diagnostics import SourceError, plural, setting
 from striate.engine.inputs import (
-    Given,
+    InputBatch,
+    accept_former_name,
+    arrays_by_input,
+    as_count,
     bare,
-    counted,
-    joined,
-    named,
+    concatenate,
+    join_arguments,
     part,
     pieces,
-    renamed,
     rows,
-    together,
 )
 from striate.engine.interface import Engine, Program, is_strict
 from striate.engine.registry import get_engine
@@ -94,7 +94,7 @@ class Model(elsewhere.Teaching):
             self._source = net, input or ""
         self.engine = get_engine(engine, device)
         is_strict(precision)
-        seed = counted(seed, "seed", least=0, most=math.inf)
+        seed = as_count(seed, "seed", least=0, most=math.inf)
         self.precision = precision
         if isinstance(net, Model):
             net = net._record
@@ -153,7 +153,7 @@ class Model(elsewhere.Teaching):
         return program
 
     @explain_misuse
-    @renamed("batch", "batch_size")
+    @accept_former_name("batch", "batch_size")
     def predict(self, x: Any, *more: Array, batch_size: int = 64) -> Array | tuple[Array, ...]:
         """Compute outputs (N, …) for images or arrays, `batch_size` at a time; a tuple for several outputs.
 
@@ -172,10 +172,12 @@ class Model(elsewhere.Teaching):
         >>> model.predict(np.zeros((5, 3, 8, 8), np.uint8)).shape
         (5, 2)
         """
-        size = counted(batch_size, "batch_size")
+        size = as_count(batch_size, "batch_size")
         if isinstance(x, np.ndarray) and x.dtype != np.uint8 and not (self.transform or more):
             return self._run(x, size)
-        return joined([self._run(batch, size) for batch in self._inputs.batches(together(x, more), size)])
+        return concatenate(
+            [self._run(batch, size) for batch in self._inputs.batches(join_arguments(x, more), size)]
+        )
 
     @explain_misuse
     def __call__(self, x: Any, *more: Array) -> Array | tuple[Array, ...]:
@@ -188,7 +190,7 @@ class Model(elsewhere.Teaching):
         object.__setattr__(self, name, value)
 
     @explain_misuse
-    @renamed("batch", "batch_size")
+    @accept_former_name("batch", "batch_size")
     def classify(self, images: Any, top: int = 3, *, batch_size: int = 64) -> Any:
         """Return the `top` most probable classes of each image, in order: lists of (class, probability).
 
@@ -207,7 +209,7 @@ class Model(elsewhere.Teaching):
         from striate.train.inputs import image_files
         from striate.train.prediction import Answer, probabilities, readable
 
-        top = counted(top, "top")
+        top = as_count(top, "top")
         images = os.path.expanduser(images) if isinstance(images, str | os.PathLike) else images
         if isinstance(images, str | os.PathLike) and os.path.isdir(images):
             files = [*image_files([os.fspath(images)])]
@@ -218,7 +220,7 @@ class Model(elsewhere.Teaching):
         return [self.named(Answer("", row), top) for row in rows]
 
     @explain_misuse
-    @renamed("batch", "batch_size")
+    @accept_former_name("batch", "batch_size")
     def answers(self, files: Sequence[str], *, batch_size: int = 64) -> Iterator[Answer | BadImage]:
         """Yield the result for each image file, in order; a BadImage for one that cannot be read.
 
@@ -228,7 +230,7 @@ class Model(elsewhere.Teaching):
         from striate.train.inputs import file_label
         from striate.train.prediction import answers
 
-        size = counted(batch_size, "batch_size")
+        size = as_count(batch_size, "batch_size")
         loss, images = loss_of(self.net, self.objective), [(file_label(file), file) for file in files]
         return answers(self.net, lambda x: self._run(x, size), self._inputs.reader(), loss, images, size)
 
@@ -239,13 +241,13 @@ class Model(elsewhere.Teaching):
         labels = dict(enumerate(names))
         return [(labels.get(number, str(number)), share) for number, share in answer.top(top)]
 
-    def _run(self, x: Given, batch: int = 64) -> Array | tuple[Array, ...]:
+    def _run(self, x: InputBatch, batch: int = 64) -> Array | tuple[Array, ...]:
         """The network's outputs for a batch of its inputs, always split into the same parts."""
         program = self._program
         if isinstance(x, np.ndarray) and x.ndim and next(pieces(len(x), batch)) == (0, len(x)):
             return program(x)  # it checks its input
-        inputs = bare(named(self.net, x))
-        return joined([program(part(inputs, slice(*piece))) for piece in pieces(rows(inputs), batch)])
+        inputs = bare(arrays_by_input(self.net, x))
+        return concatenate([program(part(inputs, slice(*piece))) for piece in pieces(rows(inputs), batch)])
 
     @property
     def _inputs(self) -> PredictionInputs:
@@ -269,7 +271,7 @@ class Model(elsewhere.Teaching):
         """
         if isinstance(batch, str):
             raise refusal(type(self).compile, "optimizer")
-        batch, rounding = counted(batch, "batch"), precision or self.precision
+        batch, rounding = as_count(batch, "batch"), precision or self.precision
         return self.engine.compile(
             self.net, self._weights.current(), batch=batch, threads=threads, precision=rounding
         )
@@ -342,7 +344,7 @@ class Model(elsewhere.Teaching):
         return Job(model=model, input=input, engine=engine if engine in ENGINES else "auto", device=device)
 
     @explain_misuse
-    @renamed("batch", "batch_size")
+    @accept_former_name("batch", "batch_size")
     def evaluate(
         self, data: Any = None, labels: Any = None, *, split: str = "", batch_size: int = 64, on_bad: str = "",
         worst: int = 20, watch: Callable[[int, int], None] | None = None,
@@ -360,7 +362,7 @@ class Model(elsewhere.Teaching):
         from striate.train.evaluate_model import evaluate_model, transform_for, unseen
 
         config = self._config or Config()
-        size = counted(batch_size, "batch_size")
+        size = as_count(batch_size, "batch_size")
         dataset, _ = data_pair(by_input(self.net, data, labels), labels, None)
         source = unseen(
             config, "" if dataset is None else dataset, split, on_bad, self._inputs.transform.white
@@ -387,7 +389,7 @@ class Model(elsewhere.Teaching):
         )  # fmt: skip
 
     @explain_misuse
-    @renamed("folder", "path")
+    @accept_former_name("folder", "path")
     def save(self, path: str | Path) -> None:
         """Write the model to a folder: config.json (network, classes, transformation), weights and a model card.
 

@@ -29,8 +29,8 @@ def test_a_forked_child_has_memory_of_its_own(count):
 
 def test_copied_only_where_needed():
     made = aligned.zeros(40).reshape(5, 8)
-    assert aligned.copied(made) is made
+    assert aligned.aligned_copy(made) is made
     for view in (made[:, 1:], made.T, made[1:, 3:4]):
-        copy = aligned.copied(view)
+        copy = aligned.aligned_copy(view)
         assert (copy == view).all() and aligned.address(copy) % aligned.LINE_BYTES == 0
         assert not np.shares_memory(copy, made)

@@ -30,7 +30,7 @@ from striate.engine.numpy_engine import NumpyTraining, batched
 from striate.engine.plan.execution_plan import plan
 from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.target import TARGETS, Target
-from striate.engine.training.budget import NoRoom, fitted
+from striate.engine.training.budget import NoRoom, fit_plan
 from striate.engine.training.compiled_training import CompiledTraining
 
 pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
@@ -59,7 +59,7 @@ def run(net, size: int, side: str, target: Target, names=(), threads: int = 2, s
     names = tuple(dict.fromkeys(names)) or net.outputs
     weights, x = drawn(net), images(net, size)
     allocate = fenced(side)
-    given = aligned.copied(x, allocate)
+    given = aligned.aligned_copy(x, allocate)
     made = plan(batched(net, size), weights, names, PlanContext(target, threads, strict))
     loaded = LoadedPlan(made, Constants(allocate), allocate)
     for _ in range(2):
@@ -118,10 +118,10 @@ def training(side: str, target: Target) -> None:
 
     def step(net, size, memory=0) -> None:
         print(f"training, {target.name}, batch {size}, {memory} bytes: {described(net)}", flush=True)
-        weights = {name: aligned.copied(array, allocate) for name, array in drawn(net).items()}
+        weights = {name: aligned.aligned_copy(array, allocate) for name, array in drawn(net).items()}
         program = CompiledTraining(net, weights, PlanContext(target, 2), allocate, memory)
         x, seeds = seeded(net, size)
-        x, seeds = aligned.copied(x, allocate), [aligned.copied(seed, allocate) for seed in seeds]
+        x, seeds = aligned.aligned_copy(x, allocate), [aligned.aligned_copy(seed, allocate) for seed in seeds]
         exact = NumpyTraining(net, {name: array.astype(float) for name, array in weights.items()})
         for _ in range(2):
             found, wanted = stepped(program, x, seeds), stepped(exact, x, seeds, float)
@@ -134,7 +134,7 @@ def training(side: str, target: Target) -> None:
         "12x12x3 -> [conv 3x3 24 pad 1 bias off -> bn -> relu]*6 -> maxpool 2 -> flatten -> fc 3"
     )
     with pytest.raises(NoRoom) as least:
-        fitted(batched(deep, 16), PlanContext(target, 2), 1)
+        fit_plan(batched(deep, 16), PlanContext(target, 2), 1)
     step(deep, 16, least.value.smallest)
 
     @quick(25)

@@ -28,14 +28,14 @@ def two(monkeypatch):
 
 def test_children_compile_the_same_code(two):
     target = able()[0]
-    assert dict(compiling.compiled(target, SMALL)) == {
+    assert dict(compiling.compile_kernels(target, SMALL)) == {
         kernel: compiling._here(target, kernel) for kernel in SMALL
     }
 
 
 def test_few_kernels_start_no_process(two, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", None)
-    assert len(list(compiling.compiled(able()[0], SMALL[:2]))) == 2
+    assert len(list(compiling.compile_kernels(able()[0], SMALL[:2]))) == 2
 
 
 @pytest.mark.parametrize("failing", [OSError(11, "no more processes"), None])
@@ -44,7 +44,7 @@ def test_processes_that_do_not_start(two, monkeypatch, failing):
         monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: (_ for _ in ()).throw(failing))
     else:
         monkeypatch.setattr(compiling, "START", "raise SystemExit(3)")
-    assert {kernel for kernel, _ in compiling.compiled(able()[0], SMALL)} == set(SMALL)
+    assert {kernel for kernel, _ in compiling.compile_kernels(able()[0], SMALL)} == set(SMALL)
 
 
 def disturbed(monkeypatch, number):
@@ -64,13 +64,13 @@ def disturbed(monkeypatch, number):
 
 def test_a_killed_child_is_made_up_for(two, monkeypatch):
     disturbed(monkeypatch, signal.SIGKILL)
-    assert {kernel for kernel, _ in compiling.compiled(able()[0], SMALL)} == set(SMALL)
+    assert {kernel for kernel, _ in compiling.compile_kernels(able()[0], SMALL)} == set(SMALL)
 
 
 def test_a_crash_of_the_compiler_is_an_error_with_a_way_out(two, monkeypatch):
     disturbed(monkeypatch, signal.SIGSEGV)
     with pytest.raises(EngineError) as caught:
-        list(compiling.compiled(able()[0], SMALL))
+        list(compiling.compile_kernels(able()[0], SMALL))
     assert "SIGSEGV" in caught.value.why and 'engine="numpy"' in caught.value.fix
 
 
@@ -78,7 +78,7 @@ def test_a_crash_of_the_compiler_is_an_error_with_a_way_out(two, monkeypatch):
 def test_a_kernel_that_cannot_be_made_is_an_error_with_a_way_out(two, count):
     wrong = [Kernel("tile", ("x", k)) for k in range(count)]
     with pytest.raises(EngineError, match="kernel tile cannot be compiled") as caught:
-        list(compiling.compiled(able()[0], wrong))
+        list(compiling.compile_kernels(able()[0], wrong))
     assert 'engine="numpy"' in caught.value.fix
 
 
@@ -171,5 +171,5 @@ def test_a_short_wait_is_silent(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Screen(True))
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "")
-    list(compiling.compiled(able()[0], SMALL[:1]))
+    list(compiling.compile_kernels(able()[0], SMALL[:1]))
     assert sys.stderr.text == ""

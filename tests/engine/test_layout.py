@@ -19,7 +19,7 @@ def test_a_border_is_memory_and_moves_the_first_pixel():
     layout = Layout(1, 16, 3, 5, 16, top=1, bottom=2, left=3, right=4)
     assert layout.row == 64 * 12 and layout.block == 64 * 12 * 6
     assert layout.origin == 64 * (12 + 3) and layout.elements == 240
-    assert layout.bordered(0, 3, 4, 0).pads == (1, 3, 4, 4)
+    assert layout.with_border(0, 3, 4, 0).pads == (1, 3, 4, 4)
 
 
 def test_plain_order_has_no_gaps():
@@ -57,5 +57,5 @@ def test_a_layout_is_as_long_as_its_last_number(images, channels, height, width,
     assert end <= layout.image
     pixel = layout.block == layout.pixel
     assert lanes == 1 or pixel or (layout.block % LINE == 0 and layout.block % PAGE != 0)
-    wider = layout.bordered(9, 0, 0, 1)
+    wider = layout.with_border(9, 0, 0, 1)
     assert wider.pads == (9, pads[1], pads[2], max(pads[3], 1))

@@ -34,7 +34,7 @@ def example(name: str) -> bytes:
     code = Code(TARGETS[name], "pip")
     a, choice, out = code.arguments
     steps = ir.Constant(code.vector, [float(k) for k in range(code.lanes)])
-    value = code.fma(a.vector(), steps, code.spread(1.25))
+    value = code.fma(a.vector(), steps, code.broadcast(1.25))
     out.store(value)
     build = code.builder
     end = build.append_basic_block("end")
@@ -43,7 +43,7 @@ def example(name: str) -> bytes:
         block = build.append_basic_block(f"case{case}")
         switch.add_case(ir.Constant(choice.value.type, case), block)
         build.position_at_end(block)
-        out.store(code.mul(value, code.spread(case + 0.5)), 64 * (1 + case % 3))
+        out.store(code.mul(value, code.broadcast(case + 0.5)), 64 * (1 + case % 3))
         build.ret_void()
     build.position_at_end(end)
     return object_code(TARGETS[name], code.finish())
@@ -134,7 +134,7 @@ def test_arm_code_finds_its_constants():
     """ADRP and the load after it, decoded by hand, lead to the constants of the example."""
     image = loader.parse(example("neon"))
     base = 0x7F12_3456_7000
-    content = loader.placed(image, base)
+    content = loader.relocate_image(image, base)
     words = struct.unpack(f"<{len(content) // 4}I", content[: len(content) // 4 * 4])
     pages, found = {}, []
     for index, word in enumerate(words):
@@ -198,7 +198,7 @@ def handled(data: bytes) -> None:
     try:
         image = loader.parse(data)
         assert 0 <= image.entry < len(image.content) <= loader.MAX_KERNEL_BYTES
-        assert len(loader.placed(image, 0x7F00_0000_0000)) == len(image.content)
+        assert len(loader.relocate_image(image, 0x7F00_0000_0000)) == len(image.content)
     except ValueError:
         pass
 
@@ -269,7 +269,7 @@ def test_loops_do_not_become_calls(name):
     code = Code(TARGETS[name], "ppi")
     a, b, count = code.arguments
     with code.loop(0, count) as index:
-        (a + index * code.bytes).store(code.spread(0.0))
+        (a + index * code.bytes).store(code.broadcast(0.0))
     with code.loop(0, count) as index:
         (b + index * 8).store((a + index * 8).int())
     loader.parse(object_code(TARGETS[name], code.finish()))

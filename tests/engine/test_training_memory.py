@@ -25,7 +25,7 @@ from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.process_group import SINGLE_PROCESS
 from striate.engine.registry import get_engine
 from striate.engine.target import AVX512
-from striate.engine.training.budget import NoRoom, fitted
+from striate.engine.training.budget import NoRoom, fit_plan
 from striate.engine.training.compiled_training import CompiledTraining
 from striate.engine.training.training_plan import plan
 from striate.engine.training.unit_builder import Unsupported
@@ -42,7 +42,7 @@ CHAIN = "12x12x3 -> [conv 3x3 24 pad 1 bias off -> bn -> relu]*8 -> gap -> flatt
 
 def planned(net, batch, room=0, threads=2):
     whole, context = batched(net, batch), PlanContext(AVX512, threads)
-    return fitted(whole, context, room) if room else plan(whole, context)
+    return fit_plan(whole, context, room) if room else plan(whole, context)
 
 
 def smallest(net, batch):
@@ -102,13 +102,13 @@ def test_families_within_a_budget(name):
     shape, batch = FAMILIES[name]
     net = st.create(name, input=shape, num_classes=7)
     whole, least = planned(net, batch), smallest(net, batch)
-    assert sound(whole) and not whole.again
+    assert sound(whole) and not whole.repeats
     assert least <= whole.bytes
     room = (least + whole.bytes) // 2
     for asked in {least, room}:
         made = planned(net, batch, asked)
         assert sound(made) and made.bytes <= asked
-        assert made.again or made.bytes == whole.bytes
+        assert made.repeats or made.bytes == whole.bytes
         assert made.tape.gradients.keys() == whole.tape.gradients.keys()
 
 
@@ -125,7 +125,7 @@ def test_a_tight_budget_costs_less_than_another_forward_run():
     flops = [sum(step.flops for step in planned(net, 16, asked).steps) for asked in (whole.bytes, least)]
     assert flops[0] < flops[1] < 4 / 3 * flops[0]
     room = planned(net, 16, whole.bytes - 1)
-    assert 0 < room.again < planned(net, 16, least).again
+    assert 0 < room.repeats < planned(net, 16, least).repeats
 
 
 def runs(net, batch, weights, memory=0):
@@ -142,7 +142,7 @@ def unchanged(net, batch, shares, without_kernels=pytest.fail):
     whole, context = batched(net, batch), PlanContext(targets()[0], 2)
     full, least = program.plan_for(batch).plan.bytes, 1
     try:
-        fitted(whole, context, 1)
+        fit_plan(whole, context, 1)
     except NoRoom as error:
         least = error.smallest
     for share in shares:
@@ -206,7 +206,7 @@ def test_a_network_without_plan_has_no_budget(monkeypatch):
     def refused(*_):
         raise Unsupported("node")
 
-    monkeypatch.setattr(budget, "recorded", refused)
+    monkeypatch.setattr(budget, "record_tape", refused)
     with pytest.raises(UsageError, match="cannot be trained within"):
         learner(st.parse(CHAIN), memory=10**9, batch_size=2)
 

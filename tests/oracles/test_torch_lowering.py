@@ -18,7 +18,7 @@ def test_an_op_is_lowered(word):
     import torch
 
     from striate.engine.reference import run
-    from striate.engine.torch.operations import lowered
+    from striate.engine.torch.operations import lower_op
 
     @settings(max_examples=20)
     @given(cases(word))
@@ -27,7 +27,7 @@ def test_an_op_is_lowered(word):
         inputs = [torch.from_numpy(x) for x in case.inputs]
         try:
             with torch.no_grad():
-                made = lowered(case.op, case.declaration)(False, inputs, own)
+                made = lower_op(case.op, case.declaration)(False, inputs, own)
         except OpError as error:
             assert error.what and error.fix
             assert REFUSED[word] in f"{error.what} {error.why}"
@@ -46,11 +46,11 @@ def test_a_straight_line_of_calls_needs_no_look_at_its_input():
     import torch
 
     import striate as st
-    from striate.engine.torch.lowering import flat, lower
+    from striate.engine.torch.lowering import lower, straight_line
 
     net = st.parse(
         "11x9x4 -> avgpool 2 /1 dil 2 pad 1 countpad off -> lppool 2 /1 dil 2 -> gather H entries 3,1,1"
     )
     x = torch.rand(2, 4, 11, 9)
     module = lower(net, {})
-    np.testing.assert_array_equal(flat(module)(x).numpy(), module(x).numpy())
+    np.testing.assert_array_equal(straight_line(module)(x).numpy(), module(x).numpy())

@@ -32,7 +32,7 @@ NETWORKS = {
 def test_a_lowered_network_agrees(name):
     import torch
 
-    from striate.engine.torch.lowering import flat, lower
+    from striate.engine.torch.lowering import lower, straight_line
 
     net = st.create(name, input=NETWORKS[name])
     model = st.Model(net, seed=0, engine="numpy")
@@ -40,7 +40,7 @@ def test_a_lowered_network_agrees(name):
     x = np.random.default_rng(0).standard_normal((2, *net.input.without_batch))
     with torch.no_grad():
         module = lower(net, weights)
-        found, line = module(torch.tensor(x)), flat(module)(torch.tensor(x))
+        found, line = module(torch.tensor(x)), straight_line(module)(torch.tensor(x))
     wanted = model.predict(x)
     assert abs(found.numpy() - wanted).max() <= 1e-10 * abs(wanted).max()
     assert (line == found).all()

@@ -318,7 +318,7 @@ def test_an_op_without_counterpart_is_named(monkeypatch):
 def test_devices_by_name(monkeypatch):
     import torch
 
-    assert get_engine("torch", "cpu").described == "torch on cpu"
+    assert get_engine("torch", "cpu").description == "torch on cpu"
     assert get_engine("auto", "cpu").name != "torch"
     with pytest.raises(UnknownNameError, match="write 'cuda'"):
         get_engine("torch", "cdua")

@@ -176,7 +176,7 @@ def _stage_report(stage: str, node: str | None, subject: Subject, threads: int, 
     out = page()
     size = shape(model.net.input.without_batch)
     title = f"{model.net.name}, input {size}, batch {subject.batch}, {plural(threads, 'thread')}"
-    view.draw(out, title, program.table(subject.images(), Machine.measured(threads)))
+    view.draw(out, title, program.table(subject.images(), Machine.measure(threads)))
     return out
 
 
@@ -187,24 +187,24 @@ def _training_stage(stage: str, node: str | None, subject: Subject, threads: int
     from striate.engine.learner import OptimizerState, UpdateRule
     from striate.engine.plan_report import Machine
     from striate.engine.registry import get_engine
-    from striate.engine.training.budget import held
+    from striate.engine.training.budget import learner_bytes
     from striate.engine.training.compiled_training import CompiledTraining
-    from striate.engine.training.training_report import ready, table
+    from striate.engine.training.training_report import plan_for_batch, table
     from striate.views.text import plan_report as view
     from striate.views.text.number_format import shape
 
     engine, model = get_engine("compiled"), subject.load("numpy")
     assert isinstance(engine, CompiledEngine)
     weights = dict(model.weights)
-    reserved = held(model.net, UpdateRule("sgd"), OptimizerState(weights, {}, None), moments=1)
+    reserved = learner_bytes(model.net, UpdateRule("sgd"), OptimizerState(weights, {}, None), moments=1)
     program = CompiledTraining(model.net, weights, engine.context(threads), memory=room, reserved=reserved)
     if stage != "plan":
-        return _code(ready(program, subject.batch), node, stage)
+        return _code(plan_for_batch(program, subject.batch), node, stage)
     if node is not None:
         raise click.UsageError("--node goes with --stage ir and --stage assembly")
     out, size = page(), shape(model.net.input.without_batch)
     title = f"training {model.net.name}, input {size}, batch {subject.batch}, {plural(threads, 'thread')}"
-    view.draw_training(out, title, table(program, subject.images(), Machine.measured(threads)))
+    view.draw_training(out, title, table(program, subject.images(), Machine.measure(threads)))
     return out
 
 

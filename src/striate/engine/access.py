@@ -1,7 +1,7 @@
 """Accesses as arrays: a load becomes a strided view whose axes are the loop variables, and back.
 
-`read` turns the index of a load into a view of its tensor; `spread` is its adjoint, what a gradient of the view
-means for the tensor. Sliding windows are strides, never copies; only padding and irregular maps copy.
+`read` turns the index of a load into a view of its tensor; `scatter` is its adjoint: it adds a gradient of the view to
+the tensor. Sliding windows are strides, never copies; only padding and irregular maps copy.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ class Labeled:
     array: Array
     labels: tuple[str, ...]
 
-    def aligned(self, labels: Sequence[str]) -> Array:
+    def align(self, labels: Sequence[str]) -> Array:
         """The array with one axis per label, of size 1 where it does not vary."""
         order = [self.labels.index(label) for label in labels if label in self.labels]
-        moved = self.array.transpose(order)
-        return moved.reshape(
-            [moved.shape[order.index(self.labels.index(v))] if v in self.labels else 1 for v in labels]
+        transposed = self.array.transpose(order)
+        return transposed.reshape(
+            [transposed.shape[order.index(self.labels.index(v))] if v in self.labels else 1 for v in labels]
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Axis:
-    """One tensor axis as read: `terms` are (variable, stride, size); `table` lists positions of an irregular map."""
+    """Access along one tensor axis. terms: (variable, stride, size); table: positions of an irregular map."""
 
     terms: tuple[tuple[str, int, int], ...]
     start: int = 0
@@ -57,7 +57,7 @@ class _Axis:
 
 
 def _axis(index: Index, ranges: Mapping[str, int], size: int) -> _Axis:
-    """How one axis of `size` is read."""
+    """The access along one axis of `size`."""
     if isinstance(index, Affine):
         if index.divisor == 1 and not index.modulus:
             return _Axis(tuple((v, factor, ranges[v]) for v, factor in index.terms), index.offset)
@@ -91,7 +91,7 @@ def _axis(index: Index, ranges: Mapping[str, int], size: int) -> _Axis:
 
 
 def _pads(mode: str, size: int, before: int, after: int) -> bool:
-    """Whether numpy's padding agrees with folding once; larger pads go by table."""
+    """Whether numpy's padding equals folding once; larger pads need a table."""
     limit = {"zeros": before + after, "replicate": before + after, "reflect": size - 1}.get(mode, size)
     return max(before, after) <= limit
 
@@ -108,12 +108,12 @@ def _table(axis_map: AxisMap) -> Array:
 def plan(
     index: tuple[Index, ...], ranges: tuple[tuple[str, int], ...], shape: tuple[int, ...]
 ) -> tuple[_Axis, ...]:
-    """How each axis of a tensor of `shape` is read by an index over loop ranges."""
+    """The access along each axis of a tensor of `shape`, for an index over loop ranges."""
     return tuple(_axis(item, dict(ranges), size) for item, size in zip(index, shape, strict=True))
 
 
-def padded(array: Array, axes: Sequence[_Axis], outside: float) -> Array:
-    """The tensor with the padding that its axes ask for; itself when there is none."""
+def pad(array: Array, axes: Sequence[_Axis], outside: float) -> Array:
+    """Pad the tensor as its axes require; the tensor itself if they need no padding."""
     for at, axis in enumerate(axes):
         if axis.mode != "zeros" and (axis.before or axis.after):
             widths = [(0, 0)] * array.ndim
@@ -122,28 +122,28 @@ def padded(array: Array, axes: Sequence[_Axis], outside: float) -> Array:
     widths = [(a.before, a.after) if a.mode == "zeros" else (0, 0) for a in axes]
     if any(before or after for before, after in widths):
         shape = [n + before + after for n, (before, after) in zip(array.shape, widths)]
-        whole = np.full(shape, outside, array.dtype)
-        whole[tuple(slice(before, before + n) for n, (before, _) in zip(array.shape, widths))] = array
-        array = whole
+        result = np.full(shape, outside, array.dtype)
+        result[tuple(slice(before, before + n) for n, (before, _) in zip(array.shape, widths))] = array
+        array = result
     return array
 
 
 def read(array: Array, index: tuple[Index, ...], ranges: Mapping[str, int], outside: float = 0.0) -> Labeled:
-    """The tensor as the loop variables see it; a view of `array` wherever strides can say it."""
-    if _entangled(index):
+    """The tensor with one axis per loop variable; a view of `array` wherever strides suffice."""
+    if _is_entangled(index):
         flat = _addresses(index, ranges, array.shape)
         return Labeled(array.ravel()[flat.array], flat.labels)
     axes = plan(index, tuple(ranges.items()), array.shape)
     for at, axis in enumerate(axes):
         if axis.table is not None:
-            # One row beyond the end stands for what lies outside.
+            # One row after the end stands for positions outside.
             lack = bool((axis.table < 0).any())
             if lack:
                 edge = np.full((*array.shape[:at], 1, *array.shape[at + 1 :]), outside, array.dtype)
                 array = np.concatenate([array, edge], axis=at)
             array = np.take(array, axis.table.ravel(), axis=at, mode="wrap" if lack else "raise")
-            axes = _flattened(axes, at, axis)
-    array = padded(array, axes, outside)
+            axes = _flatten_axis(axes, at, axis)
+    array = pad(array, axes, outside)
     shape: list[int] = []
     strides: list[int] = []
     labels: list[str] = []
@@ -158,8 +158,8 @@ def read(array: Array, index: tuple[Index, ...], ranges: Mapping[str, int], outs
     return Labeled(view, tuple(labels))
 
 
-def _flattened(axes: tuple[_Axis, ...], at: int, axis: _Axis) -> tuple[_Axis, ...]:
-    """The axis after its table was taken: row-major over its variables."""
+def _flatten_axis(axes: tuple[_Axis, ...], at: int, axis: _Axis) -> tuple[_Axis, ...]:
+    """Replace an axis by the result of its table: row-major over its variables."""
     terms, step = [], 1
     for name, _, size in reversed(axis.terms):
         terms.append((name, step, size))
@@ -167,8 +167,8 @@ def _flattened(axes: tuple[_Axis, ...], at: int, axis: _Axis) -> tuple[_Axis, ..
     return (*axes[:at], _Axis(tuple(reversed(terms))), *axes[at + 1 :])
 
 
-def _entangled(index: tuple[Index, ...]) -> bool:
-    """Whether one variable moves several axes, as in a reshape: then entries are addressed one by one."""
+def _is_entangled(index: tuple[Index, ...]) -> bool:
+    """Whether one variable indexes several axes, as in a reshape: entries are then addressed one by one."""
     names = [v for item in index if isinstance(item, Affine) for v, _ in item.terms]
     return len(set(names)) < len(names)
 
@@ -188,43 +188,43 @@ def _addresses(index: tuple[Index, ...], ranges: Mapping[str, int], shape: tuple
     return Labeled(flat, names)
 
 
-def spread(
+def scatter(
     gradient: Labeled, index: tuple[Index, ...], ranges: Mapping[str, int], shape: tuple[int, ...]
 ) -> Array:
     """Adjoint of `read`: add every number of the view to the tensor entry that it was read from."""
-    if _entangled(index):
+    if _is_entangled(index):
         flat = _addresses(index, ranges, shape)
-        values = _reduced(gradient, flat.labels, ranges)
-        whole = np.zeros(shape, values.dtype)
-        np.add.at(whole.reshape(-1), flat.array.ravel(), values.ravel())
-        return whole
+        values = _reduce_to(gradient, flat.labels, ranges)
+        target = np.zeros(shape, values.dtype)
+        np.add.at(target.reshape(-1), flat.array.ravel(), values.ravel())
+        return target
     axes = plan(index, tuple(ranges.items()), shape)
-    dense = tuple(axis if axis.table is None else _flattened((axis,), 0, axis)[0] for axis in axes)
+    dense = tuple(axis if axis.table is None else _flatten_axis((axis,), 0, axis)[0] for axis in axes)
     names = [name for axis in dense for name in axis.labels]
-    values = _reduced(gradient, names, ranges)
+    values = _reduce_to(gradient, names, ranges)
     extents = [
         axis.table.size if axis.table is not None else size + axis.before + axis.after
         for axis, size in zip(axes, shape, strict=True)
     ]
-    whole = np.zeros(extents, values.dtype)
-    _add(whole, dense, values)
+    target = np.zeros(extents, values.dtype)
+    _add(target, dense, values)
     for at, axis in enumerate(axes):
         if axis.table is not None:
-            whole = _untabled(whole, at, axis.table, shape[at])
+            target = _table_adjoint(target, at, axis.table, shape[at])
         elif axis.before or axis.after:
-            whole = _unpadded(whole, at, axis, shape[at])
-    return whole
+            target = _padding_adjoint(target, at, axis, shape[at])
+    return target
 
 
-def _reduced(gradient: Labeled, names: Sequence[str], ranges: Mapping[str, int]) -> Array:
-    """The gradient with exactly the axes `names`: others summed, missing ones repeated."""
+def _reduce_to(gradient: Labeled, names: Sequence[str], ranges: Mapping[str, int]) -> Array:
+    """The gradient with exactly the axes `names`: others are summed, missing ones broadcast."""
     extra = tuple(k for k, label in enumerate(gradient.labels) if label not in names)
     array = gradient.array.sum(axis=extra) if extra else gradient.array
-    kept = Labeled(array, tuple(label for label in gradient.labels if label in names))
-    return np.broadcast_to(kept.aligned(names), tuple(ranges[name] for name in names))
+    labeled = Labeled(array, tuple(label for label in gradient.labels if label in names))
+    return np.broadcast_to(labeled.align(names), tuple(ranges[name] for name in names))
 
 
-def _add(whole: Array, axes: Sequence[_Axis], values: Array) -> None:
+def _add(target: Array, axes: Sequence[_Axis], values: Array) -> None:
     """Accumulate a view's values: one slice per combination of all but each axis' longest variable."""
     slow: list[range] = []
     for axis in axes:
@@ -248,26 +248,26 @@ def _add(whole: Array, axes: Sequence[_Axis], values: Array) -> None:
             where.append(
                 start if long is None else slice(start, start + (long[1] - 1) * long[0] + 1, long[0])
             )
-        whole[tuple(where)] += values[tuple(pick)]
+        target[tuple(where)] += values[tuple(pick)]
 
 
-def _untabled(whole: Array, at: int, table: Array, size: int) -> Array:
-    """Adjoint of taking by a table along one axis."""
-    moved = np.moveaxis(whole, at, 0)
-    total = np.zeros((size, *moved.shape[1:]), whole.dtype)
+def _table_adjoint(values: Array, at: int, table: Array, size: int) -> Array:
+    """Adjoint of indexing one axis by a table."""
+    rows = np.moveaxis(values, at, 0)
+    total = np.zeros((size, *rows.shape[1:]), values.dtype)
     flat = table.ravel()
     real = flat >= 0
-    np.add.at(total, flat[real], moved[real])
+    np.add.at(total, flat[real], rows[real])
     return np.moveaxis(total, 0, at)
 
 
-def _unpadded(whole: Array, at: int, axis: _Axis, size: int) -> Array:
-    """Adjoint of padding along one axis: zeros are dropped, repeated entries handed back."""
-    moved = np.moveaxis(whole, at, 0)
-    inner = moved[axis.before : axis.before + size]
+def _padding_adjoint(values: Array, at: int, axis: _Axis, size: int) -> Array:
+    """Adjoint of padding along one axis: zeros are dropped, repeated entries added to their sources."""
+    rows = np.moveaxis(values, at, 0)
+    inner = rows[axis.before : axis.before + size]
     if axis.mode != "zeros":
         inner = inner.copy()
         table = _table(Shift(size, axis.before, axis.after, 1, axis.mode))[:, 0]
-        outside = np.r_[0 : axis.before, axis.before + size : len(moved)]
-        np.add.at(inner, table[outside], moved[outside])
+        outside = np.r_[0 : axis.before, axis.before + size : len(rows)]
+        np.add.at(inner, table[outside], rows[outside])
     return np.moveaxis(inner, 0, at)

@@ -23,7 +23,7 @@ def zeros(count: int, dtype: Any = np.float32) -> Array:
     """A one-dimensional array of zeros."""
     size = count * np.dtype(dtype).itemsize
     if size >= MAP_MIN_BYTES:
-        # Private: a child process after a fork must not compute in its parent's memory.
+        # Private: after a fork, a child process must not compute in its parent's memory.
         try:
             room = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         except OSError as error:
@@ -41,13 +41,14 @@ Allocate = Callable[[int, Any], Array]
 """(count, type) -> a one-dimensional array."""
 
 
-def copied(array: Array, allocate: Allocate = zeros) -> Array:
-    """The array itself if it begins at a line and lies in one piece; else a copy that does, or an allocator's."""
+def aligned_copy(array: Array, allocate: Allocate = zeros) -> Array:
+    """The array itself if it is contiguous and starts at a cache line; else a copy that is (from another allocator,
+    always)."""
     if allocate is zeros and array.flags.c_contiguous and address(array) % LINE_BYTES == 0:
         return array
-    made = allocate(array.size, array.dtype).reshape(array.shape)
-    made[...] = array
-    return made
+    copy = allocate(array.size, array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
 def address(array: Array) -> int:

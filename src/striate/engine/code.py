@@ -54,9 +54,9 @@ def addresses(target: Target, kernels: Iterable[Kernel]) -> dict[Kernel, int]:
 
     Raises EngineError when code for `target` cannot be made or run here.
     """
-    wanted = list(dict.fromkeys(kernels))
+    unique = list(dict.fromkeys(kernels))
     with _lock:
-        missing = [kernel for kernel in wanted if (target, kernel) not in _loaded]
+        missing = [kernel for kernel in unique if (target, kernel) not in _loaded]
         if missing:
             if target.name not in {other.name for other in able()}:
                 raise EngineError(
@@ -64,9 +64,9 @@ def addresses(target: Target, kernels: Iterable[Kernel]) -> dict[Kernel, int]:
                     why=why_not() or "the processor lacks instructions that it uses",
                     fix='use the target that `striate doctor` shows, or engine="numpy"',
                 )
-            for kernel, address in _placed(*_codes(target, missing)).items():
+            for kernel, address in _load_codes(*_codes(target, missing)).items():
                 _loaded[target, kernel] = address
-    return {kernel: _loaded[target, kernel] for kernel in wanted}
+    return {kernel: _loaded[target, kernel] for kernel in unique}
 
 
 def _codes(target: Target, kernels: list[Kernel]) -> tuple[dict[Kernel, loader.Image], dict[Kernel, bytes]]:
@@ -78,30 +78,30 @@ def _codes(target: Target, kernels: list[Kernel]) -> tuple[dict[Kernel, loader.I
     keys = {kernel: code_cache.key(target, kernel.template, kernel.parameters) for kernel in kernels}
     with contextlib.closing(folder) if folder else contextlib.nullcontext():
         images: dict[Kernel, loader.Image] = {}
-        found: dict[Kernel, bytes] = {}
+        codes: dict[Kernel, bytes] = {}
         for kernel, key in keys.items():
             code = folder.get(key) if folder and key else None
             with contextlib.suppress(ValueError):
                 if code is not None:
-                    images[kernel], found[kernel] = loader.parse(code), code
+                    images[kernel], codes[kernel] = loader.parse(code), code
         missing = [kernel for kernel in kernels if kernel not in images]
         if missing:
-            from striate.engine.compiling import compiled
+            from striate.engine.compiling import compile_kernels
 
             began = time.monotonic()
-            with contextlib.closing(compiled(target, missing)) as results:
+            with contextlib.closing(compile_kernels(target, missing)) as results:
                 for kernel, code in results:
-                    found[kernel], key = code, keys[kernel]
+                    codes[kernel], key = code, keys[kernel]
                     if folder and key and code_cache.sources_unchanged():
                         folder.put(key, code)
             compile_stats.kernels += len(missing)
             compile_stats.seconds += time.monotonic() - began
-            if folder and _many(len(missing)):
+            if folder and _is_trim_due(len(missing)):
                 folder.trim()
-    return images, found
+    return images, codes
 
 
-def _many(count: int) -> bool:
+def _is_trim_due(count: int) -> bool:
     """Whether the folder is due for trimming: after TRIM_AFTER_KERNELS new kernels, and the first time."""
     global _since
     _since += count
@@ -110,9 +110,9 @@ def _many(count: int) -> bool:
     return due
 
 
-def _placed(images: dict[Kernel, loader.Image], codes: dict[Kernel, bytes]) -> dict[Kernel, int]:
+def _load_codes(images: dict[Kernel, loader.Image], codes: dict[Kernel, bytes]) -> dict[Kernel, int]:
     """Addresses in executable memory, by Striate's loader; by LLVM's loader for fresh code that Striate's refuses."""
-    found: dict[Kernel, int] = {}
+    result: dict[Kernel, int] = {}
     for kernel, code in codes.items():
         if kernel in images:
             continue
@@ -121,13 +121,13 @@ def _placed(images: dict[Kernel, loader.Image], codes: dict[Kernel, bytes]) -> d
         except ValueError as error:
             unloadable[kernel] = str(error)
     try:
-        found = dict(zip(images, loader.load(list(images.values()))))
+        result = dict(zip(images, loader.load(list(images.values()))))
     except (OSError, ValueError) as error:
         unloadable.update(dict.fromkeys(images, str(error)))
-    rest = [kernel for kernel in codes if kernel not in found]
+    rest = [kernel for kernel in codes if kernel not in result]
     if rest:
         from striate.engine import runtime
 
         for kernel in rest:
-            found[kernel] = runtime.load(codes[kernel])
-    return found
+            result[kernel] = runtime.load(codes[kernel])
+    return result

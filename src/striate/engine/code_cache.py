@@ -1,9 +1,10 @@
 """On-disk cache of object code: a kernel is compiled once per processor.
 
-One file per kernel, named by everything that its code follows from: the sources of the code generator, llvmlite, the
-target, all features of the processor, and the kernel's template and parameters. It holds a mark, that name, a checksum
-of the code, and the code. Loading code is executing it: so the folder and its files belong to this user, no other user
-may write them, and no link is followed; otherwise there is no cache, and every process compiles for itself.
+One file per kernel, named by a hash of everything that its code depends on: the sources of the code generator,
+llvmlite, the target, all features of the processor, and the kernel's template and parameters. It holds a magic number,
+that name, a checksum of the code, and the code. Loading code means executing it, so the folder and its files must
+belong to this user, no other user may write them, and links are not followed; otherwise there is no cache, and every
+process compiles for itself.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ MAX_CACHE_BYTES = 256 << 20
 """Limit for all files; beyond it the least recently used are removed."""
 DAY_S = 86_400
 """Resolution of a file's last use, so that loading seldom writes."""
-MADE = re.compile(r"[0-9a-f]{64}\.code|\.[0-9a-f]{64}\.[0-9a-f]{16}\.new")
-"""Names of files that this module writes, and of those it was writing when the machine went down."""
+FILE_NAMES = re.compile(r"[0-9a-f]{64}\.code|\.[0-9a-f]{64}\.[0-9a-f]{16}\.new")
+"""Names of files that this module writes, and of temporary files that a crash leaves behind."""
 
 SOURCES = (
     "engine/codegen.py",
@@ -42,14 +43,14 @@ SOURCES = (
     "statement.py",
     "geometry/*.py",
 )
-"""What the text of a kernel is made by, from striate/: templates, and what they import."""
+"""Sources of the text of a kernel, relative to striate/: templates and their imports."""
 
 
 def cache_folder() -> Path | None:
     """STRIATE_CACHE, or striate/code in the user's cache folder; None if there is no such folder."""
-    asked = os.environ.get("STRIATE_CACHE")
-    if asked:
-        return Path(os.path.abspath(asked))
+    setting = os.environ.get("STRIATE_CACHE")
+    if setting:
+        return Path(os.path.abspath(setting))
     caches = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(caches):
         home = os.path.expanduser("~")
@@ -62,14 +63,14 @@ def cache_folder() -> Path | None:
 def sources() -> list[Path]:
     """The files of SOURCES. Raises FileNotFoundError where one is missing (an archive, a bundle)."""
     root = Path(__file__).parents[1]
-    found = []
+    paths = []
     for pattern in SOURCES:
         folder, _, name = pattern.rpartition("/")
         files = sorted((root / folder).glob(name))
         if not files:
             raise FileNotFoundError(pattern)
-        found += files
-    return found
+        paths += files
+    return paths
 
 
 def source_digest() -> bytes | None:
@@ -82,10 +83,10 @@ def source_digest() -> bytes | None:
         for source in sources():
             digest.update(b"%s %s " % (source.name.encode(), hashlib.sha256(source.read_bytes()).digest()))
         # llvmlite's version without importing it, nor importlib.metadata, which takes longer than all the rest
-        found = importlib.util.find_spec("llvmlite")
-        if found is None or found.origin is None:
+        spec = importlib.util.find_spec("llvmlite")
+        if spec is None or spec.origin is None:
             return None
-        package = Path(found.origin).parent
+        package = Path(spec.origin).parent
         digest.update((package / "_version.py").read_bytes())
         for library in sorted((package / "binding").glob("*llvmlite.*")):
             digest.update(b"%d " % library.stat().st_size)
@@ -100,19 +101,19 @@ _SOURCE_DIGEST = source_digest()
 
 
 def sources_unchanged() -> bool:
-    """Whether the sources are unchanged since the start. Code compiled while they are edited is not kept."""
+    """Whether the sources are unchanged since the import. Code compiled while they are edited is not cached."""
     return source_digest() == _SOURCE_DIGEST
 
 
 def key(target: Target, template: str, parameters: tuple[int | str, ...]) -> bytes | None:
-    """32 bytes that name one kernel's code for one target on this machine; None where nothing can be kept."""
+    """32 bytes that name one kernel's code for one target on this machine; None if it cannot be cached."""
     if _SOURCE_DIGEST is None:
         return None
     return hashlib.sha256(repr((_SOURCE_DIGEST, target, template, parameters)).encode()).digest()
 
 
 class Folder:
-    """The folder of code, opened and found to be safe. Everything is done relative to the open folder."""
+    """The open cache folder, checked to be safe. All file operations are relative to its handle."""
 
     def __init__(self, handle: int, path: Path) -> None:
         self._handle, self.path = handle, path
@@ -165,7 +166,7 @@ class Folder:
     def files(self) -> Iterator[tuple[str, os.stat_result]]:
         """Name and state of every file of the cache."""
         for name in os.listdir(self._handle):
-            if MADE.fullmatch(name):
+            if FILE_NAMES.fullmatch(name):
                 with contextlib.suppress(OSError):
                     about = os.stat(name, dir_fd=self._handle, follow_symlinks=False)
                     if not stat.S_ISDIR(about.st_mode):
@@ -174,12 +175,12 @@ class Folder:
     def trim(self, limit: int = MAX_CACHE_BYTES) -> None:
         """Remove the least recently used files, down to `limit` bytes, and half-written ones."""
         now = time.time()
-        left = 0
+        total = 0
         for name, about in sorted(self.files(), key=lambda item: -item[1].st_mtime):
             unfinished = name.startswith(".")
-            left += about.st_size
-            if left > limit or (unfinished and about.st_mtime < now - DAY_S):
-                left -= about.st_size
+            total += about.st_size
+            if total > limit or (unfinished and about.st_mtime < now - DAY_S):
+                total -= about.st_size
                 with contextlib.suppress(OSError):
                     os.unlink(name, dir_fd=self._handle)
 
@@ -215,7 +216,7 @@ def _fault(about: os.stat_result) -> str:
     return ""
 
 
-def _opened(path: Path) -> int:
+def _open_directory(path: Path) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
 
 
@@ -228,7 +229,7 @@ def open_folder(make: bool = True) -> tuple[Folder | None, str]:
         return None, "there is no home folder; STRIATE_CACHE=FOLDER names another place"
     try:
         try:
-            handle = _opened(path)
+            handle = _open_directory(path)
         except FileNotFoundError:
             why = _not_ours(path)
             if why or not make:
@@ -236,7 +237,7 @@ def open_folder(make: bool = True) -> tuple[Folder | None, str]:
             path.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError):
                 path.mkdir(mode=0o700)
-            handle = _opened(path)
+            handle = _open_directory(path)
     except OSError as error:
         if path.is_symlink():
             return None, "it is a link; STRIATE_CACHE=FOLDER names the folder itself"
@@ -252,7 +253,7 @@ def open_folder(make: bool = True) -> tuple[Folder | None, str]:
 
 
 def _not_ours(path: Path) -> str:
-    """Why the folder should not be made: with sudo, root's folders would stand in a user's home."""
+    """Why the folder should not be created: with sudo, root's folder would lie in a user's home."""
     if os.environ.get("STRIATE_CACHE"):
         return ""
     nearest = next((parent for parent in path.parents if parent.exists()), path)
@@ -303,15 +304,15 @@ def _user(number: int) -> str:
 
 
 def clear() -> tuple[int, int]:
-    """Remove all code from this user's folder, whoever may have written it. The folder itself stays as it is.
+    """Remove all code from this user's folder, whoever wrote it; the folder itself stays.
 
-    Returns how many files and bytes there were. Raises SourceError when the folder is not this user's.
+    Returns the number of files and bytes removed. Raises SourceError if the folder belongs to another user.
     """
     path = cache_folder()
     if path is None or not os.path.lexists(path):
         return 0, 0
     try:
-        handle = _opened(path)
+        handle = _open_directory(path)
         with contextlib.closing(Folder(handle, path)) as folder:
             if os.fstat(handle).st_uid != os.geteuid():
                 raise SourceError(

@@ -10,21 +10,21 @@ from striate.engine.target import Target
 
 @functools.cache
 def machine(target: Target) -> Any:
-    """LLVM's code generator for a target."""
+    """LLVM's target machine, which generates code."""
     import llvmlite.binding as llvm  # LLVM itself, 40 MB: planning needs only the templates' constants
 
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    found = llvm.Target.from_triple(target.triple)
-    return found.create_target_machine(
+    llvm_target = llvm.Target.from_triple(target.triple)
+    return llvm_target.create_target_machine(
         cpu=target.cpu, features=target.features, opt=3, reloc="pic", codemodel="small"
     )
 
 
-def optimized(target: Target, text: str) -> Any:
-    """The function's module after the passes.
+def optimize(target: Target, text: str) -> Any:
+    """Run LLVM's passes; returns the function's module.
 
-    No unrolling and no vectorizer: templates say themselves how they unroll, within the registers there are.
+    Without unrolling and vectorizers: templates unroll by themselves, within the available registers.
     """
     import llvmlite.binding as llvm
 
@@ -41,9 +41,9 @@ def optimized(target: Target, text: str) -> Any:
 
 def object_code(target: Target, text: str) -> bytes:
     """Relocatable object code with the one symbol `kernel`."""
-    return bytes(machine(target).emit_object(optimized(target, text)))
+    return bytes(machine(target).emit_object(optimize(target, text)))
 
 
 def assembly(target: Target, text: str) -> str:
-    """The same as text, for people and for tests."""
-    return str(machine(target).emit_assembly(optimized(target, text)))
+    """Assembly text, for people and for tests."""
+    return str(machine(target).emit_assembly(optimize(target, text)))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from striate.diagnostics import LimitError
 from striate.engine import cpu_caches
 from striate.engine.code import compile_stats
-from striate.engine.inputs import Given, named, rows
+from striate.engine.inputs import InputBatch, arrays_by_input, rows
 from striate.engine.interface import Engine, Program, TrainingProgram, is_strict, runnable
 from striate.engine.learner import Learner, OptimizerState, UpdateRule
 from striate.engine.loaded_plan import Constants, LoadedPlan
@@ -34,10 +34,10 @@ READY_BATCH_SIZES = 8
 
 
 class CompiledProgram(Program):
-    """A network in machine code. Batches of any size run: each size is planned when it first comes.
+    """A network in machine code. Batches of any size run: each size is planned at its first use.
 
-    Weights are packed when they are first needed, and shared by all sizes. Float64 batches go to the numpy engine,
-    which keeps their precision.
+    Weights are packed at their first use, and shared by all sizes. Float64 batches go to the numpy engine, which keeps
+    their precision.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class CompiledProgram(Program):
                 context = PlanContext(
                     self._target, self._threads, self._strict, cpu_caches.size(2), cpu_caches.size(3)
                 )
-                made = plan(batched(self.net, size), self._weights, key[1], context)
-                self._ready[key] = LoadedPlan(made, self._constants)
+                execution_plan = plan(batched(self.net, size), self._weights, key[1], context)
+                self._ready[key] = LoadedPlan(execution_plan, self._constants)
                 while len(self._ready) > READY_BATCH_SIZES:
                     self._ready.popitem(last=False)
             self._ready.move_to_end(key)
@@ -85,7 +85,7 @@ class CompiledProgram(Program):
         """The plan for the batch size that the program was made for."""
         return self.plan_for(self._size, self.net.outputs).plan
 
-    def __call__(self, x: Given, *more: Array) -> Array | tuple[Array, ...]:
+    def __call__(self, x: InputBatch, *more: Array) -> Array | tuple[Array, ...]:
         """As every program; a batch of the only input with the last shape skips the checks."""
         last = self._last
         if (
@@ -97,23 +97,27 @@ class CompiledProgram(Program):
         ):
             return super().__call__(x, *more)
         try:
-            made = last[1].run(x)
+            outputs = last[1].run(x)
         except MemoryError:
             return super().__call__(x)  # which says what to do
-        return made[self.net.outputs[0]] if len(made) == 1 else tuple(made[name] for name in self.net.outputs)
+        return (
+            outputs[self.net.outputs[0]]
+            if len(outputs) == 1
+            else tuple(outputs[name] for name in self.net.outputs)
+        )
 
-    def values(self, x: Given, names: Sequence[str]) -> dict[str, Array]:
-        given = named(self.net, x)
-        size, (array, *more) = rows(given), given.values()
+    def values(self, x: InputBatch, names: Sequence[str]) -> dict[str, Array]:
+        inputs = arrays_by_input(self.net, x)
+        size, (array, *more) = rows(inputs), inputs.values()
         if array.dtype == np.float64:
-            return self._precise.values(given, names)
+            return self._precise.values(inputs, names)
         if not size:
             return {n: np.empty((0, *self.net.specs[n].shape[1:]), np.float32) for n in names}
         try:
-            found = self.plan_for(size, names)
+            loaded = self.plan_for(size, names)
             if tuple(names) == self.net.outputs and not more:
-                self._last = array.shape, found
-            return found.run(array, *more)
+                self._last = array.shape, loaded
+            return loaded.run(array, *more)
         except MemoryError as error:
             raise LimitError(
                 f"a batch of {size} needs more memory than there is",
@@ -121,24 +125,24 @@ class CompiledProgram(Program):
                 fix="predict fewer images at a time, or smaller ones",
             ) from error
 
-    def profile(self, x: Given) -> dict[str, float]:
-        arrays = [array.astype(np.float32, copy=False) for array in named(self.net, x).values()]
-        loaded, found = self.plan_for(rows(arrays), self.net.outputs), dict[str, float]()
-        for step, seconds in zip(loaded.plan.steps, loaded.timed(*arrays), strict=True):
-            found[step.unit.name] = found.get(step.unit.name, 0.0) + seconds
-        return found
+    def profile(self, x: InputBatch) -> dict[str, float]:
+        arrays = [array.astype(np.float32, copy=False) for array in arrays_by_input(self.net, x).values()]
+        loaded, node_seconds = self.plan_for(rows(arrays), self.net.outputs), dict[str, float]()
+        for step, seconds in zip(loaded.plan.steps, loaded.measure_steps(*arrays), strict=True):
+            node_seconds[step.unit.name] = node_seconds.get(step.unit.name, 0.0) + seconds
+        return node_seconds
 
-    def table(self, x: Given, machine: Machine) -> PlanReport:
+    def table(self, x: InputBatch, machine: Machine) -> PlanReport:
         """The plan for this batch with measured times, compared with the limits of a machine."""
-        arrays = [array.astype(np.float32, copy=False) for array in named(self.net, x).values()]
+        arrays = [array.astype(np.float32, copy=False) for array in arrays_by_input(self.net, x).values()]
         loaded = self.plan_for(rows(arrays), self.net.outputs)
-        return table(loaded, loaded.timed(*arrays), self._constants.bytes, machine)
+        return table(loaded, loaded.measure_steps(*arrays), self._constants.bytes, machine)
 
     @functools.cached_property
     def _precise(self) -> Program:
         return NumpyEngine().compile(self.net, self._weights)
 
-    def first_non_finite(self, x: Given) -> str | None:
+    def first_non_finite(self, x: InputBatch) -> str | None:
         return self._precise.first_non_finite(x)
 
 
@@ -165,10 +169,12 @@ class CompiledEngine(Engine):
         precision: str = "fast",
     ) -> Program:
         count = threads or available()
-        made = CompiledProgram(runnable(net), weights, self.target, batch or 1, count, is_strict(precision))
+        program = CompiledProgram(
+            runnable(net), weights, self.target, batch or 1, count, is_strict(precision)
+        )
         if batch is not None:
-            made.plan_for(batch, net.outputs)
-        return made
+            program.plan_for(batch, net.outputs)
+        return program
 
     def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
         from striate.engine.training.compiled_training import CompiledTraining
@@ -185,5 +191,5 @@ class CompiledEngine(Engine):
         return CompiledLearner(runnable(net), rule, store, self.context())
 
     def context(self, threads: int | None = None) -> PlanContext:
-        """What plans know of this machine."""
+        """Properties of this machine for plans."""
         return PlanContext(self.target, threads or available(), False, cpu_caches.size(2), cpu_caches.size(3))

@@ -1,7 +1,7 @@
 """Compile kernels to object code: one or two in this process, more in child processes, because LLVM is single-threaded.
 
-A child that is killed, or that cannot be started, is not a failure: what it was to do is done here. A child that
-crashes is one: the compiler would crash this process, too.
+If a child is killed or cannot be started, this process compiles its kernels instead. If a child crashes, that is an
+error, because the compiler would crash this process, too.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ START = (
 log = logging.getLogger(__name__)
 
 
-def compiled(target: Target, kernels: Sequence[Kernel]) -> Generator[tuple[Kernel, bytes], None, None]:
-    """Each kernel with its object code, as it gets ready. Raises EngineError when one cannot be compiled.
+def compile_kernels(target: Target, kernels: Sequence[Kernel]) -> Generator[tuple[Kernel, bytes], None, None]:
+    """Compile kernels; yields each with its object code when it is ready. Raises EngineError if one cannot be compiled.
 
     Closing the iterator, or an exception such as KeyboardInterrupt, ends the children.
     """
@@ -53,7 +53,7 @@ def compiled(target: Target, kernels: Sequence[Kernel]) -> Generator[tuple[Kerne
         if len(kernels) <= MIN_KERNELS_PER_PROCESS or children < 2 or not interpreter:
             results = ((kernel, _here(target, kernel)) for kernel in kernels)
         else:
-            results = _elsewhere(target, kernels, children, interpreter, progress)
+            results = _in_children(target, kernels, children, interpreter, progress)
         try:
             for result in results:
                 progress.step()
@@ -119,7 +119,7 @@ class _Child:
         """The signal of a crash, or an empty string."""
         try:
             code = self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:  # it lives, and says what it should not
+        except subprocess.TimeoutExpired:  # it is alive, but its replies are invalid
             return ""
         return signal.Signals(-code).name if -code in CRASHES else ""
 
@@ -130,29 +130,29 @@ class _Child:
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                with contextlib.suppress(OSError):  # what was still to be written has no reader
+                with contextlib.suppress(OSError):  # unwritten data has no reader
                     stream.close()
 
 
-def _elsewhere(
+def _in_children(
     target: Target, kernels: Sequence[Kernel], count: int, interpreter: str, progress: _Progress
 ) -> Generator[tuple[Kernel, bytes], None, None]:
     todo: queue.SimpleQueue[Kernel] = queue.SimpleQueue()
-    done: queue.SimpleQueue[tuple[Kernel, bytes | None, str]] = queue.SimpleQueue()
+    replies: queue.SimpleQueue[tuple[Kernel, bytes | None, str]] = queue.SimpleQueue()
     for kernel in kernels:
         todo.put(kernel)
 
     def serve(child: _Child) -> None:
-        """Feed one child until nothing is left, or it is gone."""
+        """Feed one child until no kernel remains or it is gone."""
         while not todo.empty():
             try:
                 kernel = todo.get_nowait()
             except queue.Empty:
                 return
             try:
-                done.put((kernel, child.compile(kernel), ""))
+                replies.put((kernel, child.compile(kernel), ""))
             except (OSError, EOFError, ValueError, struct.error):
-                done.put((kernel, None, child.crashed()))
+                replies.put((kernel, None, child.crashed()))
                 return
 
     children: list[_Child] = []
@@ -167,19 +167,19 @@ def _elsewhere(
             children.append(child)
             threads.append(threading.Thread(target=serve, args=(child,), daemon=True))
             threads[-1].start()
-        left = len(kernels)
-        while left:
+        remaining = len(kernels)
+        while remaining:
             progress.show()
             try:
-                kernel, code, crash = done.get(timeout=0.1)
+                kernel, code, crash = replies.get(timeout=0.1)
             except queue.Empty:
-                if any(thread.is_alive() for thread in threads) or not done.empty():
+                if any(thread.is_alive() for thread in threads) or not replies.empty():
                     continue
                 kernel, code, crash = todo.get_nowait(), None, ""  # all children are gone
             if crash:
                 raise _error(target, kernel, f"the compiler crashed ({crash})")
             yield kernel, code if code is not None else _here(target, kernel)
-            left -= 1
+            remaining -= 1
     finally:
         for child in children:
             child.kill()
@@ -190,7 +190,7 @@ def _elsewhere(
 
 
 class _Progress:
-    """A bar where it takes long; where no bar can be drawn, a line afterwards for a person who looks on."""
+    """Progress bar for long compilations; on a terminal without bars, one line at the end."""
 
     def __init__(self, total: int) -> None:
         self._total, self._done = total, 0
@@ -216,5 +216,5 @@ class _Progress:
         self.show()
 
     def show(self) -> None:
-        said = f"{self._done} of {self._total}"
-        self._bar.update("compiling kernels for this processor, once", self._done, self._total, said, said)
+        text = f"{self._done} of {self._total}"
+        self._bar.update("compiling kernels for this processor, once", self._done, self._total, text, text)

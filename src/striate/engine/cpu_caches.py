@@ -15,10 +15,12 @@ def size(level: int, root: Path = SYSTEM) -> int:
     """Bytes of the data cache of a level, 2 or 3."""
     for folder in root.glob("index*"):
         try:
-            own, kind, text = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
+            cache_level, kind, text = (
+                (folder / name).read_text().strip() for name in ("level", "type", "size")
+            )
         except OSError:
             continue
         number = text.rstrip("KMG")
-        if own == str(level) and kind in ("Unified", "Data") and number.isdigit():
+        if cache_level == str(level) and kind in ("Unified", "Data") and number.isdigit():
             return int(number) << {"K": 10, "M": 20, "G": 30}.get(text[-1], 0)
     return DEFAULT_BYTES[level]

@@ -27,7 +27,7 @@ def _nodes() -> tuple[Array, Array]:
 def erf(x: Array) -> Array:
     """Error function, to the precision of the input: a Taylor step of four terms from the nearest node of a table.
 
-    A step is at most 1/1024, so what is left out stays below 1e-16.
+    A step is at most 1/1024, so that the remainder stays below 1e-16.
     """
     values, slopes = _nodes()
     size = np.minimum(np.abs(np.asarray(x, np.float64)), _END)
@@ -36,8 +36,8 @@ def erf(x: Array) -> Array:
     d = size - node
     # Derivatives of erf are its first one times Hermite polynomials of the node.
     steps = 1 - d * (node - d * ((2 * node * node - 1) / 3 - d * node * (2 * node * node - 3) / 6))
-    found = np.copysign(values[at] + slopes[at] * d * steps, x)
-    return np.asarray(found, np.asarray(x).dtype)
+    y = np.copysign(values[at] + slopes[at] * d * steps, x)
+    return np.asarray(y, np.asarray(x).dtype)
 
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {

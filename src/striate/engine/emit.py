@@ -1,4 +1,4 @@
-"""A thin typed layer over llvmlite: one function under construction, and its way to object code.
+"""A thin typed layer over llvmlite: one function under construction, and its text.
 
 Integers and pointers are wrapped so that a template reads like the loops it stands for; vectors are plain LLVM values.
 Variables are stack slots that the optimizer turns into registers.
@@ -107,9 +107,9 @@ class Pointer:
     def number(self, offset: Size = 0) -> Any:
         return self._load(ir.F32, offset, 4)
 
-    def spread(self, offset: Size = 0) -> Any:
+    def broadcast(self, offset: Size = 0) -> Any:
         """One number in every lane."""
-        return self.code.spread(self.number(offset))
+        return self.code.broadcast(self.number(offset))
 
     def doubles(self, offset: Size = 0) -> Any:
         """As many 64-bit numbers as a block holds."""
@@ -132,8 +132,8 @@ class Pointer:
         self.code.builder.store(plain, (self + offset).value, align=align)
 
     def stream(self, value: Any, offset: Size = 0) -> None:
-        """Store a vector that is not read soon. Where it is a whole cache line, it goes past the caches: then the
-        address must be a line's, and `code.streamed()` has to follow before another thread reads it."""
+        """Store a vector that is not read soon. A whole cache line bypasses the caches: its address must then be
+        aligned to a line, and `code.fence()` must follow before another thread reads it."""
         code = self.code
         if not (code.intel and code.bytes == 64):
             return self.store(value, offset)
@@ -195,7 +195,7 @@ class Code:
 
     @contextlib.contextmanager
     def wide(self, lanes: int) -> Iterator[None]:
-        """Vectors have that many lanes inside."""
+        """Inside, vectors have `lanes` lanes."""
         before = self.lanes
         self.lanes, self.vector, self.bytes = lanes, ir.VectorType(ir.F32, lanes), 4 * lanes
         yield
@@ -209,7 +209,7 @@ class Code:
     def number(self, value: float) -> Any:
         return ir.Constant(ir.F32, float(value))
 
-    def spread(self, number: Any) -> Any:
+    def broadcast(self, number: Any) -> Any:
         """A number, given as float or as value, in every lane."""
         if isinstance(number, int | float):
             return ir.Constant(self.vector, [float(number)] * self.lanes)
@@ -222,7 +222,7 @@ class Code:
         return Variable(self, self.int(value) if isinstance(value, int) else value)
 
     def buffer(self, count: Any) -> Pointer:
-        """Room for that many 8-byte items on the stack."""
+        """Stack space for `count` 8-byte items."""
         with self.builder.goto_entry_block():
             slot = self.builder.alloca(ir.I64, count)
             slot.type = ir.PTR  # llvmlite still gives it the typed pointer that LLVM no longer has
@@ -234,13 +234,13 @@ class Code:
         kind = values[0].type
         suffix = f"v{kind.count}f32" if isinstance(kind, ir.VectorType) else "f32"
         full = f"llvm.{name}.{suffix}"
-        found = self.module.globals.get(full)
-        if found is None:
-            found = ir.Function(self.module, ir.FunctionType(kind, [kind] * len(values)), full)
-        return self.builder.call(found, values)
+        function = self.module.globals.get(full)
+        if function is None:
+            function = ir.Function(self.module, ir.FunctionType(kind, [kind] * len(values)), full)
+        return self.builder.call(function, values)
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
-        """a·b + c; in one rounding where the processor has such an instruction."""
+        """a·b + c; rounded once if the processor has a fused multiply-add."""
         return self._intrinsic("fma" if self.target.fused else "fmuladd", a, b, c)
 
     def add(self, a: Any, b: Any) -> Any:
@@ -256,30 +256,30 @@ class Code:
         return self.builder.fdiv(a, b)
 
     def least(self, a: Any, b: Any) -> Any:
-        """The smaller one; b where one is not a number."""
+        """The smaller one; b if one is NaN."""
         return self.builder.select(self.builder.fcmp_ordered("<", a, b), a, b)
 
     def most(self, a: Any, b: Any) -> Any:
-        """The larger one; b where one is not a number."""
+        """The larger one; b if one is NaN."""
         return self.builder.select(self.builder.fcmp_ordered(">", a, b), a, b)
 
     def maximum(self, a: Any, b: Any) -> Any:
-        """The larger one; not a number where one is not. One instruction on Arm, three on x86: see `most`."""
+        """The larger one; NaN if one is NaN. One instruction on Arm, three on x86: see `most`."""
         if self.target.name == "neon":
             return self._intrinsic("maximum", a, b)
         return self.select(self.unordered(a, a), a, self.most(a, b))
 
-    def widened(self, vector: Any) -> Any:
-        """A vector in 64-bit numbers."""
+    def widen(self, vector: Any) -> Any:
+        """Convert a vector to float64."""
         return self.builder.fpext(vector, ir.VectorType(ir.F64, vector.type.count))
 
-    def narrowed(self, doubles: Any) -> Any:
-        """64-bit numbers rounded to 32 bits."""
+    def narrow(self, doubles: Any) -> Any:
+        """Round float64 to float32."""
         return self.builder.fptrunc(doubles, ir.VectorType(ir.F32, doubles.type.count))
 
-    def scaled(self, vector: Any, doubles: Any) -> Any:
-        """The product with 64-bit numbers, rounded once."""
-        return self.narrowed(self.mul(self.widened(vector), doubles))
+    def scale_by(self, vector: Any, doubles: Any) -> Any:
+        """The product with float64 factors, rounded once."""
+        return self.narrow(self.mul(self.widen(vector), doubles))
 
     # control
 
@@ -289,26 +289,26 @@ class Code:
         b = self.builder
         start, stop, step = self.int(start), self.int(stop), self.int(step)
         before = b.block
-        head, body, done = (b.append_basic_block(part) for part in ("head", "body", "done"))
+        head, body, end = (b.append_basic_block(part) for part in ("head", "body", "done"))
         b.branch(head)
         b.position_at_end(head)
         phi = b.phi(ir.I64)
         phi.add_incoming(start.value, before)
         index = Int(self, phi)
-        b.cbranch(index < stop, body, done)
+        b.cbranch(index < stop, body, end)
         b.position_at_end(body)
         yield index
         following = index + step
         phi.add_incoming(following.value, b.block)
         b.branch(head)
-        b.position_at_end(done)
+        b.position_at_end(end)
 
     @contextlib.contextmanager
     def repeat(self, count: Int) -> Iterator[Int]:
-        """At least once: for index in range(count), with the test at the end. The tightest loop there is."""
+        """for index in range(count) with the test at the end: runs at least once. The tightest loop possible."""
         b = self.builder
         before = b.block
-        body, done = b.append_basic_block("body"), b.append_basic_block("done")
+        body, end = b.append_basic_block("body"), b.append_basic_block("done")
         b.branch(body)
         b.position_at_end(body)
         phi = b.phi(ir.I64)
@@ -317,8 +317,8 @@ class Code:
         yield index
         following = index + 1
         phi.add_incoming(following.value, b.block)
-        b.cbranch(following < count, body, done)
-        b.position_at_end(done)
+        b.cbranch(following < count, body, end)
+        b.position_at_end(end)
 
     @contextlib.contextmanager
     def when(self, condition: Any) -> Iterator[None]:
@@ -331,17 +331,17 @@ class Code:
             yield then, otherwise
 
     def cases(self, value: Int, numbers: Iterable[Any]) -> Iterator[Any]:
-        """for number in numbers: code for the case that the value is this number; nothing happens for others."""
+        """for number in numbers: code for the case that the value is this number; other values do nothing."""
         b = self.builder
-        done = b.append_basic_block("done")
-        switch = b.switch(value.value, done)
+        end = b.append_basic_block("done")
+        switch = b.switch(value.value, end)
         for number in numbers:
             block = b.append_basic_block("case")
             switch.add_case(ir.Constant(ir.I64, number), block)
             b.position_at_end(block)
             yield number
-            b.branch(done)
-        b.position_at_end(done)
+            b.branch(end)
+        b.position_at_end(end)
 
     def lanes_of(self, vector: Any, lanes: Sequence[Any]) -> Any:
         """The vector of these lanes of a vector."""
@@ -349,7 +349,7 @@ class Code:
         return self.builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
 
     def shuffle(self, a: Any, b: Any, lanes: Sequence[Any]) -> Any:
-        """The vector of these lanes of a and b, counted on through both."""
+        """The vector of these lanes of a and b, numbered through both."""
         return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.I32, len(lanes)), list(lanes)))
 
     def insert(self, vector: Any, number: Any, lane: Size) -> Any:
@@ -357,11 +357,11 @@ class Code:
         return self.builder.insert_element(vector, number, ir.Constant(ir.I32, lane))
 
     def unordered(self, a: Any, b: Any) -> Any:
-        """True where a or b is not a number."""
+        """True where a or b is NaN."""
         return self.builder.fcmp_unordered("uno", a, b)
 
     def any(self, condition: Any) -> Any:
-        """True when a condition holds in one lane at least."""
+        """True if a condition holds in at least one lane."""
         bits = ir.IntType(condition.type.count)
         return self.builder.icmp_unsigned("!=", self.builder.bitcast(condition, bits), ir.Constant(bits, 0))
 
@@ -378,7 +378,7 @@ class Code:
         return self.builder.select(condition, a, b)
 
     def null_unless(self, condition: Any, address: Pointer) -> Pointer:
-        """The address, or null where the condition does not hold."""
+        """The address if the condition holds, else null."""
         return Pointer(self, self.builder.select(condition, address.value, ir.Constant(ir.PTR, None)))
 
     def call(self, function: Pointer, *values: Size | Pointer) -> None:
@@ -389,14 +389,14 @@ class Code:
         kind = ir.FunctionType(ir.VOID, [value.type for value in plain])
         self.builder.call(_Address(kind, function.value), plain)
 
-    # what threads share
+    # memory shared by threads
 
     def shared(self, at: Pointer) -> Int:
-        """A number that other threads change."""
+        """Load a number that other threads change."""
         return Int(self, self.builder.load_atomic(at.value, "seq_cst", 8, typ=ir.I64))
 
     def publish(self, at: Pointer, value: Size | Pointer) -> None:
-        """Store a number, or an address, for other threads to see."""
+        """Store a number or an address so that other threads see it."""
         number = (
             self.int(value).value
             if not isinstance(value, Pointer)
@@ -405,25 +405,25 @@ class Code:
         self.builder.atomic_rmw("xchg", at.value, number, "seq_cst")
 
     def count(self, at: Pointer, by: Size = 1) -> Int:
-        """Add to a number that other threads change; what it was before."""
+        """Add to a number that other threads change; returns its old value."""
         return Int(self, self.builder.atomic_rmw("add", at.value, self.int(by).value, "seq_cst"))
 
     @contextlib.contextmanager
     def until(self, condition: Callable[[], Any]) -> Iterator[None]:
         """while not condition(): …"""
         b = self.builder
-        head, body, done = (b.append_basic_block(part) for part in ("head", "body", "done"))
+        head, body, end = (b.append_basic_block(part) for part in ("head", "body", "done"))
         b.branch(head)
         b.position_at_end(head)
-        b.cbranch(condition(), done, body)
+        b.cbranch(condition(), end, body)
         b.position_at_end(body)
         yield
         b.branch(head)
-        b.position_at_end(done)
+        b.position_at_end(end)
 
     @property
     def intel(self) -> bool:
-        """Whether the target speaks x86."""
+        """Whether the target is x86."""
         return self.target.triple.startswith("x86")
 
     def pause(self) -> None:
@@ -433,29 +433,29 @@ class Code:
         else:
             self._instruction("aarch64.hint", ir.Constant(ir.I32, 1))
 
-    def streamed(self) -> None:
+    def fence(self) -> None:
         """Make streamed stores visible to other threads."""
         if self.intel:
             self._instruction("x86.sse.sfence")
 
     def clock(self) -> Int:
-        """A counter of the processor's that runs at a constant rate; 0 where a program may not read it."""
+        """A processor counter with a constant rate; 0 where programs may not read it."""
         if not self.intel:
             return self.int(0)
         return Int(self, self._instruction("readcyclecounter", kind=ir.I64))
 
     @contextlib.contextmanager
-    def flushing(self) -> Iterator[None]:
-        """Inside, numbers too small for full precision count as 0, for they cost a hundred times more."""
-        kept = self.buffer(2)
+    def flush_denormals(self) -> Iterator[None]:
+        """Inside, denormals count as 0, because they take a hundred times longer."""
+        slots = self.buffer(2)
         if self.intel:
-            self._instruction("x86.sse.stmxcsr", kept.value)
-            self._instruction("x86.sse.stmxcsr", (kept + 8).value)
-            old = self.builder.load((kept + 8).value, typ=ir.I32)
-            self.builder.store(self.builder.or_(old, ir.Constant(ir.I32, 0x8040)), (kept + 8).value)
-            self._instruction("x86.sse.ldmxcsr", (kept + 8).value)
+            self._instruction("x86.sse.stmxcsr", slots.value)
+            self._instruction("x86.sse.stmxcsr", (slots + 8).value)
+            old = self.builder.load((slots + 8).value, typ=ir.I32)
+            self.builder.store(self.builder.or_(old, ir.Constant(ir.I32, 0x8040)), (slots + 8).value)
+            self._instruction("x86.sse.ldmxcsr", (slots + 8).value)
             yield
-            self._instruction("x86.sse.ldmxcsr", kept.value)
+            self._instruction("x86.sse.ldmxcsr", slots.value)
         else:
             old = self._instruction("aarch64.get.fpcr", kind=ir.I64)
             self._instruction("aarch64.set.fpcr", self.builder.or_(old, ir.Constant(ir.I64, 1 << 24)))
@@ -463,17 +463,17 @@ class Code:
             self._instruction("aarch64.set.fpcr", old)
 
     def _instruction(self, name: str, *values: Any, kind: Any = None) -> Any:
-        """One of LLVM's names for an instruction; kind: of its result, by default none."""
+        """Call an LLVM intrinsic for an instruction; kind: type of its result, none by default."""
         full = f"llvm.{name}"
-        found = self.module.globals.get(full)
-        if found is None:
-            found = ir.Function(
+        function = self.module.globals.get(full)
+        if function is None:
+            function = ir.Function(
                 self.module, ir.FunctionType(kind or ir.VOID, [value.type for value in values]), full
             )
-        return self.builder.call(found, values)
+        return self.builder.call(function, values)
 
     def opaque(self, value: Pointer) -> Pointer:
-        """The same address, as one that the optimizer knows nothing of: loads through it are not merged with others."""
+        """The same address, hidden from the optimizer: loads through it are not merged with others."""
         kind = ir.FunctionType(ir.PTR, [ir.PTR])
         return Pointer(self, self.builder.asm(kind, "", "=r,0", [value.value], side_effect=False))
 
@@ -488,7 +488,7 @@ class Code:
 
 
 class _Address:
-    """A function known by its address only, in the form llvmlite's call wants."""
+    """A function known only by its address, in the form that llvmlite's call takes."""
 
     def __init__(self, kind: Any, value: Any) -> None:
         self.type, self.function_type, self._value = ir.PTR, kind, value

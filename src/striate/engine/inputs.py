@@ -18,17 +18,17 @@ from striate.tensor import TensorSpec
 P = ParamSpec("P")
 R = TypeVar("R")
 Array = NDArray[Any]
-Given: TypeAlias = "Array | Sequence[Array] | Mapping[str, Array]"
+InputBatch: TypeAlias = "Array | Sequence[Array] | Mapping[str, Array]"
 """A batch of the only input, or those of several: a tuple in the network's order, or a mapping by name."""
 
 
-def named(net: Network, x: Given) -> dict[str, Array]:
+def arrays_by_input(net: Network, x: InputBatch) -> dict[str, Array]:
     """Batches by input, in the network's order, as floats: float64 where one of them is.
 
     Raises UsageError where inputs are missing or unknown, FormatError for what holds no numbers, and OpError for a
     shape that does not fit, or batches of different sizes; each with the fix.
     """
-    arrays = {name: _numbers(array) for name, array in assigned(net, x).items()}
+    arrays = {name: _numbers(array) for name, array in assign_inputs(net, x).items()}
     for name, array in arrays.items():
         _suits(net, name, array)
     sizes = {name: len(array) for name, array in arrays.items()}
@@ -43,12 +43,12 @@ def named(net: Network, x: Given) -> dict[str, Array]:
     return arrays
 
 
-def together(x: Given, more: Sequence[Array]) -> Given:
-    """Several arguments as one."""
-    return cast("Given", (x, *more)) if more else x
+def join_arguments(x: InputBatch, more: Sequence[Array]) -> InputBatch:
+    """Join the arguments of a call into one input."""
+    return cast("InputBatch", (x, *more)) if more else x
 
 
-def rows(x: Given) -> int:
+def rows(x: InputBatch) -> int:
     """The size of a batch."""
     if isinstance(x, Mapping):
         x = next(iter(x.values()))
@@ -58,12 +58,12 @@ def rows(x: Given) -> int:
 
 
 def bare(x: Mapping[str, Array]) -> Array | Mapping[str, Array]:
-    """The batch alone where there is one input."""
+    """The batch itself if there is one input, else the mapping."""
     return x if len(x) != 1 else next(iter(x.values()))
 
 
-def part(x: Given, where: Any) -> Any:
-    """The rows of a batch that an index, a slice or a mask names, of every input."""
+def part(x: InputBatch, where: Any) -> Any:
+    """The rows that an index, a slice or a mask selects, of every input."""
     if isinstance(x, Mapping):
         return {name: array[where] for name, array in x.items()}
     return x[where] if isinstance(x, np.ndarray) else tuple(array[where] for array in x)
@@ -74,7 +74,7 @@ def is_image(spec: TensorSpec) -> bool:
     return len(spec.shape) == 4
 
 
-def assigned(net: Network, x: Given) -> Mapping[str, Any]:
+def assign_inputs(net: Network, x: InputBatch) -> Mapping[str, Any]:
     """The batches by the names of their inputs. Raises UsageError where inputs are missing or unknown."""
     names = list(net.inputs)
     if isinstance(x, Mapping):
@@ -129,7 +129,7 @@ MAX_COUNT = 2**31 - 1
 """Maximum number of images in a batch, and of other counts."""
 
 
-def counted(value: Any, name: str, least: int = 1, most: float = MAX_COUNT) -> int:
+def as_count(value: Any, name: str, least: int = 1, most: float = MAX_COUNT) -> int:
     """A number of images or of answers. Raises UsageError if it is not a whole number from `least` to `most`."""
     try:
         count = operator.index(value)
@@ -144,7 +144,7 @@ def counted(value: Any, name: str, least: int = 1, most: float = MAX_COUNT) -> i
     return count
 
 
-def renamed(old: str, new: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def accept_former_name(old: str, new: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """A decorator that takes an argument under its former name, too."""
 
     def accept(function: Callable[P, R]) -> Callable[P, R]:
@@ -160,7 +160,7 @@ def renamed(old: str, new: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def axes_of(x: Any) -> int:
-    """The number of axes; 0 where it is not an array."""
+    """The number of axes; 0 if it is not an array."""
     try:
         return np.ndim(x)
     except (ValueError, RuntimeError, TypeError):
@@ -181,36 +181,36 @@ def _numbers(x: Any) -> Array:
 
 def _suits(net: Network, name: str, array: Array) -> None:
     spec = net.inputs[name]
-    wanted = spec.without_batch
-    if array.shape[1:] == wanted and array.ndim:
+    shape = spec.without_batch
+    if array.shape[1:] == shape and array.ndim:
         return
     hint = f"resize the images, or declare the network on this size: {_declared(net, name)}"
-    each = ", ".join(map(str, wanted))
-    if len(wanted) == 1:
-        hint = f"give rows of {plural(wanted[0], 'number')}"
-    elif array.ndim in (1, 2) and array.shape[-1:] == (math.prod(wanted),):
-        hint = f"restore the axes: x.reshape(-1, {each})"
-    elif wanted[0] == 1 and array.shape == wanted[1:]:
+    sizes = ", ".join(map(str, shape))
+    if len(shape) == 1:
+        hint = f"give rows of {plural(shape[0], 'number')}"
+    elif array.ndim in (1, 2) and array.shape[-1:] == (math.prod(shape),):
+        hint = f"restore the axes: x.reshape(-1, {sizes})"
+    elif shape[0] == 1 and array.shape == shape[1:]:
         hint = "add the axes of batch and channels: x[None, None]"
-    elif wanted[0] == 1 and array.shape[1:] == wanted[1:]:
+    elif shape[0] == 1 and array.shape[1:] == shape[1:]:
         hint = "add the axis of channels: x[:, None]"
-    elif array.shape[2:] == wanted[1:] and array.shape[1:2] == (1,):
-        hint = f"repeat the gray channel: np.repeat(x, {wanted[0]}, axis=1)"
-    elif wanted[1:] and array.shape[2:] == wanted[1:]:
-        hint = f"give the {plural(wanted[0], 'channel')} that the network reads"
-    elif wanted[1:] and array.shape[1:-1] == wanted[1:]:
-        hint = f"give the {plural(wanted[0], 'channel')} that the network reads, before height and width"
-    elif array.ndim != len(wanted) + 1 or not array.size:
-        hint = f"give an array of shape (N, {each}), N examples at once"
-    if array.shape == wanted:
+    elif array.shape[2:] == shape[1:] and array.shape[1:2] == (1,):
+        hint = f"repeat the gray channel: np.repeat(x, {shape[0]}, axis=1)"
+    elif shape[1:] and array.shape[2:] == shape[1:]:
+        hint = f"give the {plural(shape[0], 'channel')} that the network reads"
+    elif shape[1:] and array.shape[1:-1] == shape[1:]:
+        hint = f"give the {plural(shape[0], 'channel')} that the network reads, before height and width"
+    elif array.ndim != len(shape) + 1 or not array.size:
+        hint = f"give an array of shape (N, {sizes}), N examples at once"
+    if array.shape == shape:
         hint = "add the batch axis: x[None]"
-    elif (*array.shape[-1:], *array.shape[:-1]) == wanted:
+    elif (*array.shape[-1:], *array.shape[:-1]) == shape:
         hint = "channels go first, and a batch axis before them: x.transpose(2, 0, 1)[None]"
-    elif (*array.shape[-1:], *array.shape[1:-1]) == wanted:
+    elif (*array.shape[-1:], *array.shape[1:-1]) == shape:
         hint = "channels go before height and width: x.transpose(0, 3, 1, 2)"
     what = net.name if len(net.inputs) == 1 else f"{name} of {net.name}"
     raise OpError(
-        f"{what} takes batches of shape (N, {', '.join(map(str, wanted))}) (got {array.shape})",
+        f"{what} takes batches of shape (N, {', '.join(map(str, shape))}) (got {array.shape})",
         fix=hint,
     )
 
@@ -233,17 +233,17 @@ def _joined(parts: Any) -> str:
 
 
 def pieces(count: int, most: int) -> Iterator[tuple[int, int]]:
-    """From and to of each piece of a batch: as many of `most` as there are, then a falling row of powers of two."""
+    """(start, stop) of each piece of a batch: pieces of `most`, then decreasing powers of two."""
     start = 0
     while start < count or not start:
-        left = count - start
-        stop = start + (most if left >= most else 1 << max(left.bit_length() - 1, 0))
+        remaining = count - start
+        stop = start + (most if remaining >= most else 1 << max(remaining.bit_length() - 1, 0))
         yield start, min(stop, count)
         start = stop
 
 
-def joined(outputs: Sequence[Array | tuple[Array, ...]]) -> Array | tuple[Array, ...]:
-    """The outputs of several batches as those of one."""
+def concatenate(outputs: Sequence[Array | tuple[Array, ...]]) -> Array | tuple[Array, ...]:
+    """Concatenate the outputs of several batches."""
     if len(outputs) == 1:
         return outputs[0]
     if isinstance(outputs[0], tuple):

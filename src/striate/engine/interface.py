@@ -1,4 +1,4 @@
-"""What every engine offers: run a network, and train one. `registry` finds one by name.
+"""The interface of all engines: run a network, and train one. `registry` finds an engine by name.
 
 Engines differ in speed and agree in results; the loop, the model and the command line see only this interface.
 """
@@ -21,7 +21,7 @@ from striate.diagnostics import (
     setting,
     suggest,
 )
-from striate.engine.inputs import Given, together
+from striate.engine.inputs import InputBatch, join_arguments
 from striate.engine.learner import Learner, OptimizerState, UpdateRule
 from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup, launch_environment
 from striate.network import Network
@@ -38,25 +38,25 @@ class Program(abc.ABC):
     def renew(self) -> None:
         """Load the weights again after their arrays were changed in place. Not safe while the program runs."""
 
-    def __call__(self, x: Given, *more: Array) -> Array | tuple[Array, ...]:
+    def __call__(self, x: InputBatch, *more: Array) -> Array | tuple[Array, ...]:
         """Outputs for a batch x (N, C, H, W), float32 (or float64, kept): one array, or a tuple of several.
 
         A network of several inputs takes ``program(a, b)``, ``program((a, b))`` or ``program({"left": a, …})``.
         """
-        found = self.values(together(x, more), self.net.outputs)
-        made = tuple(found[name] for name in self.net.outputs)
-        return made[0] if len(made) == 1 else made
+        values = self.values(join_arguments(x, more), self.net.outputs)
+        outputs = tuple(values[name] for name in self.net.outputs)
+        return outputs[0] if len(outputs) == 1 else outputs
 
     @abc.abstractmethod
-    def values(self, x: Given, names: Sequence[str]) -> dict[str, Array]:
+    def values(self, x: InputBatch, names: Sequence[str]) -> dict[str, Array]:
         """The named values for a batch."""
 
     @abc.abstractmethod
-    def profile(self, x: Given) -> dict[str, float]:
+    def profile(self, x: InputBatch) -> dict[str, float]:
         """Seconds by node for a batch, in order; nodes that are computed together are one: "conv1 + bn1 + relu1"."""
 
     @abc.abstractmethod
-    def first_non_finite(self, x: Given) -> str | None:
+    def first_non_finite(self, x: InputBatch) -> str | None:
         """The first node whose output holds a NaN or an infinity for this batch."""
 
 
@@ -68,7 +68,7 @@ class TrainingProgram(abc.ABC):
     """Running statistics after the last forward pass, by full parameter name."""
 
     @abc.abstractmethod
-    def forward(self, x: Given, rng: np.random.Generator) -> tuple[Array, ...]:
+    def forward(self, x: InputBatch, rng: np.random.Generator) -> tuple[Array, ...]:
         """Outputs for a batch; noise is drawn from `rng` in the nodes' order."""
 
     @abc.abstractmethod
@@ -104,13 +104,13 @@ class Engine(abc.ABC):
         """The network ready to train; the arrays in `weights` may be changed between runs."""
 
     @property
-    def described(self) -> str:
-        """The engine and what it runs on, for reports."""
+    def description(self) -> str:
+        """The engine and its device, for reports."""
         return self.name
 
     @property
     def compiled(self) -> tuple[int, float]:
-        """Kernels that this process has compiled so far, and the seconds that took: (0, 0) for engines without any."""
+        """Number of kernels that this process has compiled, and the seconds: (0, 0) for engines without kernels."""
         return 0, 0.0
 
     def learner(
@@ -146,7 +146,7 @@ def is_strict(precision: str) -> bool:
 
 
 def runnable(net: Network) -> Network:
-    """The network, unless one of its ops is known by name only: then OpError."""
+    """The network itself. Raises OpError if one of its ops is known only by name."""
     for node in net.nodes:
         if not net.declarations[node.name].statements:
             raise OpError(

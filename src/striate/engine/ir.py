@@ -22,6 +22,6 @@ def __getattr__(name: str) -> Any:
     from llvmlite import ir
 
     kind, *numbers = _TYPES.get(name, (name,))
-    made = getattr(ir, kind)
-    globals()[name] = made(*numbers) if name in _TYPES else made
+    value = getattr(ir, kind)
+    globals()[name] = value(*numbers) if name in _TYPES else value
     return globals()[name]

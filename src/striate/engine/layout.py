@@ -15,9 +15,9 @@ CONFLICT_BYTES = 4096
 class Layout:
     """[images][blocks][top + height + bottom][left + width + right][lanes], float32.
 
-    A block holds `lanes` neighboring channels of a pixel side by side; the last one is filled up. lanes 1 without
-    border is plain NCHW. Borders and filled-up channels hold finite numbers; borders hold 0 when a reader asked for
-    padding. Strides are in bytes.
+    A block holds `lanes` neighboring channels of a pixel; the last one has padding lanes. lanes 1 without border is
+    plain NCHW. Borders and padding lanes hold finite numbers; borders hold 0 if a reader needs padding. Strides are in
+    bytes.
     """
 
     images: int
@@ -80,13 +80,13 @@ class Layout:
         """Number of elements, without borders."""
         return math.prod((self.images, self.channels, self.height, self.width))
 
-    def bordered(self, top: int, bottom: int, left: int, right: int) -> Layout:
-        """The same with at least this border."""
-        own = self.pads
+    def with_border(self, top: int, bottom: int, left: int, right: int) -> Layout:
+        """The same layout with at least this border."""
+        pads = self.pads
         return dataclasses.replace(
             self,
-            top=max(own[0], top),
-            bottom=max(own[1], bottom),
-            left=max(own[2], left),
-            right=max(own[3], right),
+            top=max(pads[0], top),
+            bottom=max(pads[1], bottom),
+            left=max(pads[2], left),
+            right=max(pads[3], right),
         )

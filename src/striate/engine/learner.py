@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.inputs import Given
+from striate.engine.inputs import InputBatch
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
@@ -65,7 +65,7 @@ class Learner(abc.ABC):
         return 0.0
 
     @abc.abstractmethod
-    def forward(self, x: Given, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
+    def forward(self, x: InputBatch, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
         """Outputs for a batch (N, C, H, W), or for one batch per input, in training mode. N may be 0.
 
         last: True if this is the last batch of the update.

@@ -1,4 +1,4 @@
-"""The limits of the machine, measured: multiply-adds a second, and bytes read a second at each level of memory."""
+"""Measured limits of the machine: multiply-adds per second, and bytes read per second at each level of memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SAMPLES = 25
 
 
 def fma_peak(threads: int = 1) -> float:
-    """Most multiply-adds that vector instructions reach, in GFLOP/s (two operations each)."""
+    """Peak of multiply-adds by vector instructions, in GFLOP/s (two operations each)."""
     target = _target()
     times = 20_000
     seconds, times = _best(target, "multiply", 4096, times, threads)
@@ -35,14 +35,14 @@ def read_bandwidth(size: int, threads: int = 1) -> float:
 
 
 def _target() -> Target:
-    found = host()
-    if found is None:
+    target = host()
+    if target is None:
         raise EngineError("the limits of this processor cannot be measured", why="no kernels run here")
-    return found
+    return target
 
 
 def _best(target: Target, what: str, size: int, times: int, threads: int) -> tuple[float, int]:
-    """Shortest time of some rounds of `times` repetitions, and how many repetitions that were."""
+    """Shortest time of some rounds of `times` repetitions, and the number of repetitions."""
     kernel = Kernel("limits", (what,))
     code = addresses(target, [kernel])[kernel]
     buffer = aligned.zeros(size * threads // 4)
@@ -57,7 +57,7 @@ def _best(target: Target, what: str, size: int, times: int, threads: int) -> tup
          aligned.address(scratch), sched_yield_address(), 0], np.int64,
     )  # fmt: skip
     workers = pool(target)
-    found = []
+    samples = []
     for _ in range(SAMPLES):
         while True:
             start = time.perf_counter()
@@ -67,5 +67,5 @@ def _best(target: Target, what: str, size: int, times: int, threads: int) -> tup
                 break
             times = int(times * min(max(SAMPLE_S / max(took, 1e-6), 1.5), 50)) + 1
             arguments[2] = times
-        found.append(took)
-    return min(found), times
+        samples.append(took)
+    return min(samples), times

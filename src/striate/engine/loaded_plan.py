@@ -40,31 +40,31 @@ class Constants:
 
     def __init__(self, allocate: aligned.Allocate = aligned.zeros) -> None:
         self._allocate = allocate
-        self._kept: dict[tuple[Any, ...], Array] = {}
-        self._old: set[tuple[Any, ...]] = set()
+        self._arrays: dict[tuple[Any, ...], Array] = {}
+        self._stale: set[tuple[Any, ...]] = set()
 
     def get(self, key: tuple[Any, ...], make: Callable[[], Array]) -> Array:
-        if key not in self._kept:
-            self._kept[key] = aligned.copied(make(), self._allocate)
-        elif key in self._old:
-            self._old.discard(key)
-            self._kept[key][...] = make()
-        return self._kept[key]
+        if key not in self._arrays:
+            self._arrays[key] = aligned.aligned_copy(make(), self._allocate)
+        elif key in self._stale:
+            self._stale.discard(key)
+            self._arrays[key][...] = make()
+        return self._arrays[key]
 
     def renew(self) -> None:
         """Pack each constant again, in place, when it is next requested."""
-        self._old = set(self._kept)
+        self._stale = set(self._arrays)
 
     @property
     def bytes(self) -> int:
-        return sum(array.nbytes for array in self._kept.values())
+        return sum(array.nbytes for array in self._arrays.values())
 
 
 class LoadedPlan(Memory):
     """A plan's steps as records that the driver reads. One run at a time.
 
-    allocate: where all memory comes from. Another one than the usual gets each value, result and table by itself, in
-    its exact size: so strays are found.
+    allocate: source of all memory. With another one than the default, each buffer, result and table is allocated by
+    itself in its exact size, which reveals stray accesses.
     """
 
     def __init__(
@@ -75,19 +75,19 @@ class LoadedPlan(Memory):
         self._code = addresses(plan.context.target, plan.kernels)
         self._allocate, self._apart = allocate, allocate is not aligned.zeros
         self._tables: list[Array] = []
-        self._spoilt: list[Array] | None = [] if os.environ.get(SPOIL) else None
-        wanted = os.environ.get(VERIFY)
-        if wanted and (wanted != "small" or plan.arena.bytes <= SMALL_PLAN_MAX_BYTES):
+        self._spoilable: list[Array] | None = [] if os.environ.get(SPOIL) else None
+        mode = os.environ.get(VERIFY)
+        if mode and (mode != "small" or plan.arena.bytes <= SMALL_PLAN_MAX_BYTES):
             from striate.engine.verify.replay import verify
 
             verify(plan)
         self._lock = fork_safe_lock()
-        self._given = {id(value): 0 for value in (*plan.inputs.values(), *plan.outputs.values())}
+        self._end_addresses = {id(value): 0 for value in (*plan.inputs.values(), *plan.outputs.values())}
         self._places = self._memory()
-        self._records = self._recorded()
+        self._records = self._make_records()
         self._relocations = self._bind()
         self._program = self._assemble()
-        self._small = self._copied_ends()
+        self._small = self._staging_buffers()
         self._at = aligned.address(self._program)
         self._threads = self._thread_count()
         results = [(name, *_axis_order(value)) for name, value in plan.outputs.items()]
@@ -102,42 +102,44 @@ class LoadedPlan(Memory):
         self._open_results = [
             (v.name, record, slot) for v, record, slot in self._relocations if not v.is_input
         ]
-        self._turned = [(name, turned) for name, _, turned in results if turned is not None]
+        self._permutations = [(name, order) for name, _, order in results if order is not None]
         self._pool = pool(plan.context.target)
 
     # addresses
 
     def _memory(self) -> dict[Buffer, int]:
         if self._apart:
-            own = {
+            arrays = {
                 value: self._allocate(value.layout.bytes // 4, np.float32)
                 for value in self.plan.arena.offsets
             }
-            self._tables += own.values()
-            self._spoils(*own.values())
-            return {value: aligned.address(array) for value, array in own.items()}
+            self._tables += arrays.values()
+            self._register_spoilable(*arrays.values())
+            return {value: aligned.address(array) for value, array in arrays.items()}
         self._arena = self._allocate(self.plan.arena.bytes // 4 + 16, np.float32)
-        self._spoils(self._arena)
+        self._register_spoilable(self._arena)
         base = aligned.address(self._arena)
         return {value: base + offset for value, offset in self.plan.arena.offsets.items()}
 
-    def _spoils(self, *rooms: Array) -> None:
-        if self._spoilt is not None:
-            self._spoilt += rooms
+    def _register_spoilable(self, *rooms: Array) -> None:
+        if self._spoilable is not None:
+            self._spoilable += rooms
 
     def _spoil(self) -> None:
         """Fill working memory with NaN, so that reads of unwritten memory show."""
-        for room in self._spoilt or ():
+        for room in self._spoilable or ():
             room.fill(np.nan)
 
     def start(self, value: Buffer) -> int:
-        return self._given[id(value)] if id(value) in self._given else self._places[value.root]
+        return (
+            self._end_addresses[id(value)] if id(value) in self._end_addresses else self._places[value.root]
+        )
 
     def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
         return aligned.address(self._constants.get(key, make))
 
     def keep(self, array: Array) -> Array:
-        self._tables.append(aligned.copied(array, self._allocate))
+        self._tables.append(aligned.aligned_copy(array, self._allocate))
         return self._tables[-1]
 
     def kernel(self, kernel: Kernel) -> int:
@@ -148,23 +150,23 @@ class LoadedPlan(Memory):
     def renew(self) -> None:
         """Request all constants again by building the records once more; these copies are dropped."""
         count = len(self._tables)
-        self._recorded()
+        self._make_records()
         del self._tables[count:]
 
-    def _recorded(self) -> list[Array]:
+    def _make_records(self) -> list[Array]:
         """Each step's record; the images of a span share it."""
-        made: dict[Callable[[Memory], Array], Array] = {}
+        records: dict[Callable[[Memory], Array], Array] = {}
         waiting = list({step.record: step for step in self.plan.steps}.values())
 
         def work() -> None:
             with contextlib.suppress(IndexError):
                 while True:
                     step = waiting.pop()
-                    made[step.record] = aligned.copied(step.record(self), self._allocate)
+                    records[step.record] = aligned.aligned_copy(step.record(self), self._allocate)
 
         weights = sum(step.weights for step in waiting)
         run_on_threads(work, self.plan.context.threads if weights >= PARALLEL_PACK_MIN_BYTES else 1)
-        return [made[step.record] for step in self.plan.steps]
+        return [records[step.record] for step in self.plan.steps]
 
     def _bind(self) -> list[tuple[Buffer, Array, int]]:
         """(input or result, record, slot) for every address that is known only at run time."""
@@ -173,26 +175,26 @@ class LoadedPlan(Memory):
         for k in first.values():
             step = self.plan.steps[k]
             for value in (*step.reads, *step.writes):
-                if id(value) in self._given:
-                    self._given[id(value)] = 1 << 40
-                    moved = step.record(self)
-                    self._given[id(value)] = 0
-                    (slots,) = np.nonzero(moved != self._records[k])
+                if id(value) in self._end_addresses:
+                    self._end_addresses[id(value)] = 1 << 40
+                    probe = step.record(self)
+                    self._end_addresses[id(value)] = 0
+                    (slots,) = np.nonzero(probe != self._records[k])
                     ends += [(value, self._records[k], int(slot)) for slot in slots]
         return ends
 
-    def _copied_ends(self) -> dict[Buffer, Array]:
+    def _staging_buffers(self) -> dict[Buffer, Array]:
         """Arrays for small batches and results: copying them costs less than setting their addresses."""
-        found = {
+        rooms = {
             value: self._allocate(math.prod(value.shape), np.float32).reshape(_axis_order(value)[0])
             for value in (*self.plan.inputs.values(), *self.plan.outputs.values())
             if 0 < 4 * math.prod(value.shape) <= COPY_MAX_BYTES
         }
         for value, record, slot in self._relocations:
-            if value in found:
-                record[slot] = aligned.address(found[value])
-        self._relocations = [end for end in self._relocations if end[0] not in found]
-        return found
+            if value in rooms:
+                record[slot] = aligned.address(rooms[value])
+        self._relocations = [end for end in self._relocations if end[0] not in rooms]
+        return rooms
 
     def _thread_count(self) -> int:
         """Number of threads: one if no step is divided."""
@@ -216,12 +218,12 @@ class LoadedPlan(Memory):
     def _scratch(self) -> int:
         room = self._allocate(-(-self.plan.scratch // 4), np.float32)
         self._tables.append(room)
-        self._spoils(room)
+        self._register_spoilable(room)
         return aligned.address(room)
 
     def run(self, *x: Array) -> dict[str, Array]:
         """Results by name for one batch of each of the network's inputs, in order, float32, of the plan's size."""
-        made = {name: self._result(shape) for name, shape in self._large} if self._large else {}
+        results = {name: self._result(shape) for name, shape in self._large} if self._large else {}
         with self._lock:
             for at, room in self._staged_inputs:
                 room[...] = x[at]
@@ -230,22 +232,22 @@ class LoadedPlan(Memory):
                 for at, record, slot in self._open_inputs:
                     record[slot] = aligned.address(x[at])
             for name, record, slot in self._open_results:
-                record[slot] = aligned.address(made[name])
+                record[slot] = aligned.address(results[name])
             self._spoil()
             self._pool.run(self._at, self._threads)
             for name, room in self._staged_results:
-                made[name] = room.copy()
-        for name, turned in self._turned:
-            made[name] = np.ascontiguousarray(made[name].transpose(turned))
-        return made
+                results[name] = room.copy()
+        for name, order in self._permutations:
+            results[name] = np.ascontiguousarray(results[name].transpose(order))
+        return results
 
     def _result(self, shape: tuple[int, ...]) -> Array:
         if self._apart:
             return self._allocate(math.prod(shape), np.float32).reshape(shape)
         return np.empty(shape, np.float32)
 
-    def timed(self, *x: Array, rounds: int = 10) -> list[float]:
-        """Seconds of each step: the median of some rounds, by the processor's clock."""
+    def measure_steps(self, *x: Array, rounds: int = 10) -> list[float]:
+        """Seconds of each step: median of some rounds, by the processor's clock."""
         every = []
         self._program[driver.TIMES // 8] = aligned.address(self._times)
         try:
@@ -265,9 +267,9 @@ def assemble_program(
     rooms: Sequence[int],
     table: Callable[[Array], int],
 ) -> Array:
-    """A program of some steps: code, record, tasks, and whether it waits for those before.
+    """A program of some steps: code, record, tasks, and whether it waits for the steps before.
 
-    rooms: each thread's scratch memory; table: keeps an array and says where it lies.
+    rooms: each thread's scratch memory; table: keeps an array alive and returns its address.
     """
     steps = np.zeros((len(entries), driver.CALL_SIZE // 8), np.int64)
     for k, (code, record, tasks, waits) in enumerate(entries):
@@ -284,7 +286,7 @@ def assemble_program(
 
 
 def _axis_order(value: Buffer) -> tuple[tuple[int, ...], list[int] | None]:
-    """The shape in which a result is written, channels right after images, and the permutation to its own axes."""
+    """The shape in which a result is written, channels after images, and the permutation to its own axes."""
     roles = value.roles
     order = sorted(range(len(roles)), key=lambda axis: (roles[axis] != "n", roles[axis] != "c"))
     back = None if order == sorted(order) else [order.index(axis) for axis in range(len(order))]

@@ -1,7 +1,7 @@
 """Loader for relocatable object code: enough of ELF for code without external references.
 
-What LLVM makes of one kernel is a `.text`, constants in `.rodata*`, and references between the two. Everything else
-(symbols of other libraries, writable data, thread-local data) is refused, and so is every number that points outside.
+Object code of a kernel has a `.text`, constants in `.rodata*`, and references between the two. Everything else (symbols
+of other libraries, writable data, thread-local data) is refused, and so is every offset that points outside.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ X86_64, AARCH64 = 62, 183
 MACHINES = {"x86_64": X86_64, "aarch64": AARCH64}
 
 ALIGN_BYTES = 64
-"""Code starts on a cache line: a hot loop then lies as the code generator placed it."""
+"""Code starts on a cache line, so that hot loops keep the alignment of the code generator."""
 PAGE_BYTES = 4096
 MAX_KERNEL_BYTES = 1 << 26
 """Bytes of one kernel, in memory; real ones have a few thousand."""
@@ -30,7 +30,7 @@ _UNUSUAL = ~(WRITE | ALLOC | EXECUTE | 0x10 | 0x20 | 0x10000000)
 
 @dataclasses.dataclass(frozen=True)
 class Relocation:
-    """The bytes at `at` want to know where `symbol` + `addend` lies. Both offsets count from the start of the image."""
+    """The bytes at `at` refer to the address `symbol` + `addend`. Both offsets count from the start of the image."""
 
     at: int
     kind: int
@@ -56,7 +56,7 @@ def _require(condition: bool, why: str) -> None:
 
 
 class _Reader:
-    """Numbers out of bytes; never past the end."""
+    """Reads numbers from bytes, never past the end."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -88,15 +88,15 @@ class _Section:
     entry: int
 
     @property
-    def kept(self) -> bool:
-        """Part of the image; tables for unwinding are not: kernels raise nothing."""
+    def in_image(self) -> bool:
+        """Whether the section is part of the image; unwind tables are not, because kernels raise nothing."""
         return bool(self.flags & ALLOC) and self.name != ".eh_frame"
 
 
 def parse(data: bytes, symbol: str = "kernel") -> Image:
     """The image of an ELF64 relocatable file with the global function `symbol`.
 
-    Raises ValueError on anything damaged, and on anything that this loader does not know.
+    Raises ValueError for damaged files and for everything that this loader does not support.
     """
     file = _Reader(data)
     ident = file.span(0, 16)
@@ -111,7 +111,7 @@ def parse(data: bytes, symbol: str = "kernel") -> Image:
 
     content, places, align = bytearray(), {}, ALIGN_BYTES
     for index, part in enumerate(sections):
-        if not part.kept:
+        if not part.in_image:
             continue
         _require(part.kind == PROGBITS and not part.flags & (WRITE | _UNUSUAL), f"section {part.name}")
         _require(part.name.startswith((".text", ".rodata")), f"section {part.name}")
@@ -135,7 +135,7 @@ def parse(data: bytes, symbol: str = "kernel") -> Image:
         _require(part.entry == 24 and len(part.content) % 24 == 0, "relocations of another size")
         _require(part.link == tables[0] and part.info < len(sections), "relocations of nothing")
         if part.info not in places:
-            _require(not sections[part.info].kept, "relocations of nothing")
+            _require(not sections[part.info].in_image, "relocations of nothing")
             continue
         room = len(sections[part.info].content)
         for at, info, addend in struct.iter_unpack("<QQq", part.content):
@@ -153,38 +153,38 @@ def _sections(file: _Reader, start: int, count: int, names: int) -> list[_Sectio
     raw = [file.numbers("<IIQQQQIIQQ", start + 64 * index) for index in range(count)]
     table = file.span(raw[names][4], raw[names][5])
     _require(raw[names][1] == STRTAB, "no names of sections")
-    found = []
+    sections = []
     for name, kind, flags, _, offset, size, link, info, align, entry in raw:
         # A section of kind 0 has no content, one of kind 8 none in the file.
         content = b"" if kind in (0, 8) else file.span(offset, size)
         _require(kind != 8 or not flags & ALLOC, "memory without content")
-        found.append(
+        sections.append(
             _Section(_text(table, name) if kind else "", kind, flags, content, link, info, align, entry)
         )
-    return found
+    return sections
 
 
 def _symbols(
-    sections: Sequence[_Section], index: int, places: dict[int, int], wanted: str
+    sections: Sequence[_Section], index: int, places: dict[int, int], symbol: str
 ) -> tuple[list[int | None], int]:
-    """Where each symbol lies in the image (None: not in it), and where the wanted function does."""
+    """Offset of each symbol in the image (None: not in it), and of the function `symbol`."""
     table = sections[index]
     _require(table.entry == 24 and len(table.content) % 24 == 0, "symbols of another size")
     _require(table.link < len(sections) and sections[table.link].kind == STRTAB, "symbols without names")
     names = sections[table.link].content
-    found: list[int | None] = []
+    offsets: list[int | None] = []
     functions = []
     for name, info, _, where, value, _ in struct.iter_unpack("<IBBHQQ", table.content):
         if where not in places:
-            found.append(None)
+            offsets.append(None)
             continue
         _require(value <= len(sections[where].content), "a symbol outside of its section")
-        found.append(places[where] + value)
+        offsets.append(places[where] + value)
         executable = sections[where].flags & EXECUTE and value < len(sections[where].content)
-        if info == 0x12 and executable and _text(names, name) == wanted:  # global, function
+        if info == 0x12 and executable and _text(names, name) == symbol:  # global, function
             functions.append(places[where] + value)
-    _require(len(functions) == 1, f"not one function {wanted}")
-    return found, functions[0]
+    _require(len(functions) == 1, f"not one function {symbol}")
+    return offsets, functions[0]
 
 
 # Relocations: (bytes there now, address of those bytes P, wanted address S + A) -> new bytes.
@@ -255,14 +255,16 @@ _RELOCATE: dict[int, dict[int, Callable[[bytes, int, int], bytes]]] = {
 _WIDTH = {(X86_64, 1): 8, (X86_64, 24): 8, (AARCH64, 257): 8, (AARCH64, 260): 8}
 
 
-def placed(image: Image, base: int) -> bytes:
-    """The image's bytes for the address `base`. Raises ValueError where a reference cannot reach."""
+def relocate_image(image: Image, base: int) -> bytes:
+    """The image's bytes at the address `base`. Raises ValueError if a reference is out of range."""
     content = bytearray(image.content)
-    for each in image.relocations:
-        end = each.at + _WIDTH.get((image.machine, each.kind), 4)
-        change = _RELOCATE[image.machine][each.kind]
-        content[each.at : end] = change(
-            bytes(content[each.at : end]), base + each.at, base + each.symbol + each.addend
+    for relocation in image.relocations:
+        end = relocation.at + _WIDTH.get((image.machine, relocation.kind), 4)
+        change = _RELOCATE[image.machine][relocation.kind]
+        content[relocation.at : end] = change(
+            bytes(content[relocation.at : end]),
+            base + relocation.at,
+            base + relocation.symbol + relocation.addend,
         )
     return bytes(content)
 
@@ -277,7 +279,7 @@ def _system() -> ctypes.CDLL:
     return libc
 
 
-def _failed(what: str) -> OSError:
+def _os_error(what: str) -> OSError:
     number = ctypes.get_errno()
     return OSError(number, f"{what} of executable memory")
 
@@ -285,8 +287,8 @@ def _failed(what: str) -> OSError:
 def load(images: Sequence[Image]) -> list[int]:
     """Load images into one block of memory, first writable, then executable, never both; returns function addresses.
 
-    The memory stays until the process ends: threads may be running in it. Raises ValueError when an image cannot run
-    here or a reference cannot reach, OSError where the system does not give executable memory.
+    The memory stays until the process ends, because threads may be running in it. Raises ValueError if an image cannot
+    run here or a reference is out of range, OSError if the system denies executable memory.
     """
     here = MACHINES.get(platform.machine())
     starts, size = [], 0
@@ -300,16 +302,16 @@ def load(images: Sequence[Image]) -> list[int]:
     libc = _system()
     base = libc.mmap(None, size, 1 | 2, 0x22, -1, 0)  # read and write; private and anonymous
     if base in (None, ctypes.c_void_p(-1).value):
-        raise _failed("mmap")
+        raise _os_error("mmap")
     try:
         for start, image in zip(starts, images, strict=True):
-            ctypes.memmove(base + start, placed(image, base + start), len(image.content))
-        if here == AARCH64:  # instructions are read through a cache of their own
+            ctypes.memmove(base + start, relocate_image(image, base + start), len(image.content))
+        if here == AARCH64:  # the instruction cache is not coherent
             clear = ctypes.CDLL("libgcc_s.so.1").__clear_cache
             clear.argtypes, clear.restype = (ctypes.c_void_p, ctypes.c_void_p), None
             clear(base, base + size)
         if libc.mprotect(base, size, 1 | 4):  # read and execute
-            raise _failed("mprotect")
+            raise _os_error("mprotect")
     except BaseException:
         libc.munmap(base, size)
         raise

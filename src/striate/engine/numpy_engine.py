@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine import philox
-from striate.engine.inputs import Given, named, rows
+from striate.engine.inputs import InputBatch, arrays_by_input, rows
 from striate.engine.interface import Engine, Program, TrainingProgram, is_strict, runnable
 from striate.engine.vectorized import OpTape, backward, forward
 from striate.network import Network, Node
@@ -27,14 +27,16 @@ Array = NDArray[Any]
 def batched(net: Network, size: int) -> Network:
     """The network declared for a batch of that size."""
     inputs = {name: TensorSpec((size, *spec.shape[1:]), spec.axes) for name, spec in net.inputs.items()}
-    made = Network(net.name, inputs, net.nodes, net.outputs)
-    _ = made.specs
-    return made
+    batch_net = Network(net.name, inputs, net.nodes, net.outputs)
+    _ = batch_net.specs
+    return batch_net
 
 
-def _own(node: Node, declaration: Declaration, weights: Mapping[str, Array], dtype: Any) -> dict[str, Array]:
-    found = {p.name: weights[node.key(p.name)] for p in declaration.parameters}
-    return {name: array.astype(dtype, copy=False) for name, array in found.items()}
+def _node_weights(
+    node: Node, declaration: Declaration, weights: Mapping[str, Array], dtype: Any
+) -> dict[str, Array]:
+    arrays = {p.name: weights[node.key(p.name)] for p in declaration.parameters}
+    return {name: array.astype(dtype, copy=False) for name, array in arrays.items()}
 
 
 class NumpyProgram(Program):
@@ -46,27 +48,29 @@ class NumpyProgram(Program):
         self._last_use = {value: k for k, node in enumerate(net.nodes) for value in node.inputs}
 
     def renew(self) -> None:
-        """They are read in every run."""
+        """Nothing to do: weights are read in every run."""
 
-    def values(self, x: Given, names: Sequence[str]) -> dict[str, Array]:
+    def values(self, x: InputBatch, names: Sequence[str]) -> dict[str, Array]:
         keep = set(names)
         return {name: array for name, array in self._run(x, keep).items() if name in keep}
 
-    def first_non_finite(self, x: Given) -> str | None:
+    def first_non_finite(self, x: InputBatch) -> str | None:
         with np.errstate(all="ignore"):
             for node in self.net.nodes:
-                found = self.values(x, node.outputs)
-                if not all(np.isfinite(array).all() for array in found.values()):
+                values = self.values(x, node.outputs)
+                if not all(np.isfinite(array).all() for array in values.values()):
                     return node.name
         return None
 
-    def profile(self, x: Given) -> dict[str, float]:
-        found: dict[str, float] = {}
-        self._run(x, set(self.net.outputs), found)
-        return found
+    def profile(self, x: InputBatch) -> dict[str, float]:
+        seconds: dict[str, float] = {}
+        self._run(x, set(self.net.outputs), seconds)
+        return seconds
 
-    def _run(self, x: Given, keep: set[str], seconds: dict[str, float] | None = None) -> dict[str, Array]:
-        values = named(self.net, x)
+    def _run(
+        self, x: InputBatch, keep: set[str], seconds: dict[str, float] | None = None
+    ) -> dict[str, Array]:
+        values = arrays_by_input(self.net, x)
         size, dtype = rows(values), next(iter(values.values())).dtype
         net = batched(self.net, size)
         open_names = set(keep)
@@ -76,7 +80,7 @@ class NumpyProgram(Program):
             declaration = net.declarations[node.name]
             inputs = [values[value] for value in node.inputs]
             start = time.perf_counter()
-            tape = forward(declaration, inputs, _own(node, declaration, self._weights, dtype))
+            tape = forward(declaration, inputs, _node_weights(node, declaration, self._weights, dtype))
             if seconds is not None:
                 seconds[node.name] = time.perf_counter() - start
             values.update(zip(node.outputs, (tape.tensors[f"y{k}"] for k in range(len(node.outputs)))))
@@ -95,20 +99,20 @@ class NumpyTraining(TrainingProgram):
         self._weights = weights
         self._tapes: dict[str, OpTape] = {}
 
-    def forward(self, x: Given, rng: np.random.Generator) -> tuple[Array, ...]:
-        values = named(self.net, x)
+    def forward(self, x: InputBatch, rng: np.random.Generator) -> tuple[Array, ...]:
+        values = arrays_by_input(self.net, x)
         size, dtype = rows(values), next(iter(values.values())).dtype
         net = batched(self.net, size)
         self._tapes, self.updates = {}, {}
-        key, drawn = philox.draw_key(rng), itertools.count()
+        key, noise_numbers = philox.draw_key(rng), itertools.count()
         for node in net.nodes:
             declaration = net.training[node.name]
-            # Statistics that several nodes share pass from one to the next.
+            # Nodes that share statistics update them one after another.
             now = collections.ChainMap(self.updates, self._weights)  # type: ignore[arg-type]
-            own = _own(node, declaration, now, dtype)
+            weights = _node_weights(node, declaration, now, dtype)
             for noise in declaration.noise:
-                own[noise.name] = philox.noise(noise, key, next(drawn)).astype(dtype, copy=False)
-            tape = forward(declaration, [values[value] for value in node.inputs], own)
+                weights[noise.name] = philox.noise(noise, key, next(noise_numbers)).astype(dtype, copy=False)
+            tape = forward(declaration, [values[value] for value in node.inputs], weights)
             self._tapes[node.name] = tape
             values.update(zip(node.outputs, (tape.tensors[f"y{k}"] for k in range(len(node.outputs)))))
             for parameter, tensor in declaration.updates.items():
@@ -119,19 +123,21 @@ class NumpyTraining(TrainingProgram):
         arriving: dict[str, Array] = {}
         for name, gradient in zip(self.net.outputs, gradients, strict=True):
             arriving[name] = arriving[name] + gradient if name in arriving else gradient
-        found: dict[str, Array] = {}
+        totals: dict[str, Array] = {}
         for node in reversed(self.net.nodes):
             tape = self._tapes[node.name]
-            made = backward(tape, [arriving.pop(value, None) for value in node.outputs])
+            node_gradients = backward(tape, [arriving.pop(value, None) for value in node.outputs])
             for k, value in enumerate(node.inputs):
                 if value in self.net.producers:
-                    handed = made[f"x{k}"]
-                    arriving[value] = arriving[value] + handed if value in arriving else handed
+                    input_gradient = node_gradients[f"x{k}"]
+                    arriving[value] = (
+                        arriving[value] + input_gradient if value in arriving else input_gradient
+                    )
             for parameter in tape.declaration.parameters:
                 if parameter.trainable:
-                    full, gradient = node.key(parameter.name), made[parameter.name]
-                    found[full] = found[full] + gradient if full in found else gradient
-        return {name: found[name] for name in sorted(found)}
+                    full, gradient = node.key(parameter.name), node_gradients[parameter.name]
+                    totals[full] = totals[full] + gradient if full in totals else gradient
+        return {name: totals[name] for name in sorted(totals)}
 
 
 class NumpyEngine(Engine):

@@ -1,4 +1,4 @@
-"""Counter-based random numbers: Philox4x32-10. A number depends on a key and on its position alone.
+"""Counter-based random numbers: Philox4x32-10. A number depends only on a key and its position.
 
 Any thread may therefore draw any part, and all engines draw the same noise: the numpy engine here, the compiled one in
 `kernels/dropout_mask.py`. Source: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC
@@ -51,12 +51,12 @@ def draw_key(rng: np.random.Generator) -> tuple[int, int]:
     return first, second
 
 
-def noise(wanted: Noise, key: tuple[int, int], place: int) -> NDArray[np.float32]:
+def noise(spec: Noise, key: tuple[int, int], place: int) -> NDArray[np.float32]:
     """Draw a noise tensor. place: number of noise tensors drawn before it in this pass, in the nodes' order."""
-    count = math.prod(wanted.shape)
+    count = math.prod(spec.shape)
     groups = -(-count // GROUP_NUMBERS)
     counter = np.arange(groups * GROUP_COUNTERS, dtype=np.uint64)
     words = philox((counter & np.uint64(WORD), counter >> np.uint64(32), np.uint64(place), np.uint64(0)), key)
-    drawn = np.stack([word.reshape(groups, GROUP_COUNTERS) for word in words], 1).reshape(-1)[:count]
-    kept = (drawn >> np.uint64(8)) >= np.uint64(threshold(wanted.rate))
-    return np.where(kept, np.float32(factor(wanted.rate)), np.float32(0)).reshape(wanted.shape)
+    values = np.stack([word.reshape(groups, GROUP_COUNTERS) for word in words], 1).reshape(-1)[:count]
+    keep = (values >> np.uint64(8)) >= np.uint64(threshold(spec.rate))
+    return np.where(keep, np.float32(factor(spec.rate)), np.float32(0)).reshape(spec.shape)

@@ -1,4 +1,4 @@
-"""A plan as plain facts: what runs for which nodes, how long it takes, and how long the machine would need at least."""
+"""A plan as data: the kernel calls of each group of nodes, their times, and the machine's lower bounds."""
 
 from __future__ import annotations
 
@@ -12,35 +12,37 @@ from striate.engine.plan.kernel_calls import KernelCall
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """Most multiply-adds, in GFLOP/s (two operations each), and GB/s read from each level: (bytes that it holds, GB/s),
-    the smallest first; beyond the last one is memory.
+    """Peak of multiply-adds, in GFLOP/s (two operations each), and read rate of each level of memory: (capacity in
+    bytes, GB/s), the smallest first; the last one is main memory.
     """
 
     peak: float
     levels: tuple[tuple[int, float], ...]
 
     @classmethod
-    def measured(cls, threads: int) -> Machine:
-        """Of this machine, now, with that many threads."""
+    def measure(cls, threads: int) -> Machine:
+        """Measure this machine with some threads."""
         sizes = [
             16 << 10,
             cpu_caches.size(2) // 2,
             max(cpu_caches.size(3) // 4, cpu_caches.size(2)),
             256 << 20,
         ]
-        held = [32 << 10, cpu_caches.size(2), cpu_caches.size(3), 1 << 62]
-        found = [
+        capacities = [32 << 10, cpu_caches.size(2), cpu_caches.size(3), 1 << 62]
+        rates = [
             limits.read_bandwidth(size * (threads if k < 2 else 1), threads) for k, size in enumerate(sizes)
         ]
-        return cls(limits.fma_peak(threads), tuple(zip(held, found, strict=True)))
+        return cls(limits.fma_peak(threads), tuple(zip(capacities, rates, strict=True)))
 
     def speed(self, size: int, threads: int) -> float:
         """GB/s from the nearest cache level that holds `size` bytes."""
-        return next((speed for held, speed in self.levels if size <= held * threads), self.levels[-1][1])
+        return next(
+            (speed for capacity, speed in self.levels if size <= capacity * threads), self.levels[-1][1]
+        )
 
     def seconds(self, flops: float, values: int, weights: int, packed: int, threads: int) -> float:
         """Lower bound on the time of this work: at full speed, or reading its values from the nearest level that holds
-        them, and its weights from the one that holds all `packed` weights, for all of them pass between two runs.
+        them, and its weights from the one that holds all `packed` weights, because a run reads all of them.
         """
         reading = values / self.speed(values, threads) + weights / self.speed(packed, threads)
         return max(flops / self.peak, reading) / 1e9
@@ -65,7 +67,7 @@ class PlanRow:
 
 @dataclasses.dataclass(frozen=True)
 class PlanReport:
-    """All rows in order, and what the plan takes as a whole; seconds: of a run, the median of some."""
+    """All rows in order, and the memory of the whole plan, in bytes."""
 
     rows: tuple[PlanRow, ...]
     machine: Machine
@@ -76,7 +78,7 @@ class PlanReport:
 
 
 def table(loaded: LoadedPlan, seconds: Sequence[float], weights: int, machine: Machine) -> PlanReport:
-    """The facts of a plan whose steps took so long."""
+    """The report of a plan with measured seconds per step."""
     plan = loaded.plan
     threads = plan.context.threads
     rows = plan_rows(plan.steps, seconds, weights, machine, threads)
@@ -87,14 +89,14 @@ def plan_rows(
     steps: Sequence[KernelCall], seconds: Sequence[float], weights: int, machine: Machine, threads: int
 ) -> tuple[PlanRow, ...]:
     """Rows of some steps. weights: bytes of all packed weights."""
-    found: dict[tuple[tuple[str, ...], str, str], PlanRow] = {}
+    rows: dict[tuple[tuple[str, ...], str, str], PlanRow] = {}
     for step, took in zip(steps, seconds, strict=True):
         key = tuple(step.unit.nodes), step.algorithm, step.tile
         least = machine.seconds(step.flops, step.bytes - step.weights, step.weights, weights, threads)
-        old = found.get(key) or PlanRow(*key, 0, 0, 0.0, 0, 0.0, 0.0)
-        found[key] = dataclasses.replace(
+        old = rows.get(key) or PlanRow(*key, 0, 0, 0.0, 0, 0.0, 0.0)
+        rows[key] = dataclasses.replace(
             old,
             steps=old.steps + 1, tasks=old.tasks + len(step.tasks), flops=old.flops + step.flops,
             bytes=old.bytes + step.bytes, limit=old.limit + least, seconds=old.seconds + took,
         )  # fmt: skip
-    return tuple(found.values())
+    return tuple(rows.values())

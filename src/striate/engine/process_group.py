@@ -31,9 +31,9 @@ class ProcessGroup:
 
     def share(self, count: int) -> slice:
         """This process's share of `count` items; the first processes take the remainder."""
-        each, more = divmod(count, self.size)
-        start = self.rank * each + min(self.rank, more)
-        return slice(start, start + each + (self.rank < more))
+        quotient, remainder = divmod(count, self.size)
+        start = self.rank * quotient + min(self.rank, remainder)
+        return slice(start, start + quotient + (self.rank < remainder))
 
 
 SINGLE_PROCESS = ProcessGroup()
@@ -56,8 +56,8 @@ def launch_environment() -> tuple[int, int]:
 
 def restart_count() -> int:
     """Number of times torchrun has restarted these processes because one of them was lost."""
-    said = os.environ.get("TORCHELASTIC_RESTART_COUNT", "")
-    return int(said) if said.isdecimal() else 0
+    value = os.environ.get("TORCHELASTIC_RESTART_COUNT", "")
+    return int(value) if value.isdecimal() else 0
 
 
 def total(process_group: ProcessGroup, *values: float) -> list[float]:

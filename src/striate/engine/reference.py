@@ -63,19 +63,19 @@ def predict(net: Network, x: Array, weights: Mapping[str, Array]) -> dict[str, A
     values: dict[str, Array] = {source: np.asarray(x, np.float64)}
     for node in batch.nodes:
         declaration = batch.declarations[node.name]
-        own = {}
+        parameters = {}
         for parameter in declaration.parameters:
             full = node.key(parameter.name)
-            found = weights.get(full)
-            if found is None or found.shape != parameter.shape:
+            array = weights.get(full)
+            if array is None or array.shape != parameter.shape:
                 raise FormatError(
-                    f"weight {full} is {'missing' if found is None else f'of shape {found.shape}'}",
+                    f"weight {full} is {'missing' if array is None else f'of shape {array.shape}'}",
                     why=f"the network declares {parameter.shape}",
                     fix="give weights made for this network",
                 )
-            own[parameter.name] = found
-        made = run(declaration, [values[value] for value in node.inputs], own)
-        values.update(zip(node.outputs, made, strict=True))
+            parameters[parameter.name] = array
+        outputs = run(declaration, [values[value] for value in node.inputs], parameters)
+        values.update(zip(node.outputs, outputs, strict=True))
     return values
 
 
@@ -150,14 +150,14 @@ def _write(
     value: Array,
     combine: Combine,
 ) -> None:
-    """Combine values into their targets; within one step no two values meet."""
+    """Combine values into their targets; within one step no two values share a target."""
     places, real = _positions(statement.index, variables, target.shape)
     places = [np.broadcast_to(place, value.shape) for place in places]
     where = np.broadcast_to(real, value.shape)
-    chosen = tuple(place[where] for place in places)
-    old = target[chosen]
+    selection = tuple(place[where] for place in places)
+    old = target[selection]
     combine(old, value[where])
-    target[chosen] = old
+    target[selection] = old
 
 
 def _positions(
@@ -181,7 +181,7 @@ def _affine(index: Affine, variables: Mapping[str, Positions]) -> Positions:
 
 
 def _tapped(index: Tap, variables: Mapping[str, Positions]) -> Positions:
-    """Position of a tap, -1 where it reads nothing real."""
+    """Position of a tap, -1 where it reads padding."""
 
     def position(i: int, u: int) -> int:
         x = index.map.position(int(i), int(u))

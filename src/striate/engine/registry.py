@@ -1,4 +1,4 @@
-"""The engines by name, and the fastest that runs here. Each is imported when it is asked for."""
+"""The engines by name, and the fastest that runs here. Each is imported at its first use."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ ENGINES = ("auto", "compiled", "numpy", "torch")
 
 
 def get_engine(name: str | Engine = "auto", device: str = "") -> Engine:
-    """The engine of a name: "auto" is the fastest that runs here, and torch's where a device is named or torchrun has
-    started several processes. device: for the torch engine, as its `devices` module says; an engine is handed back.
+    """The engine of a name: "auto" is the fastest that runs here, or torch's if a device is named or torchrun has
+    started several processes. device: for the torch engine, as in its `devices` module. An Engine is returned as it is.
 
-    Where kernels cannot run, "auto" says so in one line on stderr, once, and gives the numpy engine; "compiled" raises
-    EngineError. Raises UnknownNameError for another name, MissingExtraError without torch.
+    If kernels cannot run, "auto" reports that in one line on stderr, once, and returns the numpy engine; "compiled"
+    raises EngineError. Raises UnknownNameError for another name, MissingExtraError without torch.
     """
     if isinstance(name, Engine):
         return name

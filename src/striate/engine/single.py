@@ -34,18 +34,18 @@ WINOGRAD_MIN_PIXELS = 2048
 
 
 class Single:
-    """An op on inputs of one shape, without weights or with factors of a product: no plan depends on their values."""
+    """An op on inputs of one shape, without weights or with a product's weights, on whose values no plan depends."""
 
     def __init__(self, op: Op, spec: TensorSpec, target: Target) -> None:
         net = Network("operation", {"x": spec}, (Node("y", op, ("x",)),), ("y",))
         self.declaration = net.declarations["y"]
-        self._given = {p.name: np.zeros(p.shape, np.float32) for p in self.declaration.parameters}
+        self._weights = {p.name: np.zeros(p.shape, np.float32) for p in self.declaration.parameters}
         result = net.specs["y"].shape
         pixels = math.prod((result[0], *result[2:]))
         context = PlanContext(
             target, available(), pixels < WINOGRAD_MIN_PIXELS, cpu_caches.size(2), cpu_caches.size(3)
         )
-        weights = {f"y.{name}": array for name, array in self._given.items()}
+        weights = {f"y.{name}": array for name, array in self._weights.items()}
         self._constants = Constants()
         self._loaded = LoadedPlan(plan(net, weights, ("y",), context), self._constants)
         self._lock = fork_safe_lock()
@@ -53,9 +53,9 @@ class Single:
     def __call__(self, x: Array, weights: Mapping[str, Array]) -> Array:
         """The result for a float32 batch, with weights of the declared shapes."""
         with self._lock:
-            for name, array in self._given.items():
+            for name, array in self._weights.items():
                 array[...] = weights[name]
-            if self._given:
+            if self._weights:
                 repacking = Repacking(self._loaded, self._constants)
                 for record in dict.fromkeys(step.record for step in self._loaded.plan.steps):
                     record(repacking)
@@ -63,7 +63,7 @@ class Single:
 
 
 class Repacking(Memory):
-    """Where everything of a loaded plan lies already; what is packed there is packed again."""
+    """Memory of a loaded plan that packs its constants again, in place."""
 
     def __init__(self, loaded: LoadedPlan, constants: Constants) -> None:
         self._loaded, self._constants = loaded, constants
@@ -73,11 +73,11 @@ class Repacking(Memory):
         return self._loaded.start(value)
 
     def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
-        kept = self._constants.get(key, make)
+        packed = self._constants.get(key, make)
         if key not in self._done:
-            kept[...] = make().reshape(kept.shape)
+            packed[...] = make().reshape(packed.shape)
             self._done.add(key)
-        return aligned.address(kept)
+        return aligned.address(packed)
 
     def keep(self, array: Array) -> Array:
         return array
@@ -88,5 +88,5 @@ class Repacking(Memory):
 
 @functools.lru_cache(maxsize=READY_OPERATIONS)
 def single(op: Op, spec: TensorSpec, target: Target) -> Single:
-    """The operation, from the last ones where it is among them."""
+    """The operation, cached for the most recent shapes."""
     return Single(op, spec, target)

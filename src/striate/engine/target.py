@@ -1,4 +1,4 @@
-"""The processor that code is made for: vector width, registers, and what identifies it."""
+"""The processor that code is compiled for: vector width, registers, and LLVM's names."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ NEEDS = {
     AVX2: frozenset(["avx", "avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "movbe"]),
     AVX512: frozenset(["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]),
 }
-"""Feature words that a target needs besides those of the one before it: all that LLVM may use for its `cpu`."""
+"""Feature words that a target needs in addition to the one before it: all that LLVM may use for its `cpu`."""
 
 
 def flags() -> frozenset[str]:
@@ -79,30 +79,31 @@ def able() -> tuple[Target, ...]:
         return ()
     if machine in ("aarch64", "arm64"):
         return (NEON,)
-    found: list[Target] = []
+    targets: list[Target] = []
     if machine in ("x86_64", "amd64"):
         words = flags()
-        for target, needed in NEEDS.items():
-            if not needed <= words:
+        for target, features in NEEDS.items():
+            if not features <= words:
                 break
-            found.insert(0, target)
-    return tuple(found)
+            targets.insert(0, target)
+    return tuple(targets)
 
 
 @functools.cache
 def host() -> Target | None:
-    """What runs here, or None where kernels cannot. STRIATE_TARGET=avx2 (avx512, sse, neon) asks for another one."""
-    asked = os.environ.get("STRIATE_TARGET")
-    return next((target for target in able() if asked in (None, "", target.name)), None)
+    """The target of this machine, or None if kernels cannot run. STRIATE_TARGET=avx2 (avx512, sse, neon) selects
+    another one."""
+    name = os.environ.get("STRIATE_TARGET")
+    return next((target for target in able() if name in (None, "", target.name)), None)
 
 
 def why_not() -> str:
     """Why there is no `host()`, or an empty string."""
     if host() is not None:
         return ""
-    asked, names = os.environ.get("STRIATE_TARGET"), ", ".join(target.name for target in able())
+    name, names = os.environ.get("STRIATE_TARGET"), ", ".join(target.name for target in able())
     if names:
-        return f"STRIATE_TARGET={asked} does not run here; {names} would"
+        return f"STRIATE_TARGET={name} does not run here; {names} would"
     if sys.platform != "linux":
         return f"kernels run on Linux, and this is {platform.system()}"
     if platform.machine().lower() in ("x86_64", "amd64"):

@@ -1,7 +1,7 @@
-"""The worker threads: they sleep while there is nothing to do, and watch for a program a moment longer after each.
+"""The worker threads: they sleep while there is no program, and spin for a moment after each before they sleep.
 
-Threads are Python's, so that nothing but the C library is needed; inside a program they run machine code and hold no
-lock of the interpreter's. After a fork the child starts with none and makes its own.
+They are Python threads, so that only the C library is needed; inside a program they run machine code without the
+interpreter lock. After a fork the child has none and starts its own.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from striate.engine.target import Target
 from striate.locks import fork_safe_lock
 
 SPIN_TURNS = 20_000
-"""Turns of a worker's waiting before it sleeps: about a millisecond."""
+"""Turns that a worker spins before it sleeps: about a millisecond."""
 
 DRIVE, RUN, WAIT = (Kernel("driver", (part,)) for part in ("drive", "run", "wait"))
 
 
 @functools.cache
 def _code(target: Target) -> tuple[int, Any, Any]:
-    found = addresses(target, [DRIVE, RUN, WAIT])
-    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(found[RUN])
-    wait = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)(found[WAIT])
-    return found[DRIVE], run, wait
+    codes = addresses(target, [DRIVE, RUN, WAIT])
+    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(codes[RUN])
+    wait = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)(codes[WAIT])
+    return codes[DRIVE], run, wait
 
 
 @functools.cache
@@ -61,7 +61,7 @@ class ThreadPool:
         self._asleep: list[bool] = []
 
     def run(self, program: int, threads: int) -> None:
-        """Run a program, with as many threads as it was made for; alone while another one has the workers."""
+        """Run a program with its number of threads; on this thread alone while another program uses the workers."""
         if threads > 1 and self._busy.acquire(blocking=False):
             try:
                 self._wake(threads - 1)
@@ -96,7 +96,7 @@ class ThreadPool:
             bell.acquire()
             self._wait(control, index + 1, self._drive)
             self._asleep[index] = True
-            if self._control[driver.JOB // 8]:  # it came between the last look and the nap
+            if self._control[driver.JOB // 8]:  # a program arrived between the last check and sleeping
                 self._asleep[index] = False
                 bell.release()
 

@@ -1,11 +1,11 @@
-"""How many threads this process may use: the processors it may run on, cut by the container's share of their time."""
+"""Number of threads that this process may use: its processors, limited by the container's CPU quota."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-GROUPS, OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+GROUPS, GROUP_FILE = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def available() -> int:
@@ -19,14 +19,14 @@ def affinity() -> int:
 
 
 def useful(processors: int, quota: float | None) -> int:
-    """A thread more than the quota has whole processors would make all of them wait."""
+    """Threads within the quota: more than it has whole processors would make all of them wait."""
     return processors if quota is None else max(min(processors, int(quota)), 1)
 
 
-def quota(root: Path = GROUPS, own: Path = OWN) -> float | None:
-    """Processors' worth of time that the control groups above this process allow, the smallest; None without limit."""
+def quota(root: Path = GROUPS, group_file: Path = GROUP_FILE) -> float | None:
+    """Smallest CPU quota, in processors, of the control groups of this process; None without a limit."""
     try:
-        lines = own.read_text().splitlines()
+        lines = group_file.read_text().splitlines()
     except OSError:
         return None
     limits = []

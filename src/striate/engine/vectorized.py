@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.access import Labeled, read, spread
+from striate.engine.access import Labeled, read, scatter
 from striate.engine.derivatives import FUNCTIONS, PARTIALS
 from striate.op import Declaration
 from striate.statement import Affine, Blend, Call, Const, Expr, Inside, Load, Statement, Tap
@@ -24,12 +24,12 @@ from striate.statement import Affine, Blend, Call, Const, Expr, Inside, Load, St
 Array = NDArray[Any]
 
 CHUNK_NUMBERS = 1 << 24
-"""Numbers that a product may spread out at once (64 MB of float32): larger batches go image by image."""
+"""Maximum numbers of a product's operand at once (64 MB of float32): larger batches are split."""
 
 
 @dataclasses.dataclass
 class OpTape:
-    """What a forward pass leaves for its backward run: every tensor, by the name statements use."""
+    """Result of a forward pass for the backward pass: every tensor, by its name in the statements."""
 
     declaration: Declaration
     tensors: dict[str, Array]
@@ -48,17 +48,21 @@ def forward(declaration: Declaration, inputs: Sequence[Array], weights: Mapping[
 def backward(tape: OpTape, gradients: Sequence[Array | None]) -> dict[str, Array]:
     """Gradients of every input (``x0`` …) and parameter, from those of the outputs (None: zero)."""
     declaration, tensors = tape.declaration, tape.tensors
-    wanted = {
+    sources = {
         *(f"x{k}" for k in range(len(declaration.inputs))),
         *(p.name for p in declaration.parameters if p.trainable),
     }
-    made = {statement.target for statement in declaration.statements}
-    found: dict[str, Array] = {f"y{k}": g for k, g in enumerate(gradients) if g is not None}
+    targets = {statement.target for statement in declaration.statements}
+    totals: dict[str, Array] = {f"y{k}": g for k, g in enumerate(gradients) if g is not None}
     for statement in reversed(declaration.statements):
-        if statement.target in found:
-            for name, gradient in _pull(statement, tensors, found[statement.target], wanted | made):
-                found[name] = found[name] + gradient if name in found else gradient
-    return {name: found.get(name, np.zeros_like(tensors[name])) for name in sorted(wanted) if name in tensors}
+        if statement.target in totals:
+            for name, gradient in _statement_gradients(
+                statement, tensors, totals[statement.target], sources | targets
+            ):
+                totals[name] = totals[name] + gradient if name in totals else gradient
+    return {
+        name: totals.get(name, np.zeros_like(tensors[name])) for name in sorted(sources) if name in tensors
+    }
 
 
 def _ranges(statement: Statement) -> dict[str, int]:
@@ -73,28 +77,24 @@ def _execute(
     plain = _plain_target(statement)
     value = _value(statement, tensors, ranges)
     if statement.start is not None:
-        value = Labeled(
-            value.aligned(free) + _evaluate(statement.start, tensors, ranges, {}).aligned(free), free
-        )
+        value = Labeled(value.align(free) + _evaluate(statement.start, tensors, ranges, {}).align(free), free)
     name = statement.target
-    whole = shapes.get(name)
-    if plain and (whole is None or len(plain) == len(whole)) and _covers(statement, whole):
-        array, full = value.aligned(plain), tuple(ranges[v] for v in plain)
+    full_shape = shapes.get(name)
+    if plain and (full_shape is None or len(plain) == len(full_shape)) and _covers(statement, full_shape):
+        array, full = value.align(plain), tuple(ranges[v] for v in plain)
         if array.shape != full:
             array = np.broadcast_to(array, full)
         if array.dtype != dtype or not (array.flags.c_contiguous and array.flags.writeable):
-            array = np.array(
-                array, dtype, order="C"
-            )  # what only looks at another tensor gets a buffer of its own
+            array = np.array(array, dtype, order="C")  # copy views of other tensors
         tensors[name] = array
         return
-    shape = whole or _extent(statement, ranges)
-    made = spread(value, statement.index, ranges, shape).astype(dtype, copy=False)
-    tensors[name] = tensors[name] + made if name in tensors else made
+    shape = full_shape or _extent(statement, ranges)
+    update = scatter(value, statement.index, ranges, shape).astype(dtype, copy=False)
+    tensors[name] = tensors[name] + update if name in tensors else update
 
 
 def _plain_target(statement: Statement) -> tuple[str, ...] | None:
-    """The target's variables when every axis is one variable by itself."""
+    """The target's variables if every axis is a single variable, else None."""
     names = [index.variable if isinstance(index, Affine) else None for index in statement.index]
     return tuple(name for name in names if name) if all(names) else None
 
@@ -126,11 +126,11 @@ def _value(statement: Statement, tensors: Mapping[str, Array], ranges: Mapping[s
         return value
     lacking = math.prod(ranges[v] for v in reduced if v not in value.labels)
     axes = tuple(k for k, label in enumerate(value.labels) if label in reduced)
-    left = tuple(label for label in value.labels if label not in reduced)
+    labels = tuple(label for label in value.labels if label not in reduced)
     if statement.reduce == "max":
-        return Labeled(value.array.max(axis=axes), left)
+        return Labeled(value.array.max(axis=axes), labels)
     total = value.array.sum(axis=axes)
-    return Labeled(total * lacking if lacking != 1 else total, left)
+    return Labeled(total * lacking if lacking != 1 else total, labels)
 
 
 def _load(load: Load, tensors: Mapping[str, Array], ranges: Mapping[str, int]) -> Labeled:
@@ -143,7 +143,7 @@ def contract(a: Labeled, b: Labeled, out: Sequence[str], ranges: Mapping[str, in
     rows = [v for v in out if v in a.labels and v not in b.labels]
     columns = [v for v in out if v in b.labels and v not in a.labels]
     inner = [v for v in a.labels if v in b.labels and v not in out]
-    a, b = _summed(a, {*both, *rows, *inner}), _summed(b, {*both, *columns, *inner})
+    a, b = _sum_out(a, {*both, *rows, *inner}), _sum_out(b, {*both, *columns, *inner})
 
     def size(names: Sequence[str]) -> int:
         return math.prod(ranges[v] for v in names)
@@ -154,25 +154,25 @@ def contract(a: Labeled, b: Labeled, out: Sequence[str], ranges: Mapping[str, in
         )
     if size(columns) == 1 and size(inner) <= 128 and size(both) > 1:
         return _by_taps(a, b, (*both, *rows, *columns), inner, ranges)
-    left = a.aligned((*both, *rows, *inner))
-    right = b.aligned((*both, *inner, *columns)).reshape(size(both), size(inner), size(columns))
+    left = a.align((*both, *rows, *inner))
+    right = b.align((*both, *inner, *columns)).reshape(size(both), size(inner), size(columns))
     shape = [ranges[v] for v in (*both, *rows, *columns)]
     first = rows[0] if rows else None
     numbers = size(both) * size(rows) * size(inner)
     if first is None or numbers <= CHUNK_NUMBERS or ranges[first] == 1:
         product = left.reshape(size(both), size(rows), size(inner)) @ right
         return Labeled(product.reshape(shape), (*both, *rows, *columns))
-    made = np.empty(shape, np.result_type(left, right))
+    result = np.empty(shape, np.result_type(left, right))
     step = max(ranges[first] * CHUNK_NUMBERS // numbers, 1)
     for start in range(0, ranges[first], step):
         part = (*(slice(None) for _ in both), slice(start, start + step))
         some = left[part]
         product = some.reshape(size(both), -1, size(inner)) @ right
-        made[part] = product.reshape(made[part].shape)
-    return Labeled(made, (*both, *rows, *columns))
+        result[part] = product.reshape(result[part].shape)
+    return Labeled(result, (*both, *rows, *columns))
 
 
-def _summed(x: Labeled, keep: set[str]) -> Labeled:
+def _sum_out(x: Labeled, keep: set[str]) -> Labeled:
     axes = tuple(k for k, label in enumerate(x.labels) if label not in keep)
     return Labeled(x.array.sum(axis=axes), tuple(v for v in x.labels if v in keep)) if axes else x
 
@@ -180,8 +180,8 @@ def _summed(x: Labeled, keep: set[str]) -> Labeled:
 def _by_taps(
     a: Labeled, b: Labeled, out: Sequence[str], inner: Sequence[str], ranges: Mapping[str, int]
 ) -> Labeled:
-    """A product with few terms and nothing to multiply by matrix (depthwise): one multiply-add per term."""
-    left, right = a.aligned((*inner, *out)), b.aligned((*inner, *out))
+    """A product with few terms and no matrix multiplication (depthwise): one multiply-add per term."""
+    left, right = a.align((*inner, *out)), b.align((*inner, *out))
     total: Array | None = None
     for at in np.ndindex(*(ranges[v] for v in inner)):
         term = left[at] * right[at]
@@ -195,11 +195,11 @@ def _evaluate(
 ) -> Labeled:
     """An expression over all the variables it depends on; every step is kept in `memo` for the backward pass."""
     if id(expr) not in memo:
-        memo[id(expr)] = _computed(expr, tensors, ranges, memo)
+        memo[id(expr)] = _compute(expr, tensors, ranges, memo)
     return memo[id(expr)]
 
 
-def _computed(
+def _compute(
     expr: Expr, tensors: Mapping[str, Array], ranges: Mapping[str, int], memo: dict[int, Labeled]
 ) -> Labeled:
     match expr:
@@ -219,7 +219,7 @@ def _computed(
             labels = tuple(v for v in ranges if any(v in value.labels for value in values))
             floats = [value.array.dtype for value in values if value.labels]
             kind = np.result_type(*floats) if floats else np.dtype(np.float64)
-            arrays = [np.asarray(value.aligned(labels), kind) for value in values]
+            arrays = [np.asarray(value.align(labels), kind) for value in values]
             return Labeled(np.asarray(FUNCTIONS[function](*arrays)), labels)
     raise TypeError(type(expr).__name__)
 
@@ -237,35 +237,35 @@ def _inside(tap: Tap, padded: bool) -> Array:
     return np.asarray(rows, np.float32)
 
 
-def _pull(
-    statement: Statement, tensors: Mapping[str, Array], gradient: Array, wanted: set[str]
+def _statement_gradients(
+    statement: Statement, tensors: Mapping[str, Array], gradient: Array, sources: set[str]
 ) -> list[tuple[str, Array]]:
     """Gradients of the tensors that one statement loads."""
     ranges = _ranges(statement)
     free = tuple(statement.domain.free)
     arriving = read(gradient, statement.index, ranges)
-    found: list[tuple[str, Array]] = []
+    gradients: list[tuple[str, Array]] = []
 
     def hand_back(load: Load, value: Labeled) -> None:
-        found.append((load.tensor, spread(value, load.index, ranges, tensors[load.tensor].shape)))
+        gradients.append((load.tensor, scatter(value, load.index, ranges, tensors[load.tensor].shape)))
 
     if statement.start is not None and statement.reduce == "sum":
-        _differentiate(statement.start, arriving, tensors, ranges, {}, wanted, hand_back)
+        _differentiate(statement.start, arriving, tensors, ranges, {}, sources, hand_back)
     match statement.value:
         case Call("mul", (Load() as a, Load() as b)) if (
             statement.reduce == "sum" and statement.domain.reduced
         ):
             for one, other in ((a, b), (b, a)):
-                if one.tensor in wanted:
-                    seen = _load(one, tensors, ranges).labels
-                    hand_back(one, contract(arriving, _load(other, tensors, ranges), seen, ranges))
-            return found
+                if one.tensor in sources:
+                    labels = _load(one, tensors, ranges).labels
+                    hand_back(one, contract(arriving, _load(other, tensors, ranges), labels, ranges))
+            return gradients
     memo: dict[int, Labeled] = {}
     if statement.reduce == "max":
         value = _evaluate(statement.value, tensors, ranges, memo)
         arriving = _winner(value, arriving, free, tuple(statement.domain.reduced), ranges)
-    _differentiate(statement.value, arriving, tensors, ranges, memo, wanted, hand_back)
-    return found
+    _differentiate(statement.value, arriving, tensors, ranges, memo, sources, hand_back)
+    return gradients
 
 
 def _winner(
@@ -275,12 +275,12 @@ def _winner(
     reduced: Sequence[str],
     ranges: Mapping[str, int],
 ) -> Labeled:
-    """A gradient routed to the first largest entry over the reduced variables."""
+    """Route a gradient to the first largest entry over the reduced variables."""
     full = [ranges[v] for v in (*free, *reduced)]
-    entries = np.broadcast_to(value.aligned((*free, *reduced)), full).reshape(*full[: len(free)], -1)
+    entries = np.broadcast_to(value.align((*free, *reduced)), full).reshape(*full[: len(free)], -1)
     best = entries.argmax(axis=-1)[..., None]
     routed = np.zeros(entries.shape, arriving.array.dtype)
-    incoming = np.broadcast_to(arriving.aligned(free), full[: len(free)])
+    incoming = np.broadcast_to(arriving.align(free), full[: len(free)])
     np.put_along_axis(routed, best, incoming[..., None], axis=-1)
     return Labeled(routed.reshape(full), (*free, *reduced))
 
@@ -291,25 +291,25 @@ def _differentiate(
     tensors: Mapping[str, Array],
     ranges: Mapping[str, int],
     memo: dict[int, Labeled],
-    wanted: set[str],
+    sources: set[str],
     hand_back: Any,
 ) -> None:
     """Push a gradient down an expression to its loads."""
-    if isinstance(expr, Load) and expr.tensor in wanted:
+    if isinstance(expr, Load) and expr.tensor in sources:
         hand_back(expr, arriving)
-    if not isinstance(expr, Call) or not _reaches(expr, wanted):
+    if not isinstance(expr, Call) or not _reaches(expr, sources):
         return
     result = _evaluate(expr, tensors, ranges, memo)
     values = [_evaluate(arg, tensors, ranges, memo) for arg in expr.args]
     labels = tuple(v for v in ranges if v in arriving.labels or v in result.labels)
-    arrays = [value.aligned(labels) for value in (*values, result)]
+    arrays = [value.align(labels) for value in (*values, result)]
     for arg, partial in zip(expr.args, PARTIALS[expr.function], strict=True):
-        if _reaches(arg, wanted):
-            slope = arriving.aligned(labels) * partial(*arrays)
-            _differentiate(arg, Labeled(slope, labels), tensors, ranges, memo, wanted, hand_back)
+        if _reaches(arg, sources):
+            slope = arriving.align(labels) * partial(*arrays)
+            _differentiate(arg, Labeled(slope, labels), tensors, ranges, memo, sources, hand_back)
 
 
-def _reaches(expr: Expr, wanted: set[str]) -> bool:
+def _reaches(expr: Expr, sources: set[str]) -> bool:
     if isinstance(expr, Load):
-        return expr.tensor in wanted
-    return isinstance(expr, Call) and any(_reaches(arg, wanted) for arg in expr.args)
+        return expr.tensor in sources
+    return isinstance(expr, Call) and any(_reaches(arg, sources) for arg in expr.args)

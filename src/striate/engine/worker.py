@@ -18,7 +18,7 @@ CODE, MESSAGE = b"=", b"!"
 def main() -> None:
     """Serve compile requests from stdin until it closes."""
     out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what is printed on the way must not get among the replies
+    os.dup2(2, 1)  # prints must not mix with the replies
     from striate.engine import codegen
     from striate.engine.code import Kernel
     from striate.engine.target import Target

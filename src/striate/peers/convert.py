@@ -24,10 +24,10 @@ def module(subject: Subject, change: Callable[[Network], Network] = lambda net: 
     """The subject as a torch module in evaluation mode, and its batch as a tensor."""
     import torch
 
-    from striate.engine.torch.lowering import flat, lower
+    from striate.engine.torch.lowering import lower, straight_line
 
     model = subject.load("numpy")  # only its weights are needed
-    return flat(lower(change(model.net), model.weights)), torch.tensor(subject.images())
+    return straight_line(lower(change(model.net), model.weights)), torch.tensor(subject.images())
 
 
 def onnx(subject: Subject) -> None:

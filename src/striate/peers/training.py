@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.inputs import Given
+from striate.engine.inputs import InputBatch
 from striate.engine.interface import Engine, TrainingProgram
 from striate.engine.learner import Learner, OptimizerState, UpdateRule
 from striate.engine.process_group import SINGLE_PROCESS
@@ -134,7 +134,7 @@ class Arrays(Learner):
         self._rule = SGD(rule.momentum, rule.nesterov, rule.weight_decay, rule.decayed)
         self._gradients: dict[str, Array] = {}
 
-    def forward(self, x: Given, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
+    def forward(self, x: InputBatch, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
         return self._program.forward(x, rng)
 
     def backward(self, gradients: Sequence[Array]) -> None:

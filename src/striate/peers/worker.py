@@ -232,7 +232,7 @@ def limits(threads: int) -> Answer:
 
     if host() is None:
         return {}
-    machine = Machine.measured(threads)
+    machine = Machine.measure(threads)
     read = [{"bytes": size if size < 1 << 62 else None, "gb_s": speed} for size, speed in machine.levels]
     return {"fma_gflops": machine.peak, "read": read}
 

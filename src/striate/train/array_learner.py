@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from striate.diagnostics import UsageError, setting
-from striate.engine.inputs import Given
+from striate.engine.inputs import InputBatch
 from striate.engine.interface import Engine, TrainingProgram
 from striate.engine.learner import Learner, OptimizerState
 from striate.engine.process_group import ProcessGroup
@@ -48,7 +48,7 @@ class ArrayLearner(Learner):
         self._setup, self._state, self._program = setup, state, program
         self._sums: dict[str, Array] = {}
 
-    def forward(self, x: Given, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
+    def forward(self, x: InputBatch, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
         return self._program.forward(x, rng)
 
     def backward(self, gradients: Sequence[Array]) -> None:

@@ -290,7 +290,7 @@ class _Loop:
                     watch=self._check_stop,
                 )
             self.run.save_result(result, epoch or 0)
-            self.run.save_report(report(setup, state, validation, self.engine.described, epoch or 0), setup)
+            self.run.save_report(report(setup, state, validation, self.engine.description, epoch or 0), setup)
             self._save()
         for name, array in state.weights.items():
             array[...] = result[name]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from striate.diagnostics import UsageError
-from striate.engine.inputs import Array, Given, assigned, axes_of, is_image
+from striate.engine.inputs import Array, InputBatch, assign_inputs, axes_of, is_image
 from striate.network import Network
 from striate.train.adapt_network import image_input
 from striate.train.data import Transform
@@ -36,7 +36,7 @@ class PredictionInputs:
         shape = spec.without_batch
         return None if more or len(shape) != 3 else (shape[0], shape[1], shape[2])
 
-    def batches(self, x: Any, batch: int) -> Iterator[Given]:
+    def batches(self, x: Any, batch: int) -> Iterator[InputBatch]:
         """`x` as inputs of the network, images `batch` at a time. Raises as `Model.predict`."""
         if len(self.net.inputs) > 1:
             yield self._by_input(x)
@@ -44,7 +44,7 @@ class PredictionInputs:
         target = self.target
         several = target is None and not isinstance(x, str | os.PathLike)
         if target and isinstance(x, Mapping):
-            (x,) = assigned(self.net, x).values()
+            (x,) = assign_inputs(self.net, x).values()
         elif target and isinstance(x, tuple) and any(axes_of(one) == 4 for one in x):
             x, several = (x[0], False) if len(x) == 1 else (x, True)
         if several:
@@ -58,9 +58,9 @@ class PredictionInputs:
             raise no_transformation(self.net.name)
         return ImageReader(self.transform, image_input(self.net))
 
-    def _by_input(self, x: Any) -> Given:
+    def _by_input(self, x: Any) -> InputBatch:
         """Arrays of several inputs, by name: images normalized as in training, the others unchanged."""
-        inputs = assigned(self.net, x)
+        inputs = assign_inputs(self.net, x)
         if not self.recorded and all(getattr(array, "dtype", None) != np.uint8 for array in inputs.values()):
             return inputs
         if self.transform.steps:

@@ -41,7 +41,7 @@ def arguments(layout, memory, mode, value):
 def layouts(draw):
     pads = draw(st.tuples(*[st.integers(0, 4)] * 4))
     sizes = draw(st.tuples(st.integers(1, 2), st.integers(1, 20), st.integers(1, 5), st.integers(1, 5)))
-    return Layout(*sizes, draw(st.sampled_from([1, 3, 8, 16]))).bordered(*pads)
+    return Layout(*sizes, draw(st.sampled_from([1, 3, 8, 16]))).with_border(*pads)
 
 
 @pytest.mark.parametrize("target", targets(), ids=lambda t: t.name)

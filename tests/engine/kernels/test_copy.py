@@ -45,9 +45,9 @@ def cases(draw):
     pads = st.tuples(*[st.integers(0, 2)] * 4)
     images = draw(st.integers(1, 2))
     height, width = (s + (n - 1) * b + 1 + draw(st.integers(0, 2)) for s, n, b in zip(start, size, by))
-    source = Layout(images, draw(st.integers(1, 40)), height, width, lanes[0]).bordered(*draw(pads))
+    source = Layout(images, draw(st.integers(1, 40)), height, width, lanes[0]).with_border(*draw(pads))
     high, wide = (a + n + draw(st.integers(0, 1)) for a, n in zip(at, size))
-    to = Layout(images, draw(st.integers(1, 40)), high, wide, lanes[1]).bordered(*draw(pads))
+    to = Layout(images, draw(st.integers(1, 40)), high, wide, lanes[1]).with_border(*draw(pads))
     first = draw(st.integers(0, to.channels - 1))
     last = draw(st.integers(first + 1, to.channels))
     if last == to.channels and draw(st.booleans()):

@@ -21,7 +21,7 @@ from striate.geometry import Window
 def run(target, windows, x, weight, bias, low, high, added, splits, rng):
     """Output (images, channels, height, width); checks that the border stays as it was."""
     n, c, h, w = x.shape
-    source = Layout(n, c, h, w, target.lanes).bordered(*depthwise.padding(windows))
+    source = Layout(n, c, h, w, target.lanes).with_border(*depthwise.padding(windows))
     result = Layout(n, c, windows[0].output, windows[1].output, target.lanes, 1, 0, 2, 1)
     inputs = filled(source, x, rng)
     outputs = filled(result, None, rng, border=7.0)

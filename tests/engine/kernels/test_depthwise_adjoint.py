@@ -33,7 +33,7 @@ def adjoint(windows, dy, weight):
 def run(target, windows, dy, weight, splits, rng):
     """(n, c, h, w); checks that the border stays as it was."""
     n, c, h, w = dy.shape
-    gradient = Layout(n, c, h, w, target.lanes).bordered(*depthwise_adjoint.padding(windows))
+    gradient = Layout(n, c, h, w, target.lanes).with_border(*depthwise_adjoint.padding(windows))
     result = Layout(n, c, windows[0].input, windows[1].input, target.lanes, 1, 0, 2, 1)
     slopes, outputs = filled(gradient, dy, rng), filled(result, None, rng, border=7.0)
     packed = depthwise_adjoint.pack(target.lanes, weight, rng.normal(size=c).astype(np.float32))

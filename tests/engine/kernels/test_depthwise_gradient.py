@@ -22,7 +22,7 @@ from striate.geometry import Window
 def run(target, windows, x, dy, splits, rng):
     """(channels, 1, kh, kw); checks that nothing else is written."""
     n, c, h, w = x.shape
-    source = Layout(n, c, h, w, target.lanes).bordered(*depthwise_gradient.padding(windows))
+    source = Layout(n, c, h, w, target.lanes).with_border(*depthwise_gradient.padding(windows))
     gradient = Layout(*dy.shape, target.lanes, 1, 0, 2, 1)
     result = depthwise_gradient.result(gradient, windows)
     inputs, slopes = filled(source, x, rng), filled(gradient, dy, rng, border=np.nan)

@@ -21,7 +21,7 @@ from striate.geometry import Window
 def run(target, windows, groups, x, weight, bias, low, high, added, splits, rng):
     """Output (images, channels, height, width); checks that the border stays as it was."""
     n, c, h, w = x.shape
-    source = Layout(n, c, h, w, target.lanes).bordered(*grouped.padding(windows))
+    source = Layout(n, c, h, w, target.lanes).with_border(*grouped.padding(windows))
     result = Layout(n, len(weight), windows[0].output, windows[1].output, target.lanes, 1, 0, 2, 1)
     inputs, outputs = filled(source, x, rng), filled(result, None, rng, border=7.0)
     residual = None

@@ -105,7 +105,7 @@ def blocked(draw, declaration: Declaration, target: Target) -> dict[str, Layout]
         if len(spec.shape) == 4 and draw(st.booleans()):
             lanes = draw(st.sampled_from([target.lanes, target.lanes, 1, min(spec.shape[1], 4)]))
             pads = draw(st.tuples(*[st.integers(0, 2)] * 4))
-            found[name] = Layout(*spec.shape, lanes).bordered(*pads)
+            found[name] = Layout(*spec.shape, lanes).with_border(*pads)
     return found
 
 
@@ -255,7 +255,7 @@ def check(declaration: Declaration, shapes: dict[str, tuple[int, ...]], wanted, 
     for name, shape in shapes.items():
         lanes = data.draw(st.sampled_from([0, 1, target.lanes, 3]))
         if lanes:
-            layouts[name] = Layout(*shape, lanes).bordered(*data.draw(st.tuples(*[st.integers(0, 2)] * 4)))
+            layouts[name] = Layout(*shape, lanes).with_border(*data.draw(st.tuples(*[st.integers(0, 2)] * 4)))
     found = outcome(declaration, known | {"x0": np.zeros(1)}, layouts, target)["y0"]
     np.testing.assert_allclose(found, wanted(known), rtol=1e-5, atol=1e-5)
 

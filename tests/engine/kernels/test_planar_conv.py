@@ -41,7 +41,7 @@ def run(target, both, x, weight, bias, limit=(-np.inf, np.inf), splits=(), rng=N
     rng = rng or np.random.default_rng(0)
     (down, across), channels = both, len(weight)
     shape = planar_conv.group(target, channels, down.output, across.output)
-    source = Layout(*x.shape, 1).bordered(*planar_conv.padding(target, both, shape[0], every))
+    source = Layout(*x.shape, 1).with_border(*planar_conv.padding(target, both, shape[0], every))
     result = Layout(len(x), channels, down.output, across.output, target.lanes, 1, 0, 2, 1)
     inputs, outputs = filled(source, x, rng), filled(result, None, rng, border=7.0)
     packed, table, before = (

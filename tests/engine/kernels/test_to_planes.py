@@ -29,7 +29,7 @@ def test_planes_are_those_of_numpy(target, images, channels, height, width, data
     both = tuple(Window(n, 5, 1, 1, data.draw(small), 4 + data.draw(small)) for n in (height, width))
     x = rng.standard_normal((images, channels, height, width)).astype(np.float32)
     source = Layout(images, channels, height, width, target.lanes, 1, 0, 2, 1)
-    to = Layout(images, channels, height, width, 1).bordered(*planar_conv.padding(target, both, 2))
+    to = Layout(images, channels, height, width, 1).with_border(*planar_conv.padding(target, both, 2))
     inputs, outputs = filled(source, x, rng, border=np.nan), guarded(to.bytes)
     outputs.view(np.float32)[:] = np.nan
     arguments = to_planes.arguments(target, source, to, (inputs.ctypes.data, outputs.ctypes.data))

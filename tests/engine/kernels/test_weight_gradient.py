@@ -39,7 +39,7 @@ def weights(windows, x, dy, groups):
 def run(target, windows, x, dy, groups, lanes, tight, splits, rng):
     """(k, c // groups, kh, kw); lanes: of x; tight: dy without a border; checks that nothing else is written."""
     n, c, h, w = x.shape
-    source = Layout(n, c, h, w, lanes).bordered(*weight_gradient.padding(windows))
+    source = Layout(n, c, h, w, lanes).with_border(*weight_gradient.padding(windows))
     gradient = Layout(*dy.shape, target.lanes, *((0,) * 4 if tight else (1, 0, 2, 1)))
     made = weight_gradient.product(target, source, gradient, windows, groups)
     inputs, slopes = filled(source, x, rng), filled(gradient, dy, rng, border=np.nan)

@@ -68,7 +68,7 @@ def run(
     rng = np.random.default_rng(seed)
     (n, c, h, w), k = x.shape, len(weight)
     height, width = h + pads[0] + pads[1] - 2, w + pads[2] + pads[3] - 2
-    source = Layout(n, c, h, w, target.lanes).bordered(*sizes.border(m, h, w, pads))
+    source = Layout(n, c, h, w, target.lanes).with_border(*sizes.border(m, h, w, pads))
     result = Layout(n, k, height, width, target.lanes, 1, 0, 2, 1)
     inputs, outputs = filled(source, x, rng), filled(result, None, rng, border=7.0)
     memory = None if added is None else filled(result, added, rng)

@@ -38,7 +38,7 @@ def emit(target: Target, mode: str, lanes: int) -> str:
     top, height, left, width, right = (a.int(at) for at in (TOP, HEIGHT, LEFT, WIDTH, RIGHT))
     lines = top + height + a.int(BOTTOM)
     row: Int = a.int(OUT_ROW)
-    value = code.spread(a.number(VALUE))
+    value = code.broadcast(a.number(VALUE))
     rows, pixels = a.pointer(LINES), a.pointer(PIXELS)
 
     def fill(out: Pointer, start: Int | int, count: Int) -> None:

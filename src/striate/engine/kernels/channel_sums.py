@@ -74,7 +74,7 @@ def emit(target: Target, kinds: str, *functions: str) -> str:
     steps = ((columns + (wide - 1)) // wide).most(1)
     band = (code.int(CHAIN_ADDITIONS) // steps).most(1)
     group = (code.int(CHAIN_ADDITIONS) // (steps * rows.most(1))).most(1)
-    zero = code.spread(0.0)
+    zero = code.broadcast(0.0)
     # Totals and their errors stay in memory: the registers belong to the innermost loop.
     totals = code.opaque(scratch)
     places = [(2 * k * code.bytes, (2 * k + 1) * code.bytes) for k in range(len(functions))]

@@ -147,7 +147,7 @@ class _Copy:
             if self.rotation:
                 other = neighbor.vector(i * self.in_pixel)
                 value = code.shuffle(value, other, range(self.rotation, self.rotation + lanes))
-            (out + i * self.out_pixel).store(code.select(real, value, code.spread(0.0)))
+            (out + i * self.out_pixel).store(code.select(real, value, code.broadcast(0.0)))
 
     def squares(self, move: Any) -> Int:
         """Copy `side` pixels at a time where pixels are contiguous; returns the number of pixels copied.
@@ -173,7 +173,7 @@ class _Copy:
             channel = low + (lane - self.shift)
             real = self.real(channel)
             offset = code.select(real, channel, code.int(0)) * self.in_block
-            planes.append(code.select(real, (x + offset).vector(i * 4), code.spread(0.0)))
+            planes.append(code.select(real, (x + offset).vector(i * 4), code.broadcast(0.0)))
         for k, vector in enumerate(interleave(code, planes)):
             (out + i * self.out_pixel).store(vector, k * code.bytes)
 

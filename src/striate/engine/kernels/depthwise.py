@@ -143,7 +143,7 @@ def store(a: Pointer, y: Pointer, total: Sequence[Variable]) -> None:
     with code.when(a.int(HAS_RESIDUAL).differs(0)):
         for t, value in enumerate(total):
             value.set(code.add(value.get(), (y + (a.int(RESIDUAL) + t * code.bytes)).vector()))
-    low, high = a.spread(LOW), a.spread(HIGH)
+    low, high = a.broadcast(LOW), a.broadcast(HIGH)
     for t, value in enumerate(total):
         y.store(code.least(high, code.most(low, value.get())), t * code.bytes)
 

@@ -76,9 +76,9 @@ def _tile(
 ) -> None:
     """`count` pixels of one phase."""
     code, (down, across) = a.code, phases
-    total = [code.variable(code.spread(0.0)) for _ in range(count)]
+    total = [code.variable(code.broadcast(0.0)) for _ in range(count)]
     for accumulator in total:
-        accumulator.set(code.spread(0.0))
+        accumulator.set(code.broadcast(0.0))
     with code.loop(0, down.int(PHASE_TAPS)) as u:
         line, taps = dy + u * a.int(TAP_ROW), weights + u * a.int(WEIGHT_ROW)
         with code.loop(0, across.int(PHASE_TAPS)) as v:

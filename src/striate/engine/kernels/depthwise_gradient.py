@@ -51,7 +51,7 @@ def emit(target: Target, taps: int, width: int, stride: int) -> str:
     code = Code(target, "piiiip")
     a, group, end_group, part, end_part, _ = code.arguments
     copies = _copies(target, taps, width)
-    sums = [[code.variable(code.spread(0.0)) for _ in range(taps)] for _ in range(copies)]
+    sums = [[code.variable(code.broadcast(0.0)) for _ in range(taps)] for _ in range(copies)]
     pixels = _pixels(target, taps, width) if width else 1
     columns = a.int(COLUMNS)
     bulk = columns - columns % pixels
@@ -69,7 +69,7 @@ def emit(target: Target, taps: int, width: int, stride: int) -> str:
         out = a.pointer(OUT) + p * a.int(OUT_BLOCK)
         for some in sums:
             for total in some:
-                total.set(code.spread(0.0))
+                total.set(code.broadcast(0.0))
         with code.loop(start, (start + a.int(BAND)).least(a.int(IMAGES))) as image:
             x = a.pointer(X) + (image * a.int(X_IMAGE) + p * a.int(X_BLOCK))
             dy = a.pointer(DY) + (image * a.int(DY_IMAGE) + p * a.int(DY_BLOCK))

@@ -68,7 +68,7 @@ def _drive(target: Target) -> str:
                 turn.set(turn.get() + 1)
         complete_steps.set(upto)
 
-    with code.flushing():
+    with code.flush_denormals():
         with code.loop(0, program.int(COUNT)) as k:
             step, counter = steps + k * CALL_SIZE, counters_ + k * stride
             with code.when(step.int(WAITS).differs(0)):

@@ -40,17 +40,17 @@ def emit(target: Target) -> str:
     code = Code(target, "piiiip", lanes=min(target.width, GROUP_COUNTERS))
     a, first, end, part, end_part, _ = code.arguments
     words = _Words(code)
-    scale, none = a.spread(FACTOR), code.spread(0.0)
-    least = words.spread(a.int(THRESHOLD))
-    keys = [words.spread(a.int(KEY)), words.spread(a.int(KEY + 8))]
-    place, zero = words.spread(a.int(PLACE)), words.all(0)
+    scale, none = a.broadcast(FACTOR), code.broadcast(0.0)
+    least = words.broadcast(a.int(THRESHOLD))
+    keys = [words.broadcast(a.int(KEY)), words.broadcast(a.int(KEY + 8))]
+    place, zero = words.broadcast(a.int(PLACE)), words.all(0)
     with code.loop(part, end_part), code.loop(first, end) as group:
         out = a.pointer(OUT) + group * (4 * GROUP_NUMBERS)
         with code.loop(0, GROUP_COUNTERS, code.lanes) as column:
             counter = group * GROUP_COUNTERS + column
             state = [
                 words.count_from(counter),
-                words.spread(Int(code, code.builder.lshr(counter.value, ir.Constant(ir.I64, 32)))),
+                words.broadcast(Int(code, code.builder.lshr(counter.value, ir.Constant(ir.I64, 32)))),
                 place,
                 zero,
             ]
@@ -71,7 +71,7 @@ class _Words:
     def all(self, number: int) -> Any:
         return ir.Constant(self.kind, [number] * self.lanes)
 
-    def spread(self, number: Int) -> Any:
+    def broadcast(self, number: Int) -> Any:
         """A number's lower 32 bits in every lane."""
         undefined = ir.Constant(self.kind, ir.Undefined)
         first = self.b.insert_element(undefined, self.b.trunc(number.value, ir.I32), ir.Constant(ir.I32, 0))
@@ -79,7 +79,7 @@ class _Words:
 
     def count_from(self, first: Int) -> Any:
         """first, first + 1, …; a multiple of the lanes, so that no carry is lost."""
-        return self.b.add(self.spread(first), ir.Constant(self.kind, list(range(self.lanes))))
+        return self.b.add(self.broadcast(first), ir.Constant(self.kind, list(range(self.lanes))))
 
     def product(self, word: Any, by: int) -> tuple[Any, Any]:
         """Upper and lower half."""

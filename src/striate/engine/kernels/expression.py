@@ -208,7 +208,7 @@ def vector(code: Code, source: str, values: Sequence[Any]) -> Any:
 
     def of(expr: Expr) -> Any:
         if isinstance(expr, Const):
-            return code.spread(expr.value)
+            return code.broadcast(expr.value)
         if expr not in results:
             assert isinstance(expr, Call), f"{source} uses more than {len(values)} operands"
             if expr.function == "quotient":

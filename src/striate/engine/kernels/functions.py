@@ -76,12 +76,12 @@ class Functions:
     def _round(self, x: Any, factor: float, bias: int) -> tuple[Any, Any]:
         """n = round(x·factor), and n + SHIFT + bias, whose lowest bits are the exponent field of 2^(n + bias - 127)."""
         code = self.code
-        shift = code.spread(SHIFT + bias)
-        shifted = code.add(x, shift) if factor == 1 else code.fma(x, code.spread(factor), shift)
+        shift = code.broadcast(SHIFT + bias)
+        shifted = code.add(x, shift) if factor == 1 else code.fma(x, code.broadcast(factor), shift)
         return code.sub(shifted, shift), shifted
 
     def _compare(self, a: Any, sign: str, number: float) -> Any:
-        return self.code.builder.fcmp_ordered(sign, a, self.code.spread(number))
+        return self.code.builder.fcmp_ordered(sign, a, self.code.broadcast(number))
 
     def _intrinsic(self, name: str, *values: Any) -> Any:
         """Call an LLVM intrinsic on float32, scalar or vector."""
@@ -96,9 +96,9 @@ class Functions:
     def polynomial(self, x: Any, coefficients: Sequence[float]) -> Any:
         """c0 + c1·x + … by Horner's rule."""
         code = self.code
-        value = code.spread(coefficients[-1])
+        value = code.broadcast(coefficients[-1])
         for c in reversed(coefficients[:-1]):
-            value = code.fma(value, x, code.spread(c))
+            value = code.fma(value, x, code.broadcast(c))
         return value
 
     def _scale_by_power(self, value: Any, n: Any) -> Any:
@@ -116,7 +116,7 @@ class Functions:
         """n = round(x / ln 2) as `_whole` gives it, and e^(x - n·ln 2) - 1."""
         code = self.code
         n, shifted = self._round(x, 1 / math.log(2), bias)
-        r = code.fma(n, code.spread(-LN2_LOW), code.fma(n, code.spread(-LN2_HIGH), x))
+        r = code.fma(n, code.broadcast(-LN2_LOW), code.fma(n, code.broadcast(-LN2_HIGH), x))
         return n, shifted, code.fma(code.mul(r, r), self.polynomial(r, EXP), r)
 
     # the functions of statements
@@ -125,46 +125,48 @@ class Functions:
         """e^x; where 2^n is built from its bits, results below 1.7e-38 become 0."""
         code = self.code
         direct = code.target.name == "avx512" and code.lanes == 16
-        x = code.least(code.spread(EXP_MOST), code.most(code.spread(EXP_LEAST if direct else EXP_NORMAL), x))
+        x = code.least(
+            code.broadcast(EXP_MOST), code.most(code.broadcast(EXP_LEAST if direct else EXP_NORMAL), x)
+        )
         # In two factors, 2^(n-1)·2e^r, because 2^128 is not a float32.
         n, shifted, rest = self._reduce(x, 126)
         if direct:
-            return self._scale_by_power(code.add(rest, code.spread(1.0)), n)
-        return code.mul(self._power(shifted), code.fma(rest, code.spread(2.0), code.spread(2.0)))
+            return self._scale_by_power(code.add(rest, code.broadcast(1.0)), n)
+        return code.mul(self._power(shifted), code.fma(rest, code.broadcast(2.0), code.broadcast(2.0)))
 
     def _expm1_below(self, x: Any) -> Any:
         """e^x - 1 for -80 ≤ x ≤ 0."""
         code = self.code
         _, shifted, rest = self._reduce(x, 127)
         scale = self._power(shifted)
-        return code.fma(scale, rest, code.sub(scale, code.spread(1.0)))
+        return code.fma(scale, rest, code.sub(scale, code.broadcast(1.0)))
 
     def expm1(self, x: Any) -> Any:
         code = self.code
-        x = code.least(code.spread(EXP_MOST), code.most(code.spread(-20.0), x))
+        x = code.least(code.broadcast(EXP_MOST), code.most(code.broadcast(-20.0), x))
         _, shifted, rest = self._reduce(x, 126)
         half = self._power(shifted)
-        value = code.fma(half, rest, code.sub(half, code.spread(0.5)))
+        value = code.fma(half, rest, code.sub(half, code.broadcast(0.5)))
         return code.add(value, value)
 
     def tanh(self, x: Any) -> Any:
         """-t / (t + 2) with t = e^(-2|x|) - 1, and the sign of x."""
         code = self.code
-        size = code.least(code.spread(10.0), self.abs(x))
-        t = self._expm1_below(code.mul(size, code.spread(-2.0)))
-        return self.copysign(code.div(t, code.add(t, code.spread(2.0))), x)
+        size = code.least(code.broadcast(10.0), self.abs(x))
+        t = self._expm1_below(code.mul(size, code.broadcast(-2.0)))
+        return self.copysign(code.div(t, code.add(t, code.broadcast(2.0))), x)
 
     def tanh_softplus(self, x: Any) -> Any:
         """tanh(log(1 + e^x)) = n / (n + 2) with n = e^x·(e^x + 2)."""
         code = self.code
-        e = self.exp(code.least(code.spread(20.0), x))
-        n = code.mul(e, code.add(e, code.spread(2.0)))
-        return code.div(n, code.add(n, code.spread(2.0)))
+        e = self.exp(code.least(code.broadcast(20.0), x))
+        n = code.mul(e, code.add(e, code.broadcast(2.0)))
+        return code.div(n, code.add(n, code.broadcast(2.0)))
 
     def log1p(self, x: Any) -> Any:
         """With 1 + x = 2^n·(1 + f): n·ln 2 + log(1 + f), where f = x·2^-n + (2^-n - 1) loses nothing of x."""
         code, b = self.code, self.code.builder
-        one = code.spread(1.0)
+        one = code.broadcast(1.0)
         offset = b.sub(self._bits(code.add(x, one)), self.word(TWO_THIRDS))
         field = b.and_(offset, self.word(-(1 << 23)))
         small = self._real(b.sub(self._bits(x), field))
@@ -173,9 +175,11 @@ class Functions:
         f = code.add(small, code.sub(self._real(scale), one))
         n = b.sitofp(b.ashr(offset, self.word(23)), code.vector)
         square = code.mul(f, f)
-        tail = code.fma(code.mul(square, f), self.polynomial(f, LOG1P), code.mul(square, code.spread(-0.5)))
-        value = code.fma(n, code.spread(math.log(2)), code.add(f, tail))
-        below = code.select(self._compare(x, "==", -1.0), code.spread(-math.inf), code.spread(math.nan))
+        tail = code.fma(
+            code.mul(square, f), self.polynomial(f, LOG1P), code.mul(square, code.broadcast(-0.5))
+        )
+        value = code.fma(n, code.broadcast(math.log(2)), code.add(f, tail))
+        below = code.select(self._compare(x, "==", -1.0), code.broadcast(-math.inf), code.broadcast(math.nan))
         value = code.select(self._compare(x, ">", -1.0), value, below)
         return code.select(self._compare(x, "==", math.inf), x, value)
 
@@ -183,31 +187,31 @@ class Functions:
         """ln x from log2 in float64, which keeps its precision near 1."""
         code, wide = self.code, _Wide(self)
         value = wide.log2(code.builder.fpext(x, wide.kind))
-        value = code.builder.fptrunc(code.builder.fmul(value, wide.spread(math.log(2))), code.vector)
-        return code.select(self._compare(x, "<", 0.0), code.spread(math.nan), value)
+        value = code.builder.fptrunc(code.builder.fmul(value, wide.broadcast(math.log(2))), code.vector)
+        return code.select(self._compare(x, "<", 0.0), code.broadcast(math.nan), value)
 
     def _erfc(self, z: Any) -> Any:
         """1 - erf(z) for z ≥ 0, to 2e-7 of itself while it matters; 0 beyond 4."""
         code = self.code
-        inside = code.least(code.spread(ERFC_END), z)
+        inside = code.least(code.broadcast(ERFC_END), z)
         power = code.mul(inside, self.polynomial(inside, ERFC))
         n, shifted = self._round(power, 1.0, 127)
         r = code.sub(power, n)
-        value = code.mul(self._power(shifted), code.fma(r, self.polynomial(r, EXP2), code.spread(1.0)))
-        return code.select(self._compare(z, ">", ERFC_END), code.spread(0.0), value)
+        value = code.mul(self._power(shifted), code.fma(r, self.polynomial(r, EXP2), code.broadcast(1.0)))
+        return code.select(self._compare(z, ">", ERFC_END), code.broadcast(0.0), value)
 
     def erf(self, x: Any) -> Any:
         code = self.code
         size = self.abs(x)
         near = code.fma(x, self.polynomial(code.mul(x, x), ERF), x)
-        far = self.copysign(code.sub(code.spread(1.0), self._erfc(size)), x)
+        far = self.copysign(code.sub(code.broadcast(1.0), self._erfc(size)), x)
         return code.select(self._compare(size, "<", 1.0), near, far)
 
     def erf_plus_one(self, x: Any) -> Any:
         """1 + erf(x) without the cancellation at negative x."""
         code = self.code
         tail = self._erfc(self.abs(x))
-        return code.select(self._compare(x, ">", 0.0), code.sub(code.spread(2.0), tail), tail)
+        return code.select(self._compare(x, ">", 0.0), code.sub(code.broadcast(2.0), tail), tail)
 
     def abs(self, x: Any) -> Any:
         return self._intrinsic("fabs", x)
@@ -259,10 +263,10 @@ class Functions:
         exact = 1 / divisor
         high = _round_down(exact)
         if high == exact:
-            return code.mul(x, code.spread(high))
+            return code.mul(x, code.broadcast(high))
         if code.target.name == "sse":  # no fused product
-            return code.div(x, code.spread(divisor))
-        return code.fma(x, code.spread(high), code.mul(x, code.spread(exact - high)))
+            return code.div(x, code.broadcast(divisor))
+        return code.fma(x, code.broadcast(high), code.mul(x, code.broadcast(exact - high)))
 
     def pow(self, base: Any, exponent: Any) -> Any:
         """2^(exponent·log2|base|) in float64, then the sign and the limits of C's pow."""
@@ -270,17 +274,17 @@ class Functions:
         wide = _Wide(self)
         size = self.abs(base)
         value = wide.power(size, exponent)
-        one, zero = code.spread(1.0), code.spread(0.0)
+        one, zero = code.broadcast(1.0), code.broadcast(0.0)
         unit = b.or_(b.fcmp_ordered("==", exponent, zero), b.fcmp_ordered("==", size, one))
         value = code.select(unit, one, value)
-        half = code.mul(exponent, code.spread(0.5))
+        half = code.mul(exponent, code.broadcast(0.5))
         integral = b.fcmp_ordered("==", self._intrinsic("rint", exponent), exponent)
         odd = b.and_(integral, b.fcmp_ordered("!=", self._intrinsic("rint", half), half))
         negative = b.icmp_signed("<", self._bits(base), self.word(0))
         undefined = b.and_(b.fcmp_ordered("<", base, zero), b.not_(integral))
-        undefined = b.and_(undefined, b.fcmp_ordered("<", size, code.spread(math.inf)))
+        undefined = b.and_(undefined, b.fcmp_ordered("<", size, code.broadcast(math.inf)))
         value = code.select(b.and_(negative, odd), self.neg(value), value)
-        value = code.select(undefined, code.spread(math.nan), value)
+        value = code.select(undefined, code.broadcast(math.nan), value)
         certain = b.or_(b.fcmp_ordered("==", base, one), b.fcmp_ordered("==", exponent, zero))
         return code.select(certain, one, value)
 
@@ -296,16 +300,16 @@ class _Wide:
         self.kind = ir.VectorType(ir.DoubleType(), self.code.lanes)
         self.words = ir.VectorType(ir.I64, self.code.lanes)
 
-    def spread(self, value: float) -> Any:
+    def broadcast(self, value: float) -> Any:
         return ir.Constant(self.kind, [value] * self.code.lanes)
 
     def word(self, value: int) -> Any:
         return ir.Constant(self.words, [value] * self.code.lanes)
 
     def series(self, x: Any, coefficients: Sequence[float]) -> Any:
-        b, value = self.code.builder, self.spread(coefficients[-1])
+        b, value = self.code.builder, self.broadcast(coefficients[-1])
         for c in reversed(coefficients[:-1]):
-            value = b.fadd(b.fmul(value, x), self.spread(c))
+            value = b.fadd(b.fmul(value, x), self.broadcast(c))
         return value
 
     def log2(self, x: Any) -> Any:
@@ -313,23 +317,25 @@ class _Wide:
         b = self.code.builder
         bits = b.bitcast(x, self.words)
         field = b.and_(b.sub(bits, self.word(0x3FE6A09E667F3BCD)), self.word(-(1 << 52)))
-        shift = b.bitcast(self.spread(self.SHIFT), self.words)
-        n = b.fsub(b.bitcast(b.add(b.ashr(field, self.word(52)), shift), self.kind), self.spread(self.SHIFT))
+        shift = b.bitcast(self.broadcast(self.SHIFT), self.words)
+        n = b.fsub(
+            b.bitcast(b.add(b.ashr(field, self.word(52)), shift), self.kind), self.broadcast(self.SHIFT)
+        )
         m = b.bitcast(b.sub(bits, field), self.kind)
-        s = b.fdiv(b.fsub(m, self.spread(1.0)), b.fadd(m, self.spread(1.0)))
+        s = b.fdiv(b.fsub(m, self.broadcast(1.0)), b.fadd(m, self.broadcast(1.0)))
         odd = [2 / math.log(2) / (2 * k + 1) for k in range(9)]
         value = b.fadd(n, b.fmul(s, self.series(b.fmul(s, s), odd)))
-        value = b.select(b.fcmp_ordered("==", x, self.spread(0.0)), self.spread(-self.LIMIT), value)
-        return b.select(b.fcmp_unordered("==", x, self.spread(math.inf)), b.fmul(x, x), value)
+        value = b.select(b.fcmp_ordered("==", x, self.broadcast(0.0)), self.broadcast(-self.LIMIT), value)
+        return b.select(b.fcmp_unordered("==", x, self.broadcast(math.inf)), b.fmul(x, x), value)
 
     def power(self, size: Any, exponent: Any) -> Any:
         b = self.code.builder
         x, y = b.fpext(size, self.kind), b.fpext(exponent, self.kind)
         t = b.fmul(y, self.log2(x))
-        for sign, limit in ((">", self.spread(-300.0)), ("<", self.spread(300.0))):
+        for sign, limit in ((">", self.broadcast(-300.0)), ("<", self.broadcast(300.0))):
             t = b.select(b.fcmp_ordered(sign, limit, t), limit, t)
-        shifted = b.fadd(t, self.spread(self.SHIFT))
-        r = b.fsub(t, b.fsub(shifted, self.spread(self.SHIFT)))
+        shifted = b.fadd(t, self.broadcast(self.SHIFT))
+        r = b.fsub(t, b.fsub(shifted, self.broadcast(self.SHIFT)))
         terms = [math.log(2) ** k / math.factorial(k) for k in range(11)]
         exponent = b.shl(b.add(b.bitcast(shifted, self.words), self.word(1023)), self.word(52))
         value = b.fmul(self.series(r, terms), b.bitcast(exponent, self.kind))

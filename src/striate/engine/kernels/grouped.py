@@ -60,7 +60,7 @@ def emit(target: Target, group: int, width: int, stride: int) -> str:
 
 
 def _gather_kernel(target: Target) -> str:
-    """Any groups: weights [tap row][tap column][channel of the group], behind the bias and the mask of true lanes."""
+    """Any groups: weights [tap row][tap column][channel of the group], after the bias and the mask of real lanes."""
     code = Code(target, "piiiip")
     a, row, end_row, part, end_part, _ = code.arguments
     rows, first = a.int(ROWS), row % a.int(ROWS)
@@ -98,7 +98,7 @@ def _gather_sums(a: Pointer, pixels: list[Pointer], weights: Pointer, table: Poi
         tap = u * a.int(TAP_ROW) + v * a.int(TAP_COLUMN)
         with code.loop(0, a.int(STEPS)) as i:
             places = table + i * (8 * code.lanes)
-            values = [code.spread(0.0) for _ in pixels]
+            values = [code.broadcast(0.0) for _ in pixels]
             for lane in range(code.lanes):
                 offset = tap + places.int(8 * lane)
                 values = [
@@ -110,9 +110,9 @@ def _gather_sums(a: Pointer, pixels: list[Pointer], weights: Pointer, table: Poi
                 sums.set(code.fma(value, weight, sums.get()))
             w.set(w.get() + code.bytes)
     # Padding lanes read some channel of the input: a NaN there must not remain.
-    true = code.builder.fcmp_ordered(">", weights.vector(code.bytes), code.spread(0.0))
+    true = code.builder.fcmp_ordered(">", weights.vector(code.bytes), code.broadcast(0.0))
     for sums in total:
-        sums.set(code.select(true, sums.get(), code.spread(0.0)))
+        sums.set(code.select(true, sums.get(), code.broadcast(0.0)))
     return total
 
 

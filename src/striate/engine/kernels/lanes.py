@@ -36,4 +36,4 @@ def clear_padding_lanes(first: Pointer, count: Int, step: Size, channels: Int) -
     real = inside(code, channels)
     with code.loop(0, count) as x:
         at = first + x * step
-        at.store(code.select(real, at.vector(), code.spread(0.0)))
+        at.store(code.select(real, at.vector(), code.broadcast(0.0)))

@@ -27,7 +27,7 @@ def emit(target: Target, what: str) -> str:
         ]
         with code.loop(0, times):
             if what == "multiply":
-                factor = start.spread()
+                factor = start.broadcast()
                 for chain in sums:
                     chain.set(code.fma(chain.get(), factor, factor))
             else:

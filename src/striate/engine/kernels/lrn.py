@@ -45,7 +45,7 @@ def emit(target: Target, expression: str, size: int, squares: int = 1) -> str:
         raise ValueError(f"a window of {size} channels: at most {2 * code.lanes + 1} on {target.name}")
     a, first, last, block, end_block, _ = code.arguments
     rows, columns, step, lanes = a.int(ROWS), a.int(COLUMNS), a.int(IN_BLOCK), code.lanes
-    zero = code.spread(0.0)
+    zero = code.broadcast(0.0)
 
     def shift_lanes(low: Any, high: Any, by: int) -> Any:
         """Lanes by … by + lanes of two vectors side by side."""

@@ -162,7 +162,7 @@ class _Nest:
     def neutral(self) -> Any:
         """Initial value of a reduction."""
         if self.spec["reduce"] == "max":
-            return self.code.spread(float("-inf"))
+            return self.code.broadcast(float("-inf"))
         return ir.Constant(self.double(), [0.0] * self.code.lanes)
 
     def accumulate(self, total: Any, value: Any) -> Any:
@@ -257,7 +257,7 @@ class _Nest:
         """A vector of the numbers that the lanes read."""
         code, (slot, _, axes, stride, has_test) = self.code, access
         if code.lanes == 1 or stride == 0:
-            return code.spread(self.number(access, env))
+            return code.broadcast(self.number(access, env))
         if stride < 0:
             return self.load_lanes(access, env)
         offset, inside = self.place(axes, env)
@@ -266,7 +266,7 @@ class _Nest:
             return self.load_masked(at, axes, env, float(access[1]))
         if inside is None:
             return self.load_strided(at, stride)
-        result = code.variable(code.spread(float(access[1])))
+        result = code.variable(code.broadcast(float(access[1])))
         if has_test:
             inside = code.builder.and_(inside, self.place(axes, self.for_lane(env, code.lanes - 1))[1])
         with code.choice(inside) as (then, otherwise):
@@ -297,7 +297,7 @@ class _Nest:
         if function is None:
             kinds = [ir.PTR, ir.I32, mask.type, code.vector]
             function = ir.Function(code.module, ir.FunctionType(code.vector, kinds), name)
-        return build.call(function, [at.value, ir.Constant(ir.I32, 4), mask, code.spread(outside)])
+        return build.call(function, [at.value, ir.Constant(ir.I32, 4), mask, code.broadcast(outside)])
 
     def broadcast(self, value: Any, kind: Any) -> Any:
         """A value in all lanes."""
@@ -348,4 +348,4 @@ class _Nest:
         split = [axis for axis in self.spec["target"][2] if not axis[0] and axis[6]]
         last = self.position(split[0], env) if split else self.code.int(0)
         with self.code.when(last.equals(channels - 1)), self.code.wide(lanes - channels % lanes):
-            at.store(self.code.spread(0.0), 4)
+            at.store(self.code.broadcast(0.0), 4)

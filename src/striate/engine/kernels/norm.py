@@ -57,7 +57,7 @@ def _pixel(target: Target) -> str:
     weight, bias, share, eps = a.pointer(WEIGHT), a.pointer(BIAS), a.number(SHARE), a.number(EPS)
     last = (channels - 1) // code.lanes
     real = inside(code, channels - last * code.lanes)
-    zero = code.spread(0.0)
+    zero = code.broadcast(0.0)
 
     def total(x: Pointer, count: int, means: list[Any] | None) -> list[Any]:
         """For each pixel the mean of its channels, or of their squared distance from the means; in all lanes."""
@@ -80,8 +80,8 @@ def _pixel(target: Target) -> str:
         return [code.mul(fold(code, lane_sums.get(), code.add), share) for lane_sums in sums]
 
     def pixels(x: Pointer, y: Pointer, count: int) -> None:
-        means = [code.spread(mean) for mean in total(x, count, None)]
-        scales = [code.spread(_inverse_root(code, code.add(v, eps))) for v in total(x, count, means)]
+        means = [code.broadcast(mean) for mean in total(x, count, None)]
+        scales = [code.broadcast(_inverse_root(code, code.add(v, eps))) for v in total(x, count, means)]
 
         def block(k: Int, mask: Any) -> None:
             w, c = (weight + k * code.bytes).vector(), (bias + k * code.bytes).vector()
@@ -117,7 +117,7 @@ def _group(target: Target) -> str:
     rows, columns, group, unit = a.int(ROWS), a.int(COLUMNS), a.int(GROUP), a.int(UNIT)
     in_block, out_block, in_row, out_row = a.int(IN_BLOCK), a.int(OUT_BLOCK), a.int(IN_ROW), a.int(OUT_ROW)
     share, eps = a.number(SHARE), a.number(EPS)
-    zero = code.spread(0.0)
+    zero = code.broadcast(0.0)
     bulk = columns - columns % TILE_PIXELS
     room = unit * code.bytes
     means, scales, sums = scratch, scratch + room, scratch + room * 2
@@ -207,7 +207,7 @@ def parts(lanes: int, channels: int, over: str, group: int = 0) -> int:
 
 
 def rows(layout: Layout, over: str) -> int:
-    """Rows of a step: those of all images, or the images."""
+    """Rows of a step: rows of all images, or the images."""
     return layout.images * (layout.height if over == "pixel" else 1)
 
 

@@ -43,7 +43,7 @@ def emit(target: Target) -> str:
     x_block, dy_block, dx_block = (a.int(array + BLOCK) for array in (X, DY, DX))
     last = (channels - 1) // code.lanes
     real = inside(code, channels - last * code.lanes)
-    zero = code.spread(0.0)
+    zero = code.broadcast(0.0)
     tile = pixels(target)
 
     def total(count: int, add: Any) -> list[list[Any]]:
@@ -76,7 +76,7 @@ def emit(target: Target) -> str:
         def plain(k: Any, t: int, before: Any, mask: Any) -> list[Any]:
             return [None] if k is None else [code.add(before[0], value(k, t, mask))]
 
-        means = [code.spread(lane_sums) for (lane_sums,) in total(count, plain)]
+        means = [code.broadcast(lane_sums) for (lane_sums,) in total(count, plain)]
 
         def far(k: Int, t: int, mask: Any) -> Any:
             distance = code.sub((x + k * x_block).vector(t * code.bytes), means[t])
@@ -107,10 +107,10 @@ def emit(target: Target) -> str:
         for t in range(count):
             mean.store(code.builder.extract_element(means[t], ir.Constant(ir.I32, 0)), 4 * t)
             scale.store(roots[t], 4 * t)
-        scales = [code.spread(root) for root in roots]
-        shifts = [code.spread(one_[0]) for one_ in slope_sums]
+        scales = [code.broadcast(root) for root in roots]
+        shifts = [code.broadcast(one_[0]) for one_ in slope_sums]
         tilts = [
-            code.spread(code.mul(one_[1], code.mul(root, root)))
+            code.broadcast(code.mul(one_[1], code.mul(root, root)))
             for one_, root in zip(slope_sums, roots, strict=True)
         ]
 

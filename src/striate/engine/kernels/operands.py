@@ -72,14 +72,14 @@ class Operand:
         """Its vector for all pixels of a row, or None if it differs per pixel."""
         if self.kind in "ic":
             return at.vector()
-        return None if self.kind in "sp" else at.spread()
+        return None if self.kind in "sp" else at.broadcast()
 
     def value(self, row: Pointer, start: Int, t: int, constant: Any) -> Any:
         """Its vector for pixel start + t of a row."""
         if self.kind == "s":
             size = row.code.bytes
             return (row + start * size).vector(t * size)
-        return (row + start * 4).spread(t * 4) if self.kind == "p" else constant
+        return (row + start * 4).broadcast(t * 4) if self.kind == "p" else constant
 
 
 def operands(first: Pointer, kinds: str) -> list[Operand]:

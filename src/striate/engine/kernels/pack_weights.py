@@ -88,11 +88,11 @@ class _Walk:
             entry = self.table + r * (4 + code.bytes)
             source = entry.short() * 4
             vectors = interleave(code, [output.vector(source) for output in outputs])
-            values = [code.variable(code.select(real, vector, code.spread(0.0))) for vector in vectors]
+            values = [code.variable(code.select(real, vector, code.broadcast(0.0))) for vector in vectors]
             with code.when(self.scale.not_null):
                 by = self.factors.doubles()
                 for value in values:
-                    value.set(code.scaled(value.get(), by))
+                    value.set(code.scale_by(value.get(), by))
             for k, value in enumerate(values):
                 step = entry.short(4 + 4 * k)
                 with code.when(step >= 0):
@@ -129,7 +129,7 @@ class _Walk:
                 with code.loop(real.most(0), lanes) as lane:
                     packed.store(code.number(0), lane * 4)
         with code.when(self.scale.not_null):
-            packed.store(code.scaled(packed.vector(), self.factors.doubles()))
+            packed.store(code.scale_by(packed.vector(), self.factors.doubles()))
 
     def unpack_single(self, source: Pointer, packed: Pointer) -> None:
         """One step of the real lanes."""

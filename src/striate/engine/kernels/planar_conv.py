@@ -79,7 +79,7 @@ def emit(target: Target, channels: int, rows: int, vectors: int) -> str:
             places = [(line, first) for line in range(rows) for first in at]
             total = _sums(a, [x[line] + first * 4 for line, first in places], channels, taps)
             limits = code.opaque(a)  # loaded here rather than kept through the loops
-            low, high = limits.spread(LOW), limits.spread(HIGH)
+            low, high = limits.broadcast(LOW), limits.broadcast(HIGH)
             for (line, first), sums in zip(places, total, strict=True):
                 planes = [code.least(high, code.most(low, value)) for value in sums]
                 pixels = list(enumerate(_pixels(code, planes)))
@@ -92,7 +92,7 @@ def _sums(a: Pointer, places: list[Pointer], channels: int, taps: Pointer) -> li
     """[place][channel]; places: where the first pixel of each vector has its first tap."""
     code = a.code
     weights, first, count = a.pointer(WEIGHTS), taps.int(), taps.int(8)
-    total = [[code.variable(weights.spread(4 * c)) for c in range(channels)] for _ in places]
+    total = [[code.variable(weights.broadcast(4 * c)) for c in range(channels)] for _ in places]
     plane = code.variable(first * a.int(TAP_ROW))
     plane_w = code.variable(weights + (first * a.int(W_ROW) + 4 * channels))
     with code.repeat(a.int(PLANES)):
@@ -102,7 +102,7 @@ def _sums(a: Pointer, places: list[Pointer], channels: int, taps: Pointer) -> li
             with code.repeat(a.int(TAP_COLUMNS)):
                 pixels = [(place + across.get()).vector() for place in places]
                 for c in range(channels):
-                    weight = w.get().spread(4 * c)
+                    weight = w.get().broadcast(4 * c)
                     for sums, pixel in zip(total, pixels, strict=True):
                         sums[c].set(code.fma(pixel, weight, sums[c].get()))
                 across.set(across.get() + a.int(TAP_COLUMN))
@@ -117,7 +117,7 @@ def _pixels(code: Code, planes: list[Any]) -> list[Any]:
     """Vectors of all lanes for each pixel, from one vector of pixels for each channel; the other channels are 0."""
     lanes = code.lanes
     size = 1 << (len(planes) - 1).bit_length()
-    zero = code.spread(0.0)
+    zero = code.broadcast(0.0)
     vectors = interleave(code, planes + [zero] * (size - len(planes)))
     pixels = []
     for pixel in range(lanes):

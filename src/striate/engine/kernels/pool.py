@@ -74,7 +74,7 @@ def emit(target: Target, reduce: str, stride: int) -> str:
         with code.loop(row, end_row):
             down = a.pointer(ROW_TAPS) + line.get() * ENTRY_SIZE
             x = source.at.get() + down.short(START) * a.int(IN_ROW)
-            nan_check = code.variable(code.spread(0.0))
+            nan_check = code.variable(code.broadcast(0.0))
 
             even = a.pointer(COLUMN_TAPS) + a.int(FIRST) * ENTRY_SIZE
             at = code.variable(x + even.short(START) * a.int(IN_PIXEL))
@@ -112,7 +112,7 @@ def emit(target: Target, reduce: str, stride: int) -> str:
 
 def _number(code: Code, count: Int) -> Any:
     """A count in every lane."""
-    return code.spread(code.float(count))
+    return code.broadcast(code.float(count))
 
 
 def _stretch(
@@ -126,8 +126,8 @@ def _stretch(
 ) -> list[Any]:
     """Reduce windows at these offsets from x; the inputs of a maximum are also added, in `sides` sums, to nan_check."""
     code = a.code
-    total = [code.variable(code.spread(-math.inf if reduce == "max" else 0.0)) for _ in offsets]
-    sums = [code.variable(code.spread(0.0)) for _ in offsets[:sides]]
+    total = [code.variable(code.broadcast(-math.inf if reduce == "max" else 0.0)) for _ in offsets]
+    sums = [code.variable(code.broadcast(0.0)) for _ in offsets[:sides]]
     line = code.variable(x)
     with code.loop(0, counts[0]):
         tap = code.variable(line.get())
@@ -152,7 +152,7 @@ def _stretch(
 def _nan_safe(a: Pointer, reduce: str, x: Pointer, counts: tuple[Int, Int]) -> Any:
     """One reduced window; a NaN stays in the maximum."""
     code = a.code
-    total = code.variable(code.spread(-math.inf if reduce == "max" else 0.0))
+    total = code.variable(code.broadcast(-math.inf if reduce == "max" else 0.0))
     line = code.variable(x)
     with code.loop(0, counts[0]):
         with code.loop(0, counts[1]) as k:

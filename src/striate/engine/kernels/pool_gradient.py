@@ -85,7 +85,7 @@ def emit(
     along, across = a.int(TAP_COLUMN), a.pointer(COLUMN_TAPS)
     dx_row, x_row = a.int(DX_ROW), a.int(X_ROW)
     dx_next, x_next = a.int(TAP_ROW) * dx_row, a.int(TAP_ROW) * x_row
-    zero, size, columns = code.spread(0.0), code.bytes, a.int(COLUMNS)
+    zero, size, columns = code.broadcast(0.0), code.bytes, a.int(COLUMNS)
 
     def plane(first: int, n: Int, p: Int) -> Pointer:
         offset: Int = n * a.int(first + 8) + p * a.int(first + 16)
@@ -100,11 +100,11 @@ def emit(
         """Gradient of a window's winner, or of each of its taps; and the window's maximum."""
         value = (line.dy + column * size).vector()
         if reduce == "mean":
-            return code.div(value, code.spread(code.float(counted))), None
+            return code.div(value, code.broadcast(code.float(counted))), None
         best = (line.y + column * size).vector()
         for limit, sign, at in ((BELOW, ">", LOW), (ABOVE, "<", HIGH)):
             if limits & limit:
-                value = code.select(code.builder.fcmp_ordered(sign, best, a.spread(at)), value, zero)
+                value = code.select(code.builder.fcmp_ordered(sign, best, a.broadcast(at)), value, zero)
         return value, best
 
     def route(number: Any, rest: Any, best: Any) -> tuple[Any, Any]:

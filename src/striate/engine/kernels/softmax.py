@@ -44,7 +44,7 @@ def emit(target: Target, logarithm: int) -> str:
     last = (channels - 1) // code.lanes
     real = inside(code, channels - last * code.lanes)
     tile = target.registers // max(target.lanes // target.width, 1) // PIXEL_REGISTERS
-    zero, none = code.spread(0.0), code.spread(-math.inf)
+    zero, none = code.broadcast(0.0), code.broadcast(-math.inf)
 
     def pixels(x: Pointer, y: Pointer, count: int) -> None:
         def read(k: Int, t: int, fill: Any = None) -> Any:
@@ -59,7 +59,7 @@ def emit(target: Target, logarithm: int) -> str:
         with code.loop(0, last) as k:
             for t in range(count):
                 largest[t].set(code.most(largest[t].get(), read(k, t)))
-        top = [code.spread(fold(code, variable.get(), code.most)) for variable in largest]
+        top = [code.broadcast(fold(code, variable.get(), code.most)) for variable in largest]
         sums = [code.variable(zero) for _ in range(count)]
 
         def exponential(k: Int, masked: bool) -> None:
@@ -75,10 +75,10 @@ def emit(target: Target, logarithm: int) -> str:
         exponential(last, True)
         totals = [fold(code, variable.get(), code.add) for variable in sums]
         if logarithm:
-            one = code.spread(1.0)
-            ends = [functions.log1p(code.sub(code.spread(total), one)) for total in totals]
+            one = code.broadcast(1.0)
+            ends = [functions.log1p(code.sub(code.broadcast(total), one)) for total in totals]
         else:
-            ends = [code.spread(code.div(code.number(1.0), total)) for total in totals]
+            ends = [code.broadcast(code.div(code.number(1.0), total)) for total in totals]
 
         def finish(k: Int, masked: bool) -> None:
             for t in range(count):

@@ -35,19 +35,19 @@ def emit(target: Target) -> str:
         start = chunk * CHUNK_NUMBERS
         stop = count.least(start + CHUNK_NUMBERS)
         bulk = stop - (stop - start) % step
-        sums = [code.variable(code.spread(0.0)) for _ in range(SUM_VECTORS)]
+        sums = [code.variable(code.broadcast(0.0)) for _ in range(SUM_VECTORS)]
         with code.loop(start, bulk, step) as at:
             for k, total in enumerate(sums):
                 value = (numbers + at * 4).vector(k * code.bytes)
                 total.set(code.fma(value, value, total.get()))
-        wide = [code.widened(total.get()) for total in sums]
+        wide = [code.widen(total.get()) for total in sums]
         lane_sums = code.add(code.add(wide[0], wide[1]), code.add(wide[2], wide[3]))
         with code.wide(1):
-            rest = code.variable(code.spread(0.0))
+            rest = code.variable(code.broadcast(0.0))
             with code.loop(bulk, stop) as at:
                 value = (numbers + at * 4).vector()
                 rest.set(code.fma(value, value, rest.get()))
-            last = code.widened(rest.get())
+            last = code.widen(rest.get())
         (out + chunk * 8).store(code.builder.fadd(_sum(code, lane_sums), _first(code, last)))
     return code.finish()
 

@@ -66,7 +66,7 @@ def emit(target: Target, pixels: int, panel: int) -> str:
     out = [outputs.pointer(8 * t) for t in range(pixels)]
     block = context.int(BLOCK)
 
-    total = [[code.variable(code.spread(0.0)) for _ in range(panel)] for _ in range(pixels)]
+    total = [[code.variable(code.broadcast(0.0)) for _ in range(panel)] for _ in range(pixels)]
     with code.choice(bias.not_null) as (fresh, further):
         with fresh:
             for o in range(panel):
@@ -86,7 +86,7 @@ def emit(target: Target, pixels: int, panel: int) -> str:
         for k in range(count):
             row = [w.vector(k * step + o * code.bytes) for o in range(panel)]
             for t in range(pixels):
-                value = base[t].spread(4 * k)
+                value = base[t].broadcast(4 * k)
                 for o in range(panel):
                     total[t][o].set(code.fma(value, row[o], total[t][o].get()))
         weights.set(w + count * step)
@@ -105,7 +105,7 @@ def emit(target: Target, pixels: int, panel: int) -> str:
         for t in range(pixels):
             for o in range(panel):
                 total[t][o].set(code.add(total[t][o].get(), (out[t] + (block * o + residual)).vector()))
-    low, high = context.spread(LOW), context.spread(HIGH)
+    low, high = context.broadcast(LOW), context.broadcast(HIGH)
     for t in range(pixels):
         for o in range(panel):
             (out[t] + block * o).store(code.least(high, code.most(low, total[t][o].get())))

@@ -39,7 +39,7 @@ def emit(target: Target) -> str:
     lanes, rows, columns = target.lanes, a.int(ROWS), a.int(COLUMNS)
     size, plane, row = a.int(UNIT), a.int(OUT_PLANE), a.int(OUT_ROW)
     units = rows // size
-    here, zero = inside(code, columns), code.spread(0.0)
+    here, zero = inside(code, columns), code.broadcast(0.0)
     with code.loop(start, end) as u, code.loop(part, end_part) as block:
         image, unit = u // units, u % units
         first, last = unit * size, unit * size + size

@@ -42,7 +42,7 @@ def emit(target: Target, kinds: str, *functions: str) -> str:
 
     def at(place: Int) -> None:
         values = [
-            code.spread(number) if base is None else (base + place * 4).vector()
+            code.broadcast(number) if base is None else (base + place * 4).vector()
             for base, number in zip(bases, numbers, strict=True)
         ]
         results = [expressions.vector(code, text, values) for text in functions]

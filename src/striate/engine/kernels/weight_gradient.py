@@ -102,7 +102,7 @@ def _tile(target: Target, places: int, panel: int) -> str:
     code = Code(target, "pppppiiii")
     a, start_x, start_dy, out, offsets, images, rows, columns, first = code.arguments
     x_pixel, dy_pixel, block = a.int(X_PIXEL), a.int(DY_PIXEL), a.int(DY_BLOCK)
-    total = [[code.variable(code.spread(0.0)) for _ in range(panel)] for _ in range(places)]
+    total = [[code.variable(code.broadcast(0.0)) for _ in range(panel)] for _ in range(places)]
     image_x, image_dy = code.variable(start_x), code.variable(start_dy)
     line_x, line_dy = code.variable(start_x), code.variable(start_dy)
     x, dy = code.variable(start_x), code.variable(start_dy)
@@ -118,7 +118,7 @@ def _tile(target: Target, places: int, panel: int) -> str:
             here: Pointer = x.get()
             row = [(dy.get() + block * o).vector() for o in range(panel)]
             for t in range(places):
-                value = here.spread(4 * t)
+                value = here.broadcast(4 * t)
                 for o in range(panel):
                     total[t][o].set(code.fma(value, row[o], total[t][o].get()))
             x.set(here + x_pixel)

@@ -35,7 +35,7 @@ def emit(target: Target) -> str:
 
     zero = code.buffer(target.panel * code.bytes // 8)
     for o in range(target.panel):
-        zero.store(code.spread(0.0), o * code.bytes)
+        zero.store(code.broadcast(0.0), o * code.bytes)
     run, context = code.buffer(2), code.buffer(micro.CONTEXT_SIZE // 8)
     run.store(code.int(0))
     run.store(a.int(w.CHANNELS), 8)

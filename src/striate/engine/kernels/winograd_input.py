@@ -24,7 +24,7 @@ CHUNK_TILES = 16
 
 def combination(code: Code, m: int, i: int, d: Callable[[int], Any]) -> Any:
     """Row i of Bᵀ times the vector d(0) … d(m+1)."""
-    s = code.spread
+    s = code.broadcast
     if m == 2:
         return [
             lambda: code.sub(d(0), d(2)),

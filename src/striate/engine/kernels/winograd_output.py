@@ -25,7 +25,7 @@ EPILOGUE_PIXELS = 16
 
 def combination(code: Code, m: int, k: int, z: Callable[[int], Any]) -> Any:
     """Row k of Aᵀ times the vector z(0) … z(m+1)."""
-    s = code.spread
+    s = code.broadcast
     if m == 2:
         if k == 0:
             return code.add(z(0), code.add(z(1), z(2)))
@@ -88,7 +88,7 @@ def emit(target: Target, m: int) -> str:
                     # opaque: else loads of all groups and tiles become one, and what they loaded is spilled
                     lines = [code.opaque(x + frequency * (size * i)) for i in range(size)]
                     bias, limits = code.opaque(offsets).vector(), code.opaque(a)
-                    low, high = limits.spread(w.LOW), limits.spread(w.HIGH)
+                    low, high = limits.broadcast(w.LOW), limits.broadcast(w.HIGH)
                     z: list[list[Any]] = [[] for _ in group]
                     for j in range(size):
                         vectors: dict[int, Any] = {}

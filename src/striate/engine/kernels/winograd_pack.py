@@ -74,7 +74,7 @@ def emit(target: Target, m: int) -> str:
             for part in range(0, lanes, target.width):
                 with code.wide(target.width):
                     _transform(code, m, scratch + 8 * part, one, packed + (c * step + 4 * part), frequency)
-    code.streamed()
+    code.fence()
     return code.finish()
 
 
@@ -93,14 +93,14 @@ def _taps(code: Code, at: Pointer, stride: Int, real: Int, factors: Pointer, to:
             group = outputs[part : part + width]
 
             def keep(k: int, vector: Any, part: int = part, within: Any = within, by: Any = by) -> None:
-                value = code.widened(code.select(within, vector, code.spread(0.0)))
+                value = code.widen(code.select(within, vector, code.broadcast(0.0)))
                 (to + tap * k).store(code.mul(value, by), 8 * part)
 
             for start in range(0, 8, width):
                 vectors = interleave(code, [output.vector(4 * start) for output in group])
                 for k, vector in enumerate(vectors):
                     keep(start + k, vector)
-            last = code.spread(0.0)
+            last = code.broadcast(0.0)
             for lane, output in enumerate(group):
                 last = code.insert(last, output.number(4 * 8), lane)
             keep(8, last)
@@ -117,7 +117,7 @@ def _transform(code: Code, m: int, taps: Pointer, one: int, packed: Pointer, fre
         values = [(half + row * (3 * one)).doubles(k * one) for k in range(3)]
         to = packed + row * (m + 2) * frequency
         for k, value in enumerate(_times(code, m, values)):
-            (to + frequency * k).stream(code.narrowed(value))
+            (to + frequency * k).stream(code.narrow(value))
 
 
 def _times(code: Code, m: int, values: list[Any]) -> list[Any]:

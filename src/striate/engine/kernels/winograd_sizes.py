@@ -8,7 +8,7 @@ through all steps, which halves the rounding error of the textbook's 0, ±1, ±2
 Largest error against float64, relative to the largest output, over 64 to 512 channels: F(4×4) 3e-6 (root mean square
 at most 1.8 times that of the direct product), F(2×2) 9e-7, less than the direct product's 2e-6: it sums fewer terms.
 
-A number that is not finite spoils all outputs of the tiles that read it (∞ − ∞), not only those of its own window.
+A number that is not finite makes all outputs of the tiles that read it NaN (∞ − ∞), not only those of its window.
 """
 
 from __future__ import annotations

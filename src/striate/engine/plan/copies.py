@@ -40,7 +40,7 @@ def _step(
     span: tuple[int, int, int], area: tuple[int, int] | None = None,
     start: int = 0, skip: tuple[int, int] = (1, 1), end: int = 0, apart: tuple[int, int] = (1, 1),
 ) -> KernelCall:  # fmt: skip
-    """Channels [first, last) of y from those of x `shift` lower, over area (rows, columns).
+    """Copy channels of x, numbered `shift` lower, to channels [first, last) of y, over area (rows, columns).
 
     start: bytes from x's first number to the first one read; end: from y's to the first one written; skip, apart:
     rows and columns from one to the next.

@@ -211,11 +211,11 @@ def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     shape = x.channels, x.height, x.width
     if body.windows is None:
         return [_linear(unit, body, x, y, shape, context)]
-    found = [
+    calls = [
         _product(unit, body, x, y, pair, shape, context, k)
         for k, pair in enumerate(axes(body, (x.height, x.width)))
     ]
-    return found
+    return calls
 
 
 def _linear(

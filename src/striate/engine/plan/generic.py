@@ -58,6 +58,6 @@ def step(unit: Unit, nest: NestKernel, values: Mapping[str, Buffer]) -> KernelCa
         return nest.arguments(where, tables)
 
     target, *sources = (values[name] for name in nest.tensors if name in values)
-    if nest.adds or not sources:  # zeros for what others write in part: these wait for what is read, too
+    if nest.adds or not sources:  # an accumulating nest also reads its target
         sources.append(target)
     return KernelCall(unit, "nest", "", nest.kernel, record, nest.rows, 1, sources, [target])

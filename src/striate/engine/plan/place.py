@@ -221,14 +221,14 @@ def _copy_results(graph: UnitGraph, units: list[Unit]) -> list[Unit]:
 
 def _match_residuals(units: list[Unit]) -> list[Unit]:
     """The kernel adds the residual at a fixed offset from the output; if the layouts differ, emit a separate add."""
-    done = []
+    result = []
     for unit in units:
         residual = unit.residual
         if residual is not None:
             y = unit.outputs[0]
             pads = tuple(max(a, b) for a, b in zip(y.root.pads, residual.root.pads, strict=True))
             y.root.pads = residual.root.pads = pads  # type: ignore[assignment]
-        done.append(unit)
+        result.append(unit)
     for _ in range(len(units)):
         changed = False
         for unit in units:
@@ -240,7 +240,7 @@ def _match_residuals(units: list[Unit]) -> list[Unit]:
         if not changed:
             break
     final: list[Unit] = []
-    for unit in done:
+    for unit in result:
         final.append(unit)
         if unit.residual is None:
             continue

@@ -97,7 +97,7 @@ def steps(unit: Unit, windows: Windows, context: PlanContext) -> list[KernelCall
     table = planar_conv.taps(windows[0], rows, not body.adjoint)
     calls, source, layout = [], x, x.layout
     if x.root.lanes > 1:
-        planes = Layout(x.images, x.channels, x.height, x.width, 1).bordered(
+        planes = Layout(x.images, x.channels, x.height, x.width, 1).with_border(
             *_padding(unit, windows, context)
         )
         source = Buffer(f"{x.name} in planes", (x.images, planes.image // 4), "nc", lanes=1)

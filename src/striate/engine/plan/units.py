@@ -19,7 +19,7 @@ Array = NDArray[Any]
 Fold = tuple[Expr, str, dict[str, Array]]
 
 ROLES = {1: "n", 2: "nc", 3: "ncw", 4: "nchw", 5: "ncdhw"}
-"""What each axis of a value is, by rank, unless a permutation says otherwise."""
+"""Role of each axis of a buffer, by rank, unless a permutation changes it."""
 
 
 @dataclasses.dataclass(eq=False)

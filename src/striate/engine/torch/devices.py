@@ -1,4 +1,4 @@
-"""Where the torch engine computes: a processor or an accelerator by its name, and errors that say what there is."""
+"""Devices of the torch engine: a processor or an accelerator by name, and errors that list the available ones."""
 
 from __future__ import annotations
 
@@ -56,22 +56,22 @@ def threads() -> int:
 
     torchrun sets OMP_NUM_THREADS=1 if it is unset, so that a 1 says nothing there.
     """
-    said, local = os.environ.get("OMP_NUM_THREADS", ""), os.environ.get("LOCAL_WORLD_SIZE", "1")
+    omp_threads, local = os.environ.get("OMP_NUM_THREADS", ""), os.environ.get("LOCAL_WORLD_SIZE", "1")
     together = int(local) if local.isdecimal() and int(local) else 1
-    if said.isdecimal() and int(said) and not (said == "1" and together > 1):
-        return int(said)
+    if omp_threads.isdecimal() and int(omp_threads) and not (omp_threads == "1" and together > 1):
+        return int(omp_threads)
     return max(available() // together, 1)
 
 
-def placed(held: Any, device: torch.device) -> Any:
-    """A module or a batch on the device, channels last in memory: convolutions are faster that way (by half on a
-    processor), but for Metal's.
+def to_device(x: Any, device: torch.device) -> Any:
+    """Move a module or a batch to the device, channels last in memory: convolutions are then faster (by half on a
+    processor), except on Metal.
     """
-    tensors = held.parameters() if isinstance(held, torch.nn.Module) else (held,)
+    tensors = x.parameters() if isinstance(x, torch.nn.Module) else (x,)
     ranks = {tensor.ndim for tensor in tensors}
     if device.type == "mps" or 5 in ranks or 4 not in ranks:  # of volumes, torch has another layout
-        return held.to(device)
-    return held.to(device, memory_format=torch.channels_last)
+        return x.to(device)
+    return x.to(device, memory_format=torch.channels_last)
 
 
 @contextlib.contextmanager

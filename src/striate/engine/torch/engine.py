@@ -33,7 +33,7 @@ class TorchEngine(Engine):
             torch.set_num_threads(self._threads)
 
     @property
-    def described(self) -> str:
+    def description(self) -> str:
         if self.device.type != "cuda":
             return f"torch on {self.device}"
         return f"torch on {self.device} ({torch.cuda.get_device_name(self.device)})"
@@ -60,4 +60,4 @@ class TorchEngine(Engine):
         return TorchLearner(runnable(net), rule, store, self.device, process_group)
 
     def process_group(self) -> AbstractContextManager[ProcessGroup]:
-        return processes.joined(self.device)
+        return processes.join(self.device)

@@ -1,7 +1,7 @@
-"""Axes read by lists of positions and weights: resampling and padding where torch's own differ or do not exist.
+"""Resampling and padding by lists of positions and weights, where torch's functions differ or do not exist.
 
 torch copies an axis that keeps its size, whatever the scale; it rounds positions in single precision; it folds at a
-border once at most.
+border at most once.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from striate.op import Declaration
 
 
 def maps(declaration: Declaration) -> list[AxisMap]:
-    """The map by which an op reads every spatial axis of its input."""
+    """The map of every spatial axis by which an op reads its input."""
     readings, spec = declaration.readings[0], declaration.inputs[0]
-    return [found for axis in spec.spatial_axes if (found := readings[axis].map) is not None]
+    return [axis_map for axis in spec.spatial_axes if (axis_map := readings[axis].map) is not None]
 
 
 def take(x: Any, axis: int, entries: Sequence[int]) -> Any:
@@ -25,22 +25,22 @@ def take(x: Any, axis: int, entries: Sequence[int]) -> Any:
 
 
 def nearest(x: Any, grids: Sequence[AxisMap]) -> Any:
-    """Every spatial axis by the neighbors that its map reads."""
+    """Resample every spatial axis by the nearest neighbors of its map."""
     for axis, grid in enumerate(grids, 2):
         entries = [position for i in range(grid.output) if (position := grid.position(i, 0)) is not None]
         x = x if entries == list(range(grid.input)) else take(x, axis, entries)
     return x
 
 
-def blended(x: Any, shares: Sequence[Any]) -> Any:
-    """Every spatial axis times its matrix of shares."""
+def blend(x: Any, shares: Sequence[Any]) -> Any:
+    """Multiply every spatial axis by its matrix of weights."""
     for axis, matrix in enumerate(shares, 2):
         x = (x.movedim(axis, -1) @ x.new_tensor(matrix)).movedim(-1, axis)
     return x
 
 
-def folded(x: Any, sizes: Sequence[int], pairs: Sequence[tuple[int, int]], mode: str) -> Any:
-    """The spatial axes, of these sizes, padded by their own values, to any length."""
+def pad_by_folding(x: Any, sizes: Sequence[int], pairs: Sequence[tuple[int, int]], mode: str) -> Any:
+    """Pad the spatial axes, of these sizes, by their own values, to any length."""
     for axis, (size, (before, after)) in enumerate(zip(sizes, pairs, strict=True), 2):
         if before or after:
             entries = [fold(i, size, mode) for i in range(-before, size + after)]
@@ -49,7 +49,7 @@ def folded(x: Any, sizes: Sequence[int], pairs: Sequence[tuple[int, int]], mode:
 
 
 def torch_folds(mode: str, sizes: Sequence[int], pairs: Sequence[tuple[int, int]]) -> bool:
-    """Whether torch pads so: it folds once at most."""
+    """Whether torch's padding suffices: it folds at most once."""
     beyond = {"reflect": 1, "circular": 0}.get(mode)
     if mode == "symmetric" or beyond is None:
         return mode == "replicate"
@@ -57,8 +57,8 @@ def torch_folds(mode: str, sizes: Sequence[int], pairs: Sequence[tuple[int, int]
 
 
 def same_in_torch(grids: Sequence[AxisMap]) -> bool:
-    """Whether torch resamples alike: nearest neighbors by whole factors, which leave nothing to round, and blended
-    ones where no axis keeps its size at another scale than 1.
+    """Whether torch resamples in the same way: nearest neighbors by integer factors, without rounding, and
+    interpolation if no axis keeps its size at another scale than 1.
     """
     for grid in grids:
         if isinstance(grid, Nearest) and 1 not in (grid.ratio.numerator, grid.ratio.denominator):

@@ -9,13 +9,13 @@ import torch
 import torch.fx
 
 from striate.diagnostics import OpError
-from striate.engine.torch.operations import lowered
+from striate.engine.torch.operations import lower_op
 from striate.engine.torch.register import LOWERINGS, Run
 from striate.network import Network, Node, sharing
 from striate.op import Declaration, Trait
 
 _Step = tuple[Run, tuple[str, ...], tuple[str, ...], dict[str, tuple[Any, str]], dict[str, str]]
-"""What it computes, the values it reads and makes; by name of a parameter: the module that holds it and its name there,
+"""The function, the values that it reads and computes; by name of a parameter: the module and attribute that hold it,
 and its path."""
 
 
@@ -26,7 +26,8 @@ COUNTER = "num_batches_tracked"
 class Lowered(torch.nn.Module):  # type: ignore[misc]
     """The network's nodes in order. Batch axis: any size. Several outputs give a tuple.
 
-    Its state dict has the keys of the module that the names are from: torchvision's load into it, and it into theirs.
+    Its state dict has the keys of the module that the names come from, so that torchvision's weights load into it and
+    back.
     """
 
     def __init__(self, net: Network) -> None:
@@ -34,29 +35,29 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
         self._sources, self._outputs = list(net.inputs), list(net.outputs)
         self.names = sharing.file_names(net)
         tensors: dict[str, Any] = {}
-        self.held: dict[str, str] = {}
+        self.first_names: dict[str, str] = {}
         for name, full in self.names.items():
-            path, _, own = name.rpartition(".")
+            path, _, attribute = name.rpartition(".")
             parameter = net.parameters[full]
-            self.held.setdefault(full, name)
+            self.first_names.setdefault(full, name)
             learned = parameter.trainable or parameter.frozen
             if full not in tensors:
                 start = torch.zeros(parameter.shape)
                 tensors[full] = torch.nn.Parameter(start, parameter.trainable) if learned else start
             register = "register_parameter" if learned else "register_buffer"
-            getattr(self._place(path), register)(own, tensors[full])
+            getattr(self._place(path), register)(attribute, tensors[full])
         self._norms = [
             sharing.owner(node, "running_mean") for node in net.nodes if Trait.WHOLE_BATCH in node.op.traits
         ]
         for name in dict.fromkeys(self._norms):
             self._place(name).register_buffer(COUNTER, torch.tensor(0))
-        self._register_load_state_dict_pre_hook(self._counted)
+        self._register_load_state_dict_pre_hook(self._add_counters)
         self._paths = [node.name for node in net.nodes]
         self._last_use = {value: k for k, node in enumerate(net.nodes) for value in node.inputs}
         self._steps = [self._step(node, net.declarations[node.name]) for node in net.nodes]
 
     def _place(self, path: str) -> Any:
-        """The module at a dotted path, made where it is missing."""
+        """The module at a dotted path, created if missing."""
         place: Any = self
         for name in path.split(".") if path else ():
             if name not in place._modules:
@@ -71,8 +72,8 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
             place = place._modules[name]
         return place
 
-    def _counted(self, state: Any, prefix: str, *_rest: Any) -> None:
-        """Counters may be missing, as in weights that Striate wrote."""
+    def _add_counters(self, state: Any, prefix: str, *_rest: Any) -> None:
+        """Add missing counters: weights that Striate wrote have none."""
         for name in self._norms:
             state.setdefault(f"{prefix}{name}.{COUNTER}", getattr(self._place(name), COUNTER))
 
@@ -81,48 +82,53 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
             raise OpError(f"{node.op.word} has no counterpart in torch here").at(
                 node.name, f"{node.name} = {node.op}", node.place
             )
-        paths = {parameter.name: self.held[node.key(parameter.name)] for parameter in declaration.parameters}
-        held = {
-            name: (self._place(path), own)
-            for name, (path, _, own) in ((n, full.rpartition(".")) for n, full in paths.items())
+        paths = {
+            parameter.name: self.first_names[node.key(parameter.name)] for parameter in declaration.parameters
         }
-        return lowered(node.op, declaration), node.inputs, node.outputs, held, paths
+        places = {
+            name: (self._place(path), attribute)
+            for name, (path, _, attribute) in ((n, full.rpartition(".")) for n, full in paths.items())
+        }
+        return lower_op(node.op, declaration), node.inputs, node.outputs, places, paths
 
     def steps(self) -> Iterator[tuple[Run, tuple[str, ...], tuple[str, ...], dict[str, str]]]:
-        """What each node computes, reads and makes, and the dotted paths of its parameters."""
+        """Each node's function, inputs and outputs, and the dotted paths of its parameters."""
         for run, reads, makes, _, paths in self._steps:
             yield run, reads, makes, paths
 
-    def forward(self, *inputs: Any, **named: Any) -> Any:
+    def forward(self, *inputs: Any, **by_name: Any) -> Any:
         if self.training:
             for name in self._norms:
                 getattr(self._place(name), COUNTER).add_(1)
-        values = self.values(dict(zip(self._sources, inputs)) | named, self._outputs)
-        found = tuple(values[name] for name in self._outputs)
-        return found[0] if len(found) == 1 else found
+        values = self.values(dict(zip(self._sources, inputs)) | by_name, self._outputs)
+        outputs = tuple(values[name] for name in self._outputs)
+        return outputs[0] if len(outputs) == 1 else outputs
 
     def values(
-        self, given: dict[str, Any], wanted: Collection[str], done: Callable[[str], None] = lambda node: None
+        self,
+        inputs: dict[str, Any],
+        names: Collection[str],
+        on_node: Callable[[str], None] = lambda node: None,
     ) -> dict[str, Any]:
-        """The wanted values for these inputs. Values that are not read any more are dropped; `done` is called per
+        """The named values for these inputs. Values without further readers are dropped; `on_node` is called after each
         node."""
-        values, open_names = dict(given), set(wanted) - given.keys()
-        for at, (run, reads, makes, held, _) in enumerate(self._steps):
+        values, open_names = dict(inputs), set(names) - inputs.keys()
+        for at, (run, reads, makes, places, _) in enumerate(self._steps):
             if not open_names:
                 break
-            own = {name: getattr(place, attribute) for name, (place, attribute) in held.items()}
-            made = run(self.training, [values[name] for name in reads], own)
-            values.update(zip(makes, made if len(makes) > 1 else (made,)))
+            parameters = {name: getattr(place, attribute) for name, (place, attribute) in places.items()}
+            result = run(self.training, [values[name] for name in reads], parameters)
+            values.update(zip(makes, result if len(makes) > 1 else (result,)))
             open_names.difference_update(makes)
             for name in set(reads):
-                if self._last_use[name] == at and name not in wanted:
+                if self._last_use[name] == at and name not in names:
                     del values[name]
-            done(self._paths[at])
+            on_node(self._paths[at])
         return values
 
 
-def flat(module: Lowered) -> Any:
-    """The module for inference as a straight line of calls: nothing is looked up while it runs. Weights are shared."""
+def straight_line(module: Lowered) -> Any:
+    """The module for inference as a straight line of calls, without lookups while it runs. Weights are shared."""
     graph = torch.fx.Graph()
     tracer = torch.fx.proxy.GraphAppendingTracer(graph)
     several = len(module._sources) > 1
@@ -130,12 +136,12 @@ def flat(module: Lowered) -> Any:
         name: torch.fx.Proxy(graph.placeholder(f"x{k}" if several else "x"), tracer)
         for k, name in enumerate(module._sources)
     }
-    for run, reads, makes, own in module.steps():
-        given = {name: torch.fx.Proxy(graph.get_attr(path), tracer) for name, path in own.items()}
-        made = run(False, [values[name] for name in reads], given)
-        values.update((name, made[k] if len(makes) > 1 else made) for k, name in enumerate(makes))
-    found = tuple(values[name].node for name in module._outputs)
-    graph.output(found[0] if len(found) == 1 else found)
+    for run, reads, makes, paths in module.steps():
+        parameters = {name: torch.fx.Proxy(graph.get_attr(path), tracer) for name, path in paths.items()}
+        result = run(False, [values[name] for name in reads], parameters)
+        values.update((name, result[k] if len(makes) > 1 else result) for k, name in enumerate(makes))
+    outputs = tuple(values[name].node for name in module._outputs)
+    graph.output(outputs[0] if len(outputs) == 1 else outputs)
     return torch.fx.GraphModule(module, graph).eval()
 
 

@@ -1,4 +1,4 @@
-"""What every op is in torch; windows stand in a file of their own."""
+"""Functions of torch for all ops; those with windows are in `windows`."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ CHANNELS_SECOND = ("bn", "gn", "in", "prelu", "layerscale", "lrn", "split", "cha
 """Ops that torch applies to the second axis, whatever its name."""
 
 
-def lowered(op: Any, declaration: Declaration) -> Run:
-    """What an op computes. Raises OpError for what torch has no counterpart of, KeyError for an unknown word."""
+def lower_op(op: Any, declaration: Declaration) -> Run:
+    """The function of an op. Raises OpError if torch has no counterpart, KeyError for an unknown word."""
     return along_channels(LOWERINGS[op.word](op, declaration), op, declaration)
 
 
 def along_channels(run: Run, op: Any, declaration: Declaration) -> Run:
-    """The function with its input's channels moved to the second axis where torch looks for them, and back."""
+    """Wrap a function so that its input's channels are on the second axis, where torch expects them."""
     at = declaration.inputs[0].axes.index("C")
     if at == 1 or op.word not in CHANNELS_SECOND:
         return run
     several = len(declaration.outputs)
 
-    def moved(training: bool, x: Sequence[Any], own: Mapping[str, Any]) -> Any:
-        made = run(training, [x[0].movedim(at, 1)], own)
-        return made.movedim(1, at) if several == 1 else [made[k].movedim(1, at) for k in range(several)]
+    def moved(training: bool, x: Sequence[Any], params: Mapping[str, Any]) -> Any:
+        result = run(training, [x[0].movedim(at, 1)], params)
+        return result.movedim(1, at) if several == 1 else [result[k].movedim(1, at) for k in range(several)]
 
     return moved
 
 
-def _unary(function: Callable[..., Any], *fields: str, **named: Any) -> Callable[[Any, Declaration], Run]:
+def _unary(function: Callable[..., Any], *fields: str, **keywords: Any) -> Callable[[Any, Declaration], Run]:
     """An op of one input: the function gets the input, then the op's fields of these names."""
 
     def make(op: Any, _declaration: Declaration) -> Run:
         values = [getattr(op, field) for field in fields]
-        return lambda _training, x, _own: function(x[0], *values, **named)
+        return lambda _training, x, _params: function(x[0], *values, **keywords)
 
     return make
 
 
 @lowers("bn")
 def _bn(op: Any, _declaration: Declaration) -> Run:
-    def run(training: bool, x: Sequence[Any], own: Mapping[str, Any]) -> Any:
-        mean, variance, weight, bias = map(own.get, ("running_mean", "running_var", "weight", "bias"))
+    def run(training: bool, x: Sequence[Any], params: Mapping[str, Any]) -> Any:
+        mean, variance, weight, bias = map(params.get, ("running_mean", "running_var", "weight", "bias"))
         return F.batch_norm(x[0], mean, variance, weight, bias, training, op.momentum, op.eps)
 
     return run
@@ -60,27 +60,27 @@ def _bn(op: Any, _declaration: Declaration) -> Run:
 def _gn(op: Any, declaration: Declaration) -> Run:
     groups = op.groups if op.word == "gn" else declaration.inputs[0].channels
     # F.group_norm refuses one value per group, whose norm is 0.
-    return lambda _training, x, own: torch.group_norm(
-        x[0], groups, own.get("weight"), own.get("bias"), op.eps
+    return lambda _training, x, params: torch.group_norm(
+        x[0], groups, params.get("weight"), params.get("bias"), op.eps
     )
 
 
 @lowers("ln")
 def _ln(op: Any, declaration: Declaration) -> Run:
-    """torch normalizes over the last axes only; channels are moved there."""
+    """torch normalizes only over the last axes; channels are moved there."""
     (spec,) = declaration.inputs
     at = spec.axes.index("C")
 
-    def run(_training: bool, x: Sequence[Any], own: Mapping[str, Any]) -> Any:
-        weight, bias = own.get("weight"), own.get("bias")
+    def run(_training: bool, x: Sequence[Any], params: Mapping[str, Any]) -> Any:
+        weight, bias = params.get("weight"), params.get("bias")
         if op.axes == "all":
             return F.layer_norm(x[0], spec.shape[1:], weight, bias, op.eps)
         if at == len(spec.axes) - 1:
             return F.layer_norm(x[0], (spec.channels,), weight, bias, op.eps)
         order = [k for k in range(len(spec.axes)) if k != at] + [at]
         back = sorted(range(len(order)), key=order.__getitem__)
-        moved = F.layer_norm(x[0].permute(order), (spec.channels,), weight, bias, op.eps)
-        return moved.permute(back)
+        result = F.layer_norm(x[0].permute(order), (spec.channels,), weight, bias, op.eps)
+        return result.permute(back)
 
     return run
 
@@ -94,13 +94,13 @@ def _fc(_op: Any, declaration: Declaration) -> Run:
             why=f"its input has the axes {' '.join(spec.axes)}",
             fix="put flatten or permute before fc",
         )
-    return lambda _training, x, own: F.linear(x[0], own["weight"], own.get("bias"))
+    return lambda _training, x, params: F.linear(x[0], params["weight"], params.get("bias"))
 
 
 @lowers("prelu")
 def _prelu(_op: Any, declaration: Declaration) -> Run:
     (slope,) = declaration.parameters
-    return lambda _training, x, own: F.prelu(x[0], own[slope.name].reshape(-1))
+    return lambda _training, x, params: F.prelu(x[0], params[slope.name].reshape(-1))
 
 
 @lowers("layerscale")
@@ -108,16 +108,16 @@ def _layer_scale(_op: Any, declaration: Declaration) -> Run:
     (scale,), rank = declaration.parameters, len(declaration.inputs[0].axes)
     wide = (-1, *(1,) * (rank - 2))
     if len(scale.shape) == len(wide):
-        return lambda _training, x, own: x[0] * own["layer_scale"]
-    return lambda _training, x, own: x[0] * own["layer_scale"].reshape(wide)
+        return lambda _training, x, params: x[0] * params["layer_scale"]
+    return lambda _training, x, params: x[0] * params["layer_scale"].reshape(wide)
 
 
 @lowers("affine")
 def _affine(op: Any, _declaration: Declaration) -> Run:
-    def run(_training: bool, x: Sequence[Any], own: Mapping[str, Any]) -> Any:
+    def run(_training: bool, x: Sequence[Any], params: Mapping[str, Any]) -> Any:
         y = x[0] if op.scale == 1 else x[0] * op.scale
-        y = y * own["weight"] if "weight" in own else y
-        y = y + own["bias"] if "bias" in own else y
+        y = y * params["weight"] if "weight" in params else y
+        y = y + params["bias"] if "bias" in params else y
         return y if op.shift == 0 else y + op.shift
 
     return run
@@ -125,12 +125,12 @@ def _affine(op: Any, _declaration: Declaration) -> Run:
 
 @lowers("dropout")
 def _dropout(op: Any, _declaration: Declaration) -> Run:
-    return lambda training, x, _own: F.dropout(x[0], op.rate) if training else x[0]
+    return lambda training, x, _params: F.dropout(x[0], op.rate) if training else x[0]
 
 
 @lowers("stochasticdepth")
 def _stochastic_depth(op: Any, _declaration: Declaration) -> Run:
-    def run(training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
+    def run(training: bool, x: Sequence[Any], _params: Mapping[str, Any]) -> Any:
         if not training:
             return x[0]
         shape = (len(x[0]), *(1 for _ in x[0].shape[1:]))
@@ -141,7 +141,7 @@ def _stochastic_depth(op: Any, _declaration: Declaration) -> Run:
 
 def _merge(function: Callable[[Any, Any], Any]) -> Callable[[Any, Declaration], Run]:
     def make(_op: Any, _declaration: Declaration) -> Run:
-        def run(_training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
+        def run(_training: bool, x: Sequence[Any], _params: Mapping[str, Any]) -> Any:
             total, *others = x
             for other in others:
                 total = function(total, other)
@@ -155,20 +155,20 @@ def _merge(function: Callable[[Any, Any], Any]) -> Callable[[Any, Declaration], 
 @lowers("concat")
 def _concat(op: Any, declaration: Declaration) -> Run:
     at = declaration.inputs[0].axes.index(op.axis)
-    return lambda _training, x, _own: torch.cat(list(x), at)
+    return lambda _training, x, _params: torch.cat(list(x), at)
 
 
 @lowers("crop")
 def _crop(op: Any, declaration: Declaration) -> Run:
-    """Where it is cut is read off the declaration: a shift of every spatial axis."""
-    (spec, _), (made,) = declaration.inputs, declaration.outputs
+    """The declaration has the offsets: a shift of every spatial axis."""
+    (spec, _), (output,) = declaration.inputs, declaration.outputs
     cuts = []
     for axis, reading in declaration.readings[0].items():
         start = max(-getattr(reading.map, "before", 0), 0)
-        if spec.size(axis) != made.size(axis):
-            cuts.append((spec.axes.index(axis), start, made.size(axis)))
+        if spec.size(axis) != output.size(axis):
+            cuts.append((spec.axes.index(axis), start, output.size(axis)))
 
-    def run(_training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
+    def run(_training: bool, x: Sequence[Any], _params: Mapping[str, Any]) -> Any:
         cut = x[0]
         for at, start, length in cuts:
             cut = cut[(*(slice(None) for _ in range(at)), slice(start, start + length))]
@@ -179,35 +179,37 @@ def _crop(op: Any, declaration: Declaration) -> Run:
 
 @lowers("flatten")
 def _flatten(_op: Any, _declaration: Declaration) -> Run:
-    return lambda _training, x, _own: x[0].flatten(1)
+    return lambda _training, x, _params: x[0].flatten(1)
 
 
 @lowers("reshape")
 def _reshape(_op: Any, declaration: Declaration) -> Run:
     shape = declaration.outputs[0].shape[1:]
-    return lambda _training, x, _own: x[0].reshape(-1, *shape)
+    return lambda _training, x, _params: x[0].reshape(-1, *shape)
 
 
 @lowers("rearrange")
 def _rearrange(op: Any, declaration: Declaration) -> Run:
     order, shape = [0, *(k + 1 for k in op.order)], declaration.outputs[0].shape[1:]
-    return lambda _training, x, _own: x[0].reshape(-1, *_sizes(op, x[0])).permute(order).reshape(-1, *shape)
+    return lambda _training, x, _params: (
+        x[0].reshape(-1, *_sizes(op, x[0])).permute(order).reshape(-1, *shape)
+    )
 
 
 def _sizes(op: Any, x: Any) -> list[int]:
-    """What an image is taken apart into, -1 worked out: the batch is open, too."""
-    known = math.prod(size for size in op.apart if size != -1)
-    return [math.prod(x.shape[1:]) // known if size == -1 else size for size in op.apart]
+    """The sizes into which an image is split, with -1 computed here, because the batch size is also open."""
+    known_size = math.prod(size for size in op.apart if size != -1)
+    return [math.prod(x.shape[1:]) // known_size if size == -1 else size for size in op.apart]
 
 
 @lowers("pixelshuffle", "pixelunshuffle")
 def _pixels(op: Any, declaration: Declaration) -> Run:
-    """torch's own for images; along other numbers of axes as moves of them."""
+    """torch's function for images; for other numbers of axes a permutation."""
     (x,), (y,) = declaration.inputs, declaration.outputs
     rank, deep = len(x.spatial), op.word == "pixelunshuffle"
     if rank == 2:
         function = F.pixel_unshuffle if deep else F.pixel_shuffle
-        return lambda _training, x, _own: function(x[0], op.factor)
+        return lambda _training, x, _params: function(x[0], op.factor)
     coarse = y.spatial if deep else x.spatial
     if deep:  # (C, H, f, …) to (C, f, …, H, …)
         apart = (x.channels, *(n for size in coarse for n in (size, op.factor)))
@@ -215,33 +217,33 @@ def _pixels(op: Any, declaration: Declaration) -> Run:
     else:  # (C, f, …, H, …) to (C, H, f, …)
         apart = (y.channels, *(op.factor,) * rank, *coarse)
         order = [0, 1, *(at for k in range(rank) for at in (2 + rank + k, 2 + k))]
-    return lambda _training, x, _own: x[0].reshape(-1, *apart).permute(order).reshape(-1, *y.shape[1:])
+    return lambda _training, x, _params: x[0].reshape(-1, *apart).permute(order).reshape(-1, *y.shape[1:])
 
 
 @lowers("permute")
 def _permute(op: Any, declaration: Declaration) -> Run:
     axes = declaration.inputs[0].axes
     order = [0, *(axes.index(axis) for axis in op.order)]
-    return lambda _training, x, _own: x[0].permute(order)
+    return lambda _training, x, _params: x[0].permute(order)
 
 
 @lowers("slice")
 def _slice(op: Any, declaration: Declaration) -> Run:
     at = declaration.inputs[0].axes.index(op.axis)
     where = (*(slice(None) for _ in range(at)), slice(op.start, op.stop, op.step))
-    return lambda _training, x, _own: x[0][where]
+    return lambda _training, x, _params: x[0][where]
 
 
 @lowers("split")
 def _split(_op: Any, declaration: Declaration) -> Run:
     sizes = [spec.channels for spec in declaration.outputs]
-    return lambda _training, x, _own: torch.split(x[0], sizes, 1)
+    return lambda _training, x, _params: torch.split(x[0], sizes, 1)
 
 
 @lowers("gather")
 def _gather(op: Any, declaration: Declaration) -> Run:
     where = (*(slice(None) for _ in range(declaration.inputs[0].axes.index(op.axis))), [*op.entries])
-    return lambda _training, x, _own: x[0][where]
+    return lambda _training, x, _params: x[0][where]
 
 
 REDUCTIONS: Mapping[str, Callable[[Any, list[int]], Any]] = {
@@ -257,18 +259,18 @@ REDUCTIONS: Mapping[str, Callable[[Any, list[int]], Any]] = {
 @lowers("reduce")
 def _reduce(op: Any, declaration: Declaration) -> Run:
     at = [declaration.inputs[0].axes.index(axis) for axis in op.over]
-    return lambda _training, x, _own: REDUCTIONS[op.function](x[0], at)
+    return lambda _training, x, _params: REDUCTIONS[op.function](x[0], at)
 
 
 @lowers("lrn")
 def _lrn(op: Any, declaration: Declaration) -> Run:
-    """torch has an even size's one more before; turned round, it stands after."""
-    turned = op.odd == "after" and op.size % 2 == 0
+    """With an even size torch's window has one more channel before; flipped, it has one more after."""
+    flip = op.odd == "after" and op.size % 2 == 0
 
-    def run(_training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
-        seen = x[0].flip(1) if turned else x[0].contiguous()  # it looks at volumes by another shape
-        y = F.local_response_norm(seen, op.size, op.alpha, op.beta, op.k)
-        return y.flip(1) if turned else y
+    def run(_training: bool, x: Sequence[Any], _params: Mapping[str, Any]) -> Any:
+        source = x[0].flip(1) if flip else x[0].contiguous()  # it looks at volumes by another shape
+        y = F.local_response_norm(source, op.size, op.alpha, op.beta, op.k)
+        return y.flip(1) if flip else y
 
     return run
 
@@ -278,27 +280,27 @@ def _along(function: Any) -> Callable[[Any, Declaration], Run]:
 
     def make(op: Any, declaration: Declaration) -> Run:
         at = declaration.inputs[0].axes.index(op.axis)
-        return lambda _training, x, _own: function(x[0], dim=at)
+        return lambda _training, x, _params: function(x[0], dim=at)
 
     return make
 
 
 def _gelu(op: Any, _declaration: Declaration) -> Run:
-    return lambda _training, x, _own: F.gelu(x[0], approximate="tanh" if op.approximate else "none")
+    return lambda _training, x, _params: F.gelu(x[0], approximate="tanh" if op.approximate else "none")
 
 
 def _channel_shuffle(op: Any, declaration: Declaration) -> Run:
-    """torch's own has to have a position, too."""
+    """torch's function needs a spatial axis."""
     if len(declaration.inputs[0].axes) > 2:
-        return lambda _training, x, _own: F.channel_shuffle(x[0], op.groups)
-    return lambda _training, x, _own: x[0].unflatten(1, (op.groups, -1)).transpose(1, 2).flatten(1)
+        return lambda _training, x, _params: F.channel_shuffle(x[0], op.groups)
+    return lambda _training, x, _params: x[0].unflatten(1, (op.groups, -1)).transpose(1, 2).flatten(1)
 
 
 def _clip(op: Any, _declaration: Declaration) -> Run:
-    """torch wants one bound at least."""
+    """torch needs at least one bound."""
     if op.low is None and op.high is None:
-        return lambda _training, x, _own: x[0]
-    return lambda _training, x, _own: torch.clamp(x[0], op.low, op.high)
+        return lambda _training, x, _params: x[0]
+    return lambda _training, x, _params: torch.clamp(x[0], op.low, op.high)
 
 
 LOWERINGS |= {

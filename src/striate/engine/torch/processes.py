@@ -25,12 +25,12 @@ from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup, launch_en
 Array = NDArray[Any]
 
 PROCESS_TIMEOUT = datetime.timedelta(minutes=10)
-"""How long a process waits for the others before it gives up."""
+"""Maximum time that a process waits for the others."""
 
 
 _GROUPS = itertools.count()
-"""Groups of this process so far: each meets under a name of its own, and finds nothing that an older one has left.
-Those of processes that were started again differ by `restart_count`."""
+"""Numbers of the groups of this process: each has its own key prefix, so that keys of older groups do not interfere.
+Restarted processes differ by `restart_count`."""
 
 
 class Processes(ProcessGroup):
@@ -38,34 +38,34 @@ class Processes(ProcessGroup):
 
     def __init__(self) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
-        with talking():
+        with translate_errors():
             self._numbers = dist.new_group(backend="gloo", timeout=PROCESS_TIMEOUT)
-            # Between GPUs one communicator only: two may wait for each other.
+            # Only one communicator between GPUs: two could deadlock.
             self.norms = dist.new_group(timeout=PROCESS_TIMEOUT) if dist.get_backend() == "gloo" else None
 
     def sum(self, values: Array) -> Array:
-        held = torch.from_numpy(np.array(values, np.float64))
-        with talking():
-            dist.all_reduce(held, group=self._numbers)
-        made: Array = held.numpy()
-        return made
+        totals = torch.from_numpy(np.array(values, np.float64))
+        with translate_errors():
+            dist.all_reduce(totals, group=self._numbers)
+        result: Array = totals.numpy()
+        return result
 
     def wait(self) -> None:
         self.sum(np.zeros(1))
 
 
 @contextlib.contextmanager
-def joined(device: torch.device) -> Iterator[ProcessGroup]:
-    """This process and the others while the context lasts; a group that is there already is used, and left alone."""
-    own = not dist.is_initialized()
-    if own and launch_environment()[1] == 1:
+def join(device: torch.device) -> Iterator[ProcessGroup]:
+    """Join the process group while the context lasts; an existing group is used and not destroyed."""
+    initialize = not dist.is_initialized()
+    if initialize and launch_environment()[1] == 1:
         yield SINGLE_PROCESS
         return
-    if own:
+    if initialize:
         if device.type == "cuda":
             torch.cuda.set_device(device)
         try:
-            with talking():
+            with translate_errors():
                 store, rank, size = next(rendezvous("env://", timeout=PROCESS_TIMEOUT))
                 store = dist.PrefixStore(f"striate/{restart_count()}/{next(_GROUPS)}", store)
                 backend = "nccl" if device.type == "cuda" else "gloo"
@@ -81,14 +81,14 @@ def joined(device: torch.device) -> Iterator[ProcessGroup]:
     try:
         yield Processes() if dist.get_world_size() > 1 else SINGLE_PROCESS
     finally:
-        if own:
+        if initialize:
             with contextlib.suppress(RuntimeError):  # the others may be gone
                 dist.destroy_process_group()
 
 
 @contextlib.contextmanager
-def talking() -> Iterator[None]:
-    """Turns the errors of a broken process group into one that says what to do."""
+def translate_errors() -> Iterator[None]:
+    """Translate errors of a broken process group into a TrainingError with a fix."""
     try:
         yield
     except torch.cuda.OutOfMemoryError:
@@ -107,4 +107,4 @@ def talking() -> Iterator[None]:
 
 
 LOST = ("gloo", "nccl", "connection", "timed out", "timeout", "peer", "socket", "store", "broken pipe")
-"""Words of the errors that speak of the other processes, and not of this one's arithmetic."""
+"""Words of errors that concern other processes rather than this one's arithmetic."""

@@ -1,7 +1,7 @@
-"""The table of what ops are in torch, and the word by which a family enters it.
+"""The table of ops in torch, and the decorator that registers them.
 
-An op becomes a function of tensors, called as `run(training, inputs, own)`; `own` are its parameters by their short
-names. Windows come resolved from the declaration, so that no size is worked out again.
+An op becomes a function of tensors, called as `run(training, inputs, params)`; params: its parameters by short name.
+Windows come from the declaration, so that no size is computed twice.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from striate.op import Declaration
 
 Run = Callable[[bool, Sequence[Any], Mapping[str, Any]], Any]
-"""What an op computes: (training, inputs, own parameters) -> a tensor, or a list of several."""
+"""Function of an op: (training, inputs, parameters) -> a tensor, or a list of several."""
 
 LOWERINGS: dict[str, Callable[[Any, Declaration], Run]] = {}
 

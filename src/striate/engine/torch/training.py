@@ -18,13 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.parallel import DistributedDataParallel
 
-from striate.engine.inputs import Given, named, rows
+from striate.engine.inputs import InputBatch, arrays_by_input, rows
 from striate.engine.interface import TrainingProgram
 from striate.engine.learner import Arrays, Learner, OptimizerState, UpdateRule
 from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup
-from striate.engine.torch.devices import memory, placed
+from striate.engine.torch.devices import memory, to_device
 from striate.engine.torch.lowering import Lowered
-from striate.engine.torch.processes import Processes, talking
+from striate.engine.torch.processes import Processes, translate_errors
 from striate.engine.torch.program import tensor
 from striate.engine.torch.sharing import Part, share, shared
 from striate.network import Network, declaration_of
@@ -34,7 +34,7 @@ Array = NDArray[Any]
 
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 MOMENTS = {"velocity": "momentum_buffer", "first": "exp_avg", "second": "exp_avg_sq"}
-"""What a kind of moment is called in torch's optimizers."""
+"""Names of the moments in torch's optimizers."""
 
 _NEW = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
 NO_BUFFERS = {"forward_sync_buffers" if _NEW else "broadcast_buffers": False}
@@ -52,9 +52,9 @@ class Module:
         self.net, self.device, self.mixed = net, device, mixed
         self.half = HALF[device.type] if mixed else torch.float32
         self.scale = 1.0
-        self.lowered: Lowered = placed(Lowered(net), device)
-        own = self.lowered.state_dict(keep_vars=True)
-        self.tensors = {name: own[self.lowered.held[name]] for name in net.parameters}
+        self.lowered: Lowered = to_device(Lowered(net), device)
+        state = self.lowered.state_dict(keep_vars=True)
+        self.tensors = {name: state[self.lowered.first_names[name]] for name in net.parameters}
         self.trainable = {name: t for name, t in self.tensors.items() if net.parameters[name].trainable}
         self.statistics = {
             name: t
@@ -72,43 +72,43 @@ class Module:
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def load(self, weights: Mapping[str, Array]) -> None:
-        """Take these weights."""
-        for name, held in self.tensors.items():
-            held.copy_(tensor(weights[name]))
+        """Copy these weights into the module."""
+        for name, target in self.tensors.items():
+            target.copy_(tensor(weights[name]))
 
     def share(self, group: Any) -> None:
-        """Compute from now on a part of every batch; the other processes of `group` compute the rest."""
+        """From now on compute a part of every batch; the other processes of `group` compute the rest."""
         share(self.lowered, self.net, self.part, group)
         self._together = any(shared(node.op) for node in self.net.nodes)
 
     def forward(
-        self, x: Given, rng: np.random.Generator, process_group: ProcessGroup = SINGLE_PROCESS
+        self, x: InputBatch, rng: np.random.Generator, process_group: ProcessGroup = SINGLE_PROCESS
     ) -> tuple[Array, ...]:
-        """Outputs of a batch. No images at all are one image that counts for nothing: all ops know batches of one."""
-        arrays = [array.astype(np.float32, copy=False) for array in named(self.net, x).values()]
+        """Outputs of a batch. An empty batch becomes one image that does not count, because all ops support it."""
+        arrays = [array.astype(np.float32, copy=False) for array in arrays_by_input(self.net, x).values()]
         counts = np.zeros(process_group.size)
         counts[process_group.rank] = images = rows(arrays)
         if self._together:
             counts = process_group.sum(counts)
         part = self.part
-        part.start, part.images, part.whole = (
+        part.start, part.images, part.total = (
             int(counts[: process_group.rank].sum()),
             images,
             int(counts.sum()),
         )
-        if part.whole == 1:
+        if part.total == 1:
             _ = self._suits_one
         self.run.train(images > 0)
-        given = [tensor(a if images else np.zeros((1, *a.shape[1:]), np.float32)) for a in arrays]
+        inputs = [tensor(a if images else np.zeros((1, *a.shape[1:]), np.float32)) for a in arrays]
         autocast = torch.autocast(self.device.type, self.half, enabled=self.mixed)
-        with memory(images), talking(), self._chance(rng), autocast:
-            made = self.run(*(placed(one, self.device) for one in given))
-        self._outputs = made if isinstance(made, tuple) else (made,)
+        with memory(images), translate_errors(), self._chance(rng), autocast:
+            outputs = self.run(*(to_device(one, self.device) for one in inputs))
+        self._outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         return tuple(y.detach().float().cpu().numpy()[:images] for y in self._outputs)
 
     @functools.cached_property
     def _suits_one(self) -> bool:
-        """True, or OpError: some norms learn from a whole batch, which one image is not."""
+        """True. Raises OpError if a norm cannot learn from a batch of one image."""
         for node in self.net.nodes:
             declaration_of(node.op, *self.net.declarations[node.name].inputs, training=True)
         return True
@@ -117,24 +117,24 @@ class Module:
         """Add up gradients in the parameters."""
         arriving = []
         for output, gradient in zip(self._outputs, gradients, strict=True):
-            whole = torch.zeros(output.shape, dtype=torch.float32)
-            whole[: self.part.images] = tensor(gradient)
-            arriving.append((whole * self.scale).to(output))
-        # What no trained parameter takes part in has no gradient to hand back.
+            padded = torch.zeros(output.shape, dtype=torch.float32)
+            padded[: self.part.images] = tensor(gradient)
+            arriving.append((padded * self.scale).to(output))
+        # Outputs that depend on no trained parameter have no gradient.
         trained = [k for k, output in enumerate(self._outputs) if output.requires_grad]
         if trained:
-            with memory(self.part.images), talking():
+            with memory(self.part.images), translate_errors():
                 torch.autograd.backward([self._outputs[k] for k in trained], [arriving[k] for k in trained])
         self._outputs = ()
 
     @contextlib.contextmanager
     def _chance(self, rng: np.random.Generator) -> Any:
-        """Noise of this batch's own, and torch's generators as they were before (but Metal's)."""
+        """Seed the noise of this batch, and restore torch's generators afterwards (except Metal's)."""
         if not self._noisy:
             yield
             return
-        own = [self.device.index] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(own):
+        gpus = [self.device.index] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(gpus):
             torch.manual_seed(int(rng.integers(2**63)))
             yield
 
@@ -146,11 +146,11 @@ class TorchTraining(TrainingProgram):
         self.net, self.updates = net, {}
         self._weights, self._module = weights, Module(net, weights, device)
 
-    def forward(self, x: Given, rng: np.random.Generator) -> tuple[Array, ...]:
+    def forward(self, x: InputBatch, rng: np.random.Generator) -> tuple[Array, ...]:
         self._module.load(self._weights)
-        made = self._module.forward(x, rng)
+        outputs = self._module.forward(x, rng)
         self.updates = {name: _array(t) for name, t in self._module.statistics.items()}
-        return made
+        return outputs
 
     def backward(self, gradients: Sequence[Array]) -> dict[str, Array]:
         self._module.lowered.zero_grad()
@@ -181,8 +181,8 @@ class TorchLearner(Learner):
         self._average = {
             name: tensor(array).to(device, copy=True) for name, array in (store.average or {}).items()
         }
-        self._optimizer = self._made()
-        self._recall()
+        self._optimizer = self._make_optimizer()
+        self._load_moments()
         if isinstance(process_group, Processes):
             self._module.share(process_group.norms)
         if isinstance(process_group, Processes) and any(p.requires_grad for p in self._parameters):
@@ -193,7 +193,7 @@ class TorchLearner(Learner):
                 **NO_BUFFERS,
             )
 
-    def _made(self) -> Any:
+    def _make_optimizer(self) -> Any:
         rule, trainable = self._rule, self._module.trainable
         groups = [
             {"params": [t for name, t in trainable.items() if name in rule.decayed], "weight_decay": rule.weight_decay},
@@ -205,20 +205,20 @@ class TorchLearner(Learner):
             return make(momentum=rule.momentum, fused=fused)
         return make(betas=(rule.beta1, rule.beta2), eps=rule.eps, fused=fused)
 
-    def _recall(self) -> None:
-        """Give the optimizer the moments of the store."""
+    def _load_moments(self) -> None:
+        """Load the moments of the store into the optimizer."""
         for kind, moments in self._store.moments.items():
             for name, array in moments.items():
-                held = self._module.trainable[name]
-                self._memory(held)[MOMENTS[kind]].copy_(tensor(array))
+                parameter = self._module.trainable[name]
+                self._optimizer_state(parameter)[MOMENTS[kind]].copy_(tensor(array))
 
-    def _memory(self, held: Any) -> dict[str, Any]:
-        """What the optimizer keeps of a parameter; where that is nothing, moments of zero and the run's steps."""
-        state: dict[str, Any] = self._optimizer.state[held]
+    def _optimizer_state(self, parameter: Any) -> dict[str, Any]:
+        """The optimizer's state of a parameter; initially zero moments and the run's steps."""
+        state: dict[str, Any] = self._optimizer.state[parameter]
         if not state:
-            state.update({MOMENTS[kind]: torch.zeros_like(held) for kind in self._store.moments})
+            state.update({MOMENTS[kind]: torch.zeros_like(parameter) for kind in self._store.moments})
             if self._rule.word != "sgd":
-                state["step"] = torch.tensor(float(self._steps), device=held.device)
+                state["step"] = torch.tensor(float(self._steps), device=parameter.device)
         return state
 
     @property
@@ -226,7 +226,7 @@ class TorchLearner(Learner):
         return self._module.scale if self._module.half == torch.float16 else 0.0
 
     # ------------------------------------------------------------ one update
-    def forward(self, x: Given, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
+    def forward(self, x: InputBatch, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
         run = self._module.run
         apart = isinstance(run, DistributedDataParallel) and not last
         with run.no_sync() if apart else contextlib.nullcontext():
@@ -238,10 +238,10 @@ class TorchLearner(Learner):
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def clip_gradients(self, scale: float) -> float:
         rule, module = self._rule, self._module
-        for held in self._parameters:
-            if held.grad is None:  # leads to no output
-                held.grad = torch.zeros_like(held)
-        gradients = [held.grad for held in self._parameters]
+        for parameter in self._parameters:
+            if parameter.grad is None:  # leads to no output
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in self._parameters]
         if not gradients:
             return 0.0
         # DistributedDataParallel gives the mean over the processes.
@@ -260,7 +260,9 @@ class TorchLearner(Learner):
 
     def broken(self) -> list[str]:
         return [
-            name for name, held in self._module.trainable.items() if not bool(torch.isfinite(held.grad).all())
+            name
+            for name, parameter in self._module.trainable.items()
+            if not bool(torch.isfinite(parameter.grad).all())
         ]
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -276,8 +278,8 @@ class TorchLearner(Learner):
                     group["betas"] = (rule.beta1 if momentum is None else momentum, rule.beta2)
             self._optimizer.step()
         elif rule.word != "sgd":
-            for held in self._parameters:  # left out, and counted
-                self._memory(held)["step"] += 1
+            for parameter in self._parameters:  # left out, and counted
+                self._optimizer_state(parameter)["step"] += 1
         self._steps += 1
         if module.half == torch.float16 and self._steps % GROWTH == 0:
             module.scale *= 2
@@ -295,28 +297,28 @@ class TorchLearner(Learner):
         if store.average is not None:
             _copy(store.average, self._average)
         for kind in store.moments:
-            for name, held in self._module.trainable.items():
-                moment = self._optimizer.state[held].get(MOMENTS[kind])
+            for name, parameter in self._module.trainable.items():
+                moment = self._optimizer.state[parameter].get(MOMENTS[kind])
                 if moment is not None:
                     store.moments[kind][name] = _array(moment)
 
 
 def _read(net: Network) -> set[str]:
     """Names of the parameters that the outputs depend on."""
-    wanted, found = set(net.outputs), set[str]()
+    values, names = set(net.outputs), set[str]()
     for node in reversed(net.nodes):
-        if wanted & set(node.outputs):
-            wanted |= set(node.inputs)
-            found |= {node.key(p.name) for p in net.declarations[node.name].parameters}
-    return found
+        if values & set(node.outputs):
+            values |= set(node.inputs)
+            names |= {node.key(p.name) for p in net.declarations[node.name].parameters}
+    return names
 
 
-def _array(held: Any) -> Array:
-    """A copy of a tensor in plain order."""
-    made: Array = held.detach().contiguous().cpu().numpy().copy()
-    return made
+def _array(source: Any) -> Array:
+    """A contiguous numpy copy of a tensor."""
+    array: Array = source.detach().contiguous().cpu().numpy().copy()
+    return array
 
 
 def _copy(arrays: Arrays, tensors: Mapping[str, Any]) -> None:
-    for name, held in tensors.items():
-        arrays[name][...] = _array(held)
+    for name, source in tensors.items():
+        arrays[name][...] = _array(source)

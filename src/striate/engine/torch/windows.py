@@ -1,4 +1,4 @@
-"""Sliding windows, borders and resampling in torch: with torch's own functions where they mean the same."""
+"""Sliding windows, borders and resampling in torch: with torch's functions where they are equivalent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from striate.engine.torch.listed import blended, folded, maps, nearest, same_in_torch, torch_folds
+from striate.engine.torch.listed import blend, maps, nearest, pad_by_folding, same_in_torch, torch_folds
 from striate.engine.torch.register import LOWERINGS, Run, lowers
 from striate.geometry import Linear, Window
 from striate.op import Declaration
@@ -24,13 +24,13 @@ def _pads(x: Any, pairs: Sequence[tuple[int, int]], value: float = 0.0) -> Any:
 def _border(
     spec: TensorSpec, pairs: Sequence[tuple[int, int]], mode: str, value: float = 0.0
 ) -> Callable[[Any], Any]:
-    """What pads the spatial axes: torch itself where it knows the mode and folds no more than once."""
+    """Function that pads the spatial axes: torch's if it supports the mode and at most one fold is needed."""
     if mode == "zeros":
         return lambda x: _pads(x, pairs, value)
     if torch_folds(mode, spec.spatial, pairs):
         flat = [side for pair in reversed(pairs) for side in pair]
         return lambda x: F.pad(x, flat, mode=mode) if any(flat) else x
-    return lambda x: folded(x, spec.spatial, pairs, mode)
+    return lambda x: pad_by_folding(x, spec.spatial, pairs, mode)
 
 
 def _sides(declaration: Declaration) -> list[tuple[int, int]]:
@@ -50,20 +50,20 @@ def _conv(op: Any, declaration: Declaration) -> Run:
     )
     groups = declaration.inputs[0].channels if op.groups == "depthwise" else op.groups
     function = getattr(F, f"conv{len(pairs)}d")
-    own_padding = op.mode == "zeros" and all(before == after for before, after in pairs)
-    padding = [before if own_padding else 0 for before, _ in pairs]
+    native_padding = op.mode == "zeros" and all(before == after for before, after in pairs)
+    padding = [before if native_padding else 0 for before, _ in pairs]
     border = _border(declaration.inputs[0], pairs, op.mode)
 
-    def run(_training: bool, x: Sequence[Any], own: Mapping[str, Any]) -> Any:
-        padded = x[0] if own_padding else border(x[0])
-        return function(padded, own["weight"], own.get("bias"), stride, padding, dilation, groups)
+    def run(_training: bool, x: Sequence[Any], params: Mapping[str, Any]) -> Any:
+        padded = x[0] if native_padding else border(x[0])
+        return function(padded, params["weight"], params.get("bias"), stride, padding, dilation, groups)
 
     return run
 
 
 @lowers("tconv")
 def _tconv(op: Any, declaration: Declaration) -> Run:
-    """torch crops both sides alike; what goes beyond is cut off afterwards."""
+    """torch crops both sides equally; the rest is cut off afterwards."""
     pairs = _sides(declaration)
     rank = len(pairs)
     function = getattr(F, f"conv_transpose{rank}d")
@@ -72,8 +72,8 @@ def _tconv(op: Any, declaration: Declaration) -> Run:
     padding = [before if even else 0 for before, _ in pairs]
     cuts = [slice(0, None) if even else slice(before, -after or None) for before, after in pairs]
 
-    def run(_training: bool, x: Sequence[Any], own: Mapping[str, Any]) -> Any:
-        y = function(x[0], own["weight"], own.get("bias"), stride, padding, extra, op.groups, dilation)
+    def run(_training: bool, x: Sequence[Any], params: Mapping[str, Any]) -> Any:
+        y = function(x[0], params["weight"], params.get("bias"), stride, padding, extra, op.groups, dilation)
         return y if even else y[(slice(None), slice(None), *cuts)]
 
     return run
@@ -89,48 +89,50 @@ def _hangs(declaration: Declaration) -> list[tuple[int, int]]:
 
 
 def _sums(declaration: Declaration, x: Any, channels: int) -> Any:
-    """The sum of every window of a padded input, each channel by itself."""
+    """The sum over every window of a padded input, per channel."""
     kernel, stride, dilation = (_field(declaration, name) for name in ("kernel", "stride", "dilation"))
     ones = x.new_ones((channels, 1, *kernel))
     return getattr(F, f"conv{len(kernel)}d")(x, ones, None, stride, 0, dilation, channels)
 
 
-def _own_padding(declaration: Declaration) -> bool:
-    """Whether torch pads a pool like this: both sides alike, and by half of the kernel at most."""
+def _has_native_padding(declaration: Declaration) -> bool:
+    """Whether torch supports this padding of a pool: equal on both sides, at most half of the kernel."""
     sides, kernel = _sides(declaration), _field(declaration, "kernel")
     return all(before == after <= size // 2 for (before, after), size in zip(sides, kernel, strict=True))
 
 
 @lowers("maxpool")
 def _max_pool(op: Any, declaration: Declaration) -> Run:
-    """With torch's own padding where torch knows it, else of the padded input."""
-    pairs, named = _hangs(declaration), {"dilation": _field(declaration, "dilation")}
+    """With torch's padding if it supports it, else on the padded input."""
+    pairs, keywords = _hangs(declaration), {"dilation": _field(declaration, "dilation")}
     kernel, stride = _field(declaration, "kernel"), _field(declaration, "stride")
     function = getattr(F, f"max_pool{len(pairs)}d")
-    if _own_padding(declaration):
+    if _has_native_padding(declaration):
         padding = [before for before, _ in _sides(declaration)]
-        return lambda _training, x, _own: function(x[0], kernel, stride, padding, ceil_mode=op.ceil, **named)
-    return lambda _training, x, _own: function(
-        _pads(x[0], pairs, value=-float("inf")), kernel, stride, 0, **named
+        return lambda _training, x, _params: function(
+            x[0], kernel, stride, padding, ceil_mode=op.ceil, **keywords
+        )
+    return lambda _training, x, _params: function(
+        _pads(x[0], pairs, value=-float("inf")), kernel, stride, 0, **keywords
     )
 
 
 @lowers("avgpool")
 def _avg_pool(op: Any, declaration: Declaration) -> Run:
-    """With torch's own padding where torch knows it, else a sum over the number of what it counts."""
-    own, pairs, stride = _sides(declaration), _hangs(declaration), _field(declaration, "stride")
+    """With torch's padding if it supports it, else a sum divided by the number of counted positions."""
+    sides, pairs, stride = _sides(declaration), _hangs(declaration), _field(declaration, "stride")
     kernel, (spec,) = _field(declaration, "kernel"), declaration.inputs
-    if set(_field(declaration, "dilation")) == {1} and _own_padding(declaration):
-        padding = [before for before, _ in own]
-        function = getattr(F, f"avg_pool{len(own)}d")
-        return lambda _training, x, _own: function(
+    if set(_field(declaration, "dilation")) == {1} and _has_native_padding(declaration):
+        padding = [before for before, _ in sides]
+        function = getattr(F, f"avg_pool{len(sides)}d")
+        return lambda _training, x, _params: function(
             x[0], kernel, stride, padding, ceil_mode=op.ceil, count_include_pad=op.count_include_pad
         )
-    counted = _pads(torch.ones(1, 1, *spec.spatial), own, value=float(op.count_include_pad))
-    beyond = [(0, after - padded) for (_, after), (_, padded) in zip(pairs, own)]
-    numbers = _sums(declaration, _pads(counted, beyond), 1).tolist()
+    ones = _pads(torch.ones(1, 1, *spec.spatial), sides, value=float(op.count_include_pad))
+    beyond = [(0, after - padded) for (_, after), (_, padded) in zip(pairs, sides)]
+    numbers = _sums(declaration, _pads(ones, beyond), 1).tolist()
 
-    def run(_training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
+    def run(_training: bool, x: Sequence[Any], _params: Mapping[str, Any]) -> Any:
         return _sums(declaration, _pads(x[0], pairs), spec.channels) / x[0].new_tensor(numbers)
 
     return run
@@ -139,19 +141,19 @@ def _avg_pool(op: Any, declaration: Declaration) -> Run:
 @lowers("lppool")
 def _lp_pool(op: Any, declaration: Declaration) -> Run:
     pairs, channels = _hangs(declaration), declaration.inputs[0].channels
-    return lambda _training, x, _own: (
+    return lambda _training, x, _params: (
         _sums(declaration, _pads(x[0].abs() ** op.p, pairs), channels) ** (1 / op.p)
     )
 
 
-def _whole(function: str) -> Callable[[Any, Declaration], Run]:
-    """An adaptive pool; the global ones cut into one part."""
+def _adaptive(function: str) -> Callable[[Any, Declaration], Run]:
+    """An adaptive pool; a global one has a single bin."""
 
     def make(op: Any, declaration: Declaration) -> Run:
         rank = len(declaration.inputs[0].spatial)
         size = op.per_axis("size", rank) if hasattr(op, "size") else (1,) * rank
-        called = getattr(F, f"adaptive_{function}_pool{rank}d")
-        return lambda _training, x, _own: called(x[0], size)
+        pool = getattr(F, f"adaptive_{function}_pool{rank}d")
+        return lambda _training, x, _params: pool(x[0], size)
 
     return make
 
@@ -163,7 +165,7 @@ def _pad(op: Any, declaration: Declaration) -> Run:
     ]
     border = _border(declaration.inputs[0], pairs, op.mode, op.value)
 
-    def run(_training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
+    def run(_training: bool, x: Sequence[Any], _params: Mapping[str, Any]) -> Any:
         return _pads(border(x[0]), [tuple(op.channels), *((0, 0) for _ in pairs)], op.value)
 
     return run
@@ -174,21 +176,21 @@ def _upsample(op: Any, declaration: Declaration) -> Run:
     size = None if op.scale is not None else list(declaration.outputs[0].spatial)
     scale = None if op.scale is None else float(op.scale)
     rank, grids = len(declaration.inputs[0].spatial), maps(declaration)
-    own = same_in_torch(grids)
+    native = same_in_torch(grids)
     if op.method == "nearest":
-        if not own:
-            return lambda _training, x, _own: nearest(x[0], grids)
-        return lambda _training, x, _own: F.interpolate(x[0], size, scale)
-    if not own or (op.method == "bicubic" and rank != 2):
+        if not native:
+            return lambda _training, x, _params: nearest(x[0], grids)
+        return lambda _training, x, _params: F.interpolate(x[0], size, scale)
+    if not native or (op.method == "bicubic" and rank != 2):
         shares = [grid.shares() for grid in grids if isinstance(grid, Linear)]
-        return lambda _training, x, _own: blended(x[0], shares)
+        return lambda _training, x, _params: blend(x[0], shares)
     mode = "bicubic" if op.method == "bicubic" else ("linear", "bilinear", "trilinear")[rank - 1]
-    return lambda _training, x, _own: F.interpolate(x[0], size, scale, mode, op.align_corners)
+    return lambda _training, x, _params: F.interpolate(x[0], size, scale, mode, op.align_corners)
 
 
 LOWERINGS |= {
-    "gap": _whole("avg"),
-    "gmp": _whole("max"),
-    "adaptiveavgpool": _whole("avg"),
-    "adaptivemaxpool": _whole("max"),
+    "gap": _adaptive("avg"),
+    "gmp": _adaptive("max"),
+    "adaptiveavgpool": _adaptive("avg"),
+    "adaptivemaxpool": _adaptive("max"),
 }

@@ -20,46 +20,46 @@ def gradient_name(tensor: str) -> str:
     return f"d {tensor}"
 
 
-def adjoints(declaration: Declaration, wanted: Collection[str], given: Collection[str]) -> list[Statement]:
-    """Statements that compute the gradients of the wanted inputs and parameters from those of the given outputs, in
+def adjoints(declaration: Declaration, tensors: Collection[str], outputs: Collection[str]) -> list[Statement]:
+    """Statements that compute the gradients of some tensors (inputs and parameters) from those of some outputs, in
     order.
 
     They also load inputs, parameters and temporaries. A target that occurs again is accumulated into.
     """
-    live = set(wanted)
+    live = set(tensors)
     for statement in declaration.statements:
         if any(load.tensor in live for load in statement.loads):
             live.add(statement.target)
-    known, found = set(given), list[Statement]()
+    differentiated, statements = set(outputs), list[Statement]()
     for statement in reversed(declaration.statements):
-        if statement.target in known & live:
-            for made in _pulled(statement, live):
-                known.add(made.target.removeprefix("d "))
-                found.append(made)
-    return found
+        if statement.target in differentiated & live:
+            for gradient in _gradient_statements(statement, live):
+                differentiated.add(gradient.target.removeprefix("d "))
+                statements.append(gradient)
+    return statements
 
 
-def _pulled(statement: Statement, live: Collection[str]) -> Iterator[Statement]:
+def _gradient_statements(statement: Statement, live: Collection[str]) -> Iterator[Statement]:
     """Gradient statements of one statement."""
     free, reduced = statement.domain.free, statement.domain.reduced
     g: Expr = Load(gradient_name(statement.target), statement.index)
     if statement.start is not None:
         for load, expr in partials(statement.start, g, live).items():
-            yield _handed(load, expr, free)
+            yield _load_gradient(load, expr, free)
     if statement.reduce == "max" and math.prod(reduced.values()) > 1:
-        # The first maximum gets all of it: its rank, negated, is the largest of the winners' negated ranks.
+        # The first maximum gets the whole gradient: its negated rank is the largest of the winners' negated ranks.
         won, rank = f"w {statement.target}", Rank(tuple(reduced))
-        behind = Load(statement.target, statement.index) - statement.value
-        number = where(behind, Const(-math.inf), call("neg", rank))
+        gap = Load(statement.target, statement.index) - statement.value
+        number = where(gap, Const(-math.inf), call("neg", rank))
         yield Statement(won, statement.index, number, statement.domain, "max")
         g = where(call("abs", call("add", rank, Load(won, statement.index))), ZERO, g)
     for load, expr in partials(statement.value, g, live).items():
-        yield _handed(load, expr, {**free, **reduced})
+        yield _load_gradient(load, expr, {**free, **reduced})
 
 
-def _handed(load: Load, expr: Expr, ranges: Mapping[str, int]) -> Statement:
-    own = [v for item in load.index for v in _variables(item) if v in ranges]
-    free = {v: ranges[v] for v in own}
+def _load_gradient(load: Load, expr: Expr, ranges: Mapping[str, int]) -> Statement:
+    variables = [v for item in load.index for v in _variables(item) if v in ranges]
+    free = {v: ranges[v] for v in variables}
     reduced = {v: n for v, n in ranges.items() if v not in free}
     return Statement(gradient_name(load.tensor), load.index, expr, Domain(free, reduced), "sum")
 

@@ -1,4 +1,4 @@
-"""Kernel calls that only training has: sums by channel, gradients of weights and of pooling."""
+"""Kernel calls that only training needs: sums by channel, gradients of weights, norms and pooling."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ def border(unit: Unit, context: PlanContext) -> tuple[int, int, int, int]:
     if isinstance(unit.body, WeightGradient):
         body, x = unit.body.body, unit.inputs[0]
         return dense.border(dataclasses.replace(body, adjoint=False), (x.height, x.width))
-    if isinstance(unit.body, Correlation) and _spreads(unit.body):
+    if isinstance(unit.body, Correlation) and _is_depthwise_adjoint(unit.body):
         assert unit.body.windows is not None
         return depthwise_adjoint.padding(unit.body.windows)
     return choose.border(unit, context)
 
 
 def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
-    """The steps of one unit."""
+    """The kernel calls of one unit."""
     body = unit.body
     if isinstance(body, ChannelSums):
         return [_channel_sums(unit, body, context)]
     if isinstance(body, WeightGradient):
-        return [_weights(unit, body.body, context)]
+        return [_weight_gradient(unit, body.body, context)]
     if isinstance(body, PoolGradient):
         return [_pool(unit, body, context)]
     if isinstance(body, Norm):
@@ -59,8 +59,8 @@ def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
         places = {name: generic.axes(value) for name, value in body.values.items()}
         nests = lower(body.statements, places, context.target)
         return [generic.step(unit, nest, body.values) for nest in nests]
-    if isinstance(body, Correlation) and _spreads(body):
-        return [_spread(unit, body, context)]
+    if isinstance(body, Correlation) and _is_depthwise_adjoint(body):
+        return [_depthwise_adjoint(unit, body, context)]
     return choose.steps(unit, context)
 
 
@@ -72,23 +72,23 @@ def _channel_sums(unit: Unit, body: ChannelSums, context: PlanContext) -> Kernel
     kinds = "".join(body.kinds[name] for name in names)
     x = body.like
     like = Layout(x.images, x.channels, x.height, x.width, lanes)
-    each = 1 if body.by_image else 0
+    row_images = 1 if body.by_image else 0
 
     def record(memory: Memory) -> Array:
         outputs = [memory.base(y) for y in unit.outputs]
         places = [elements.place(memory, body.values[name], body.kinds[name]) for name in names]
-        return channel_sums.arguments(like, outputs, places, each)
+        return channel_sums.arguments(like, outputs, places, row_images)
 
     flops, _ = channel_sums.cost(like, kinds, texts)
     return KernelCall(
         unit, "channel sums", kinds, Kernel("channel_sums", (kinds, *texts)), record,
-        channel_sums.rows(like.images, each), like.blocks, unit.reads, unit.outputs,
+        channel_sums.rows(like.images, row_images), like.blocks, unit.reads, unit.outputs,
         flops=flops, by_parts=True, scratch=channel_sums.scratch_bytes(lanes, len(texts)),
     )  # fmt: skip
 
 
-def weighs(body: Correlation, lanes: int) -> bool:
-    """Whether a kernel computes the gradient of a correlation's weights."""
+def has_weight_gradient(body: Correlation, lanes: int) -> bool:
+    """Whether a kernel computes the gradient of a correlation's weight."""
     if body.windows is None or any(min(m.before, m.after) < 0 for m in body.windows):
         return False
     if windows.slides(body):
@@ -96,19 +96,19 @@ def weighs(body: Correlation, lanes: int) -> bool:
     return weight_gradient.covers(body.windows, body.groups, body.depth, body.outputs, lanes)
 
 
-def returns(body: Correlation, lanes: int) -> bool:
+def has_input_gradient(body: Correlation, lanes: int) -> bool:
     """Whether a kernel computes this gradient with respect to a correlation's input."""
-    return _spreads(body) or choose.has_kernel(body, lanes)
+    return _is_depthwise_adjoint(body) or choose.has_kernel(body, lanes)
 
 
-def _spreads(body: Correlation) -> bool:
+def _is_depthwise_adjoint(body: Correlation) -> bool:
     """Whether it is the gradient with respect to the input of a depthwise convolution."""
     if not body.adjoint or body.windows is None or body.groups == 1:
         return False
     return depthwise_adjoint.covers(body.windows, body.groups, body.depth, body.outputs)
 
 
-def _spread(unit: Unit, body: Correlation, context: PlanContext) -> KernelCall:
+def _depthwise_adjoint(unit: Unit, body: Correlation, context: PlanContext) -> KernelCall:
     (dy,), (dx,) = unit.inputs, unit.outputs
     assert body.windows is not None
     maps, lanes = body.windows, context.target.lanes
@@ -131,7 +131,7 @@ def _spread(unit: Unit, body: Correlation, context: PlanContext) -> KernelCall:
     )  # fmt: skip
 
 
-def _filters(unit: Unit, windows_: tuple[Window, Window], context: PlanContext) -> KernelCall:
+def _depthwise_gradient(unit: Unit, windows_: tuple[Window, Window], context: PlanContext) -> KernelCall:
     """The gradient with respect to depthwise weights."""
     (x, dy), (dw,), target = unit.inputs, unit.outputs, context.target
     numbers = depthwise_gradient.parameters(target, windows_)
@@ -148,29 +148,29 @@ def _filters(unit: Unit, windows_: tuple[Window, Window], context: PlanContext) 
     )  # fmt: skip
 
 
-def _weights(unit: Unit, body: Correlation, context: PlanContext) -> KernelCall:
+def _weight_gradient(unit: Unit, body: Correlation, context: PlanContext) -> KernelCall:
     x, dy = unit.inputs
     (dw,) = unit.outputs
     assert body.windows is not None
     if windows.slides(body):
-        return _filters(unit, body.windows, context)
-    made = weight_gradient.product(context.target, x.layout, dy.layout, body.windows, body.groups)
-    inner = {numbers: Kernel("weight_gradient", numbers) for numbers in made.numbers}
+        return _depthwise_gradient(unit, body.windows, context)
+    product = weight_gradient.product(context.target, x.layout, dy.layout, body.windows, body.groups)
+    inner = {numbers: Kernel("weight_gradient", numbers) for numbers in product.numbers}
 
     def record(memory: Memory) -> Array:
         addresses = memory.base(x), memory.base(dy), memory.base(dw)
         return weight_gradient.arguments(
-            made, addresses, lambda *numbers: memory.kernel(inner[numbers]), memory.table
+            product, addresses, lambda *numbers: memory.kernel(inner[numbers]), memory.table
         )
 
     return KernelCall(
-        unit, "weight gradient", "", Kernel("weight_gradient"), record, made.rows, made.parts,
-        [x, dy], [dw], tuple(inner.values()), flops=made.flops, by_parts=True,
+        unit, "weight gradient", "", Kernel("weight_gradient"), record, product.rows, product.parts,
+        [x, dy], [dw], tuple(inner.values()), flops=product.flops, by_parts=True,
     )  # fmt: skip
 
 
 def _norm(unit: Unit, body: Norm, context: PlanContext) -> KernelCall:
-    """A norm whose scale and bias are values."""
+    """A norm whose weight and bias are buffers."""
     (x, *_), (y,), lanes = unit.inputs, unit.outputs, context.target.lanes
     over = "group" if body.groups else "pixel"
     group = x.channels // body.groups if body.groups else 0
@@ -222,7 +222,7 @@ def _pool(unit: Unit, body: PoolGradient, context: PlanContext) -> KernelCall:
     tables = [pool.taps(m, body.body.padded) for m in maps]
 
     def record(memory: Memory) -> Array:
-        rows, columns = (memory.keep(found[0]) for found in tables if found is not None)
+        rows, columns = (memory.keep(axis_taps[0]) for axis_taps in tables if axis_taps is not None)
         addresses = memory.base(x), memory.base(y), memory.base(dy), memory.base(dx)
         return pool_gradient.arguments(
             x.layout, y.layout, (dy.layout, dx.layout), maps, (rows, columns), addresses, body.low, body.high

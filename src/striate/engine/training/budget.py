@@ -10,12 +10,18 @@ from striate.engine.learner import OptimizerState, UpdateRule
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.training.recompute import Flow
-from striate.engine.training.training_plan import CALL_BYTES, TrainingPlan, declared, planned, recorded
+from striate.engine.training.training_plan import (
+    CALL_BYTES,
+    TrainingPlan,
+    plan_tape,
+    record_tape,
+    training_declarations,
+)
 from striate.engine.training.unit_builder import Unsupported
 from striate.network import Network
 from striate.units import format_bytes
 
-Kept = frozenset[int]
+Values = frozenset[int]
 
 SEGMENT_LENGTHS, SEGMENT_RATIO = 16, 1.5
 """Number of segment lengths to try, and the ratio of each to the next."""
@@ -36,58 +42,60 @@ class NoRoom(Exception):
         self.smallest = smallest
 
 
-def fitted(net: Network, context: PlanContext, room: int) -> TrainingPlan:
+def fit_plan(net: Network, context: PlanContext, room: int) -> TrainingPlan:
     """The plan with the least recomputation that needs at most `room` bytes (`TrainingPlan.bytes`).
 
     Raises NoRoom, Unsupported, and OpError as declarations do.
     """
-    declarations = declared(net)
-    tape = recorded(net, declarations, context)
+    declarations = training_declarations(net)
+    tape = record_tape(net, declarations, context)
     flow = Flow(tape.units, tape.first_backward, set(tape.gradients.values()))
-    made = planned(net, tape, context)
-    if made.bytes <= room:
-        return made
-    flow.measured(made)
-    smallest, large = made.bytes, len(made.steps) * CALL_BYTES > COLLECT_MIN_BYTES
+    plan = plan_tape(net, tape, context)
+    if plan.bytes <= room:
+        return plan
+    flow.measure(plan)
+    smallest, large = plan.bytes, len(plan.steps) * CALL_BYTES > COLLECT_MIN_BYTES
     more = smallest - flow.needs(())[0]
-    del made, tape
+    del plan, tape
 
-    def real(dropped: Kept) -> TrainingPlan:
+    def real(dropped: Values) -> TrainingPlan:
         if large:
             gc.collect()  # earlier plans, whose parts refer to each other
-        return planned(net, recorded(net, declarations, context), context, [flow.made[v] for v in dropped])
+        return plan_tape(
+            net, record_tape(net, declarations, context), context, [flow.producers[v] for v in dropped]
+        )
 
-    found = {dropped: flow.needs(dropped) for dropped in choices(flow)}
+    estimates = {dropped: flow.needs(dropped) for dropped in choices(flow)}
     target = room - more
     for _ in range(MAX_ROUNDS):
-        fitting = sorted((c for c in found if found[c][0] <= target), key=lambda c: found[c][1])
+        fitting = sorted((c for c in estimates if estimates[c][0] <= target), key=lambda c: estimates[c][1])
         if not fitting:
             break
         over = []
         for dropped in sorted(
-            {restored(flow, c, target) for c in fitting[:CLOSE_TRIALS]},
+            {restore(flow, c, target) for c in fitting[:CLOSE_TRIALS]},
             key=lambda c: (flow.needs(c)[1], sorted(c)),
         ):
-            made = real(dropped)
-            if made.bytes <= room:
-                return made
-            over.append(made.bytes - room)
-            del made
+            plan = real(dropped)
+            if plan.bytes <= room:
+                return plan
+            over.append(plan.bytes - room)
+            del plan
         target = min(target - min(over), int(0.995 * target))
-    for dropped in sorted(found, key=lambda c: found[c])[:CLOSE_TRIALS]:
-        made = real(dropped)
-        if made.bytes <= room:
-            return made
-        smallest = min(smallest, made.bytes)
-        del made
+    for dropped in sorted(estimates, key=lambda c: estimates[c])[:CLOSE_TRIALS]:
+        plan = real(dropped)
+        if plan.bytes <= room:
+            return plan
+        smallest = min(smallest, plan.bytes)
+        del plan
     raise NoRoom(smallest)
 
 
-def within(net: Network, context: PlanContext, memory: int, reserved: int) -> TrainingPlan:
-    """`fitted` to `memory` bytes of which `reserved` are taken. Raises LimitError with a budget that suffices,
-    UsageError."""
+def plan_within(net: Network, context: PlanContext, memory: int, reserved: int) -> TrainingPlan:
+    """The plan that `fit_plan` finds for `memory` bytes, of which `reserved` are already used. Raises LimitError with a
+    sufficient budget, UsageError."""
     try:
-        return fitted(net, context, memory - reserved)
+        return fit_plan(net, context, memory - reserved)
     except NoRoom as error:
         images = next(iter(net.inputs.values())).shape[0]
         enough = reserved + error.smallest
@@ -107,18 +115,18 @@ def within(net: Network, context: PlanContext, memory: int, reserved: int) -> Tr
         ) from None
 
 
-def held(net: Network, rule: UpdateRule, store: OptimizerState, moments: int) -> int:
-    """Bytes that a learner holds besides its program: weights, their moving average, moments, and gradients if those
-    of several batches are accumulated.
+def learner_bytes(net: Network, rule: UpdateRule, store: OptimizerState, moments: int) -> int:
+    """Bytes of a learner without its program: weights, their moving average, moments, and gradients if those of several
+    batches are accumulated.
     """
     weights = sum(array.nbytes for array in store.weights.values())
     learned = sum(4 * p.elements for p in net.parameters.values() if p.trainable)
     return weights * (1 + (store.average is not None)) + learned * (moments + (rule.accumulate > 1))
 
 
-def choices(flow: Flow) -> list[Kept]:
-    """Sets of values to drop: those that elementwise passes recompute; then all but those that cross from one segment
-    to the next, in ever shorter segments.
+def choices(flow: Flow) -> list[Values]:
+    """Sets of values to drop: those that elementwise passes recompute; then, for shorter and shorter segments, all but
+    those that cross from one segment to the next.
     """
     total = sum(flow.sizes[v] for v in flow.waiting)
     lengths = [total / SEGMENT_RATIO**k for k in range(SEGMENT_LENGTHS)]
@@ -126,8 +134,8 @@ def choices(flow: Flow) -> list[Kept]:
     return list(dict.fromkeys([cheap(flow), *(_segments(flow, crossing, length) for length in lengths)]))
 
 
-def cheap(flow: Flow) -> Kept:
-    """Values that need no product: computed from values that are kept anyway, or from each other."""
+def cheap(flow: Flow) -> Values:
+    """Values that are recomputed without products, from values that are kept anyway or from each other."""
     near: set[int] = set()
     for v in sorted(flow.repeatable):
         unit = flow.maker[v]
@@ -148,29 +156,29 @@ def _crossing(flow: Flow) -> Iterator[list[int]]:
         yield sorted(live)
 
 
-def _segments(flow: Flow, crossing: Sequence[list[int]], length: float) -> Kept:
+def _segments(flow: Flow, crossing: Sequence[list[int]], length: float) -> Values:
     """All repeatable values except those that cross borders of segments of about `length` bytes of waiting values."""
-    kept: set[int] = set()
-    start = half = held = 0
+    borders: set[int] = set()
+    start = half = size = 0
     waiting = [
         sum(flow.sizes[v] for v in writes if v in flow.waiting)
         for writes in flow.writes[: flow.first_backward]
     ]
     for at in range(flow.first_backward):
-        held += waiting[at]
-        if held < length / 2:
+        size += waiting[at]
+        if size < length / 2:
             half = at + 1
-        if held < length:
+        if size < length:
             continue
         cut = min(range(half, at + 1), key=lambda k: (sum(flow.sizes[v] for v in crossing[k]), -k))
-        kept.update(crossing[cut])
+        borders.update(crossing[cut])
         start = half = cut + 1
-        held = sum(waiting[start : at + 1])
-    return frozenset((flow.waiting & flow.repeatable) - kept)
+        size = sum(waiting[start : at + 1])
+    return frozenset((flow.waiting & flow.repeatable) - borders)
 
 
-def restored(flow: Flow, dropped: Kept, target: float) -> Kept:
-    """The same set without values that need not be dropped; those that save the least per second go first."""
+def restore(flow: Flow, dropped: Values, target: float) -> Values:
+    """Remove from the set the values that need not be dropped, beginning with those that save the least per second."""
     now = dropped
 
     def worth(v: int) -> float:

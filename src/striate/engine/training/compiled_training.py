@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from striate.diagnostics import LimitError, plural
 from striate.engine import aligned
 from striate.engine.code import Kernel, addresses
-from striate.engine.inputs import Given, named, rows
+from striate.engine.inputs import InputBatch, arrays_by_input, rows
 from striate.engine.interface import TrainingProgram
 from striate.engine.kernels import driver, dropout_mask, permute_by_list
 from striate.engine.loaded_plan import Constants, LoadedPlan, assemble_program
@@ -23,9 +23,9 @@ from striate.engine.philox import draw_key
 from striate.engine.plan.kernel_calls import PlanContext, Task, cut
 from striate.engine.plan.packing import Packing
 from striate.engine.plan.units import Buffer, Unit
-from striate.engine.training.budget import within
-from striate.engine.training.sweeps import Gradients, suited
-from striate.engine.training.tracing import traced
+from striate.engine.training.budget import plan_within
+from striate.engine.training.sweeps import Gradients, as_kernel_array
+from striate.engine.training.tracing import trace_permutation
 from striate.engine.training.training_plan import TrainingPlan, plan
 from striate.engine.training.unit_builder import Unsupported
 from striate.network import Network
@@ -65,55 +65,55 @@ class LoadedTrainingPlan(LoadedPlan):
     def _memory(self) -> dict[Buffer, int]:
         offsets = self.plan.arena.offsets
         if self._apart or self._room is None:
-            self._own = {value: self._allocate(value.layout.bytes // 4, np.float32) for value in offsets}
+            self._buffers = {value: self._allocate(value.layout.bytes // 4, np.float32) for value in offsets}
         else:
             lines = {value: (start // 4, value.layout.bytes // 4) for value, start in offsets.items()}
-            self._own = {value: self._room[at : at + count] for value, (at, count) in lines.items()}
-        self._spoils(*self._own.values())
-        return {value: aligned.address(array) for value, array in self._own.items()}
+            self._buffers = {value: self._room[at : at + count] for value, (at, count) in lines.items()}
+        self._register_spoilable(*self._buffers.values())
+        return {value: aligned.address(array) for value, array in self._buffers.items()}
 
     def packed(self, key: tuple[Any, ...], packing: Callable[[], Packing]) -> int:
         return self.start(self.plan.packed[key]) if key in self.plan.packed else 0
 
     def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
-        """Pack zeros now; the calls of `_moved` copy the real weights into place before every run."""
+        """Pack zeros now; the calls of `_permute_job` copy the real weights into place before every run."""
         address, unit = super().constant(key, make), self._unit
         names = [name for name in self.plan.weights.get(unit, ()) if key[-1] != "bias" or name == "bias"]
         if names and key not in self._moves:
             try:
-                self._moves[key] = unit, address, traced(unit, names, make)
+                self._moves[key] = unit, address, trace_permutation(unit, names, make)
             except OverflowError:
                 raise Unsupported(unit.name) from None
         return address
 
-    def _recorded(self) -> list[Array]:
+    def _make_records(self) -> list[Array]:
         self._moves: dict[tuple[Any, ...], tuple[Unit, int, dict[str, Array]]] = {}
         records = []
         for step in self.plan.steps:
             self._unit = step.unit
-            records.append(aligned.copied(step.record(self), self._allocate))
+            records.append(aligned.aligned_copy(step.record(self), self._allocate))
         return records
 
     def _bind(self) -> list[Any]:
-        """Find all addresses that are known only at run time: buffer -> (record, slot) pairs."""
+        """Find the slots of all addresses that are known only at run time: buffer -> (record, slot) pairs."""
         self._slots: dict[int, list[tuple[Array, int]]] = {}
-        done: set[int] = set()
+        visited: set[int] = set()
         for step, record in zip(self.plan.steps, self._records, strict=True):
-            if id(record) in done:
+            if id(record) in visited:
                 continue
-            done.add(id(record))
+            visited.add(id(record))
             self._unit = step.unit
             for value in (*step.reads, *step.writes):
-                if id(value) in self._given:
-                    self._given[id(value)] = FAKE_ADDRESS
-                    moved = step.record(self)
-                    self._given[id(value)] = 0
-                    (slots,) = np.nonzero(moved - record == FAKE_ADDRESS)  # tables lie elsewhere each time
+                if id(value) in self._end_addresses:
+                    self._end_addresses[id(value)] = FAKE_ADDRESS
+                    probe = step.record(self)
+                    self._end_addresses[id(value)] = 0
+                    (slots,) = np.nonzero(probe - record == FAKE_ADDRESS)  # tables lie elsewhere each time
                     self._slots.setdefault(id(value), []).extend((record, int(slot)) for slot in slots)
         self._at_value: dict[int, Array] = {}
         return []
 
-    def _copied_ends(self) -> dict[Buffer, Array]:
+    def _staging_buffers(self) -> dict[Buffer, Array]:
         return {}
 
     def _assemble(self) -> Array:
@@ -127,36 +127,38 @@ class LoadedTrainingPlan(LoadedPlan):
         back[driver.COUNTERS // 8] += turn * int(program[driver.STRIDE // 8])
         self._back = back
         jobs = [
-            self._moved(unit, name, pairs, address)
+            self._permute_job(unit, name, pairs, address)
             for unit, address, moves in self._moves.values()
             for name, pairs in moves.items()
             if len(pairs)
         ]
         self._draws: list[Array] = []
-        jobs += [self._drawn(place) for place in range(len(self.plan.tape.noise))]
+        jobs += [self._noise_job(place) for place in range(len(self.plan.tape.noise))]
         self._before = self.keep(assemble_program(jobs, self._rooms, self.table)) if jobs else None
-        self._hand_over()
+        self._allocate_results()
         return program
 
-    def _hand_over(self) -> None:
-        """Arrays for the results of a run."""
+    def _allocate_results(self) -> None:
+        """Allocate the arrays for the results of a run."""
         shapes, tape = self.plan.net.parameters, self.plan.tape
         self.updates = {}
         for name, value in tape.updates.items():
             room = self._allocate(math.prod(value.shape), np.float32)
             self.put(value, room)
             self.updates[name] = room.reshape(shapes[name].shape)
-        found = {name: self._own[value] for name, value in sorted(tape.gradients.items())}
-        self.gradients = Gradients({name: array.reshape(shapes[name].shape) for name, array in found.items()})
+        arrays = {name: self._buffers[value] for name, value in sorted(tape.gradients.items())}
+        self.gradients = Gradients(
+            {name: array.reshape(shapes[name].shape) for name, array in arrays.items()}
+        )
 
-    def _moved(self, unit: Unit, name: str, pairs: Array, to: int) -> Job:
-        """A kernel call that copies a parameter's numbers to their places in a constant."""
+    def _permute_job(self, unit: Unit, name: str, pairs: Array, to: int) -> Job:
+        """A kernel call that copies a parameter's numbers to their positions in a constant."""
         record = self.keep(permute_by_list.arguments(0, to, self.table(pairs), len(pairs)))
         value = self.plan.tape.parameters[self.plan.weights[unit][name]]
         self._slots.setdefault(id(value), []).append((record, permute_by_list.IN // 8))
         return self._job(PERMUTE, record, permute_by_list.rows(len(pairs)), len(pairs))
 
-    def _drawn(self, place: int) -> Job:
+    def _noise_job(self, place: int) -> Job:
         """A kernel call that draws noise."""
         value, noise = self.plan.tape.noise[place]
         groups = dropout_mask.rows(math.prod(noise.shape))
@@ -178,7 +180,7 @@ class LoadedTrainingPlan(LoadedPlan):
         return self.plan.context.threads
 
     def put(self, value: Buffer, array: Array) -> None:
-        """Set the array of an input or a result from now on."""
+        """Set the array of an input or a result."""
         if self._at_value.get(id(value)) is array:
             return
         self._at_value[id(value)] = array
@@ -193,7 +195,7 @@ class LoadedTrainingPlan(LoadedPlan):
         if self._before is not None:
             self._pool.run(aligned.address(self._before), self._threads)
 
-    def measured(self, rounds: int = 5) -> list[float]:
+    def measure_calls(self, rounds: int = 5) -> list[float]:
         """Seconds of each kernel call on the current contents: median of some rounds, by the processor's clock."""
         every = []
         for _ in range(rounds):
@@ -237,16 +239,16 @@ class CompiledTraining(TrainingProgram):
         self._limits = memory, reserved
         self.updates: dict[str, Array] = {}
         self._ready: dict[int, LoadedTrainingPlan] = {}
-        self._beyond: set[int] = set()
+        self._unsupported: set[int] = set()
         self._constants, self._allocate = Constants(allocate), allocate
-        self._plain: NumpyTraining | None = None
+        self._numpy_program: NumpyTraining | None = None
         self._now: LoadedTrainingPlan | None = None
         self._shared = np.zeros(0, np.float32)
 
     def _numpy(self) -> NumpyTraining:
-        if self._plain is None:
-            self._plain = NumpyTraining(self.net, self._weights)
-        return self._plain
+        if self._numpy_program is None:
+            self._numpy_program = NumpyTraining(self.net, self._weights)
+        return self._numpy_program
 
     @property
     def compiled(self) -> bool:
@@ -256,15 +258,15 @@ class CompiledTraining(TrainingProgram):
     def plan_for(self, size: int) -> LoadedTrainingPlan:
         """The plan for a batch size, ready to run.
 
-        Raises Unsupported; with an amount of memory LimitError where it does not suffice, else UsageError.
+        Raises Unsupported; with a memory budget LimitError if it is too small, and UsageError instead of Unsupported.
         """
-        if size in self._beyond:
+        if size in self._unsupported:
             raise Unsupported(self.net.name)
         if size not in self._ready:
             try:
-                self._ready[size] = self._made(size)
+                self._ready[size] = self._load_plan(size)
             except Unsupported:
-                self._beyond.add(size)
+                self._unsupported.add(size)
                 raise
             except MemoryError as error:
                 raise LimitError(
@@ -276,30 +278,34 @@ class CompiledTraining(TrainingProgram):
                 del self._ready[next(iter(self._ready))]
         return self._ready[size]
 
-    def _made(self, size: int) -> LoadedTrainingPlan:
+    def _load_plan(self, size: int) -> LoadedTrainingPlan:
         net = batched(self.net, size)
-        made = within(net, self._context, *self._limits) if self._limits[0] else plan(net, self._context)
+        training_plan = (
+            plan_within(net, self._context, *self._limits) if self._limits[0] else plan(net, self._context)
+        )
         apart = self._allocate is not aligned.zeros
-        if not apart and made.arena.bytes > self._shared.nbytes:
+        if not apart and training_plan.arena.bytes > self._shared.nbytes:
             self._ready.clear()
             self._now, self._shared = None, np.zeros(0, np.float32)
-            self._shared = self._allocate(-(-made.arena.bytes // 4) + 16, np.float32)
-        return LoadedTrainingPlan(made, self._constants, self._allocate, None if apart else self._shared)
+            self._shared = self._allocate(-(-training_plan.arena.bytes // 4) + 16, np.float32)
+        return LoadedTrainingPlan(
+            training_plan, self._constants, self._allocate, None if apart else self._shared
+        )
 
-    def forward(self, x: Given, rng: np.random.Generator) -> tuple[Array, ...]:
-        given = named(self.net, x)
+    def forward(self, x: InputBatch, rng: np.random.Generator) -> tuple[Array, ...]:
+        inputs = arrays_by_input(self.net, x)
         self._now = None
-        if rows(given) and all(array.dtype == np.float32 for array in given.values()):
+        if rows(inputs) and all(array.dtype == np.float32 for array in inputs.values()):
             with contextlib.suppress(Unsupported):
-                self._now = self.plan_for(rows(given))
+                self._now = self.plan_for(rows(inputs))
         if self._now is None:
-            made = self._numpy().forward(given, rng)
+            results = self._numpy().forward(inputs, rng)
             self.updates = self._numpy().updates
-            return made
+            return results
         loaded, tape = self._now, self._now.plan.tape
-        for name, array in given.items():
+        for name, array in inputs.items():
             loaded.put(tape.inputs[name], np.ascontiguousarray(array))
-        for name, value in tape.entered:
+        for name, value in tape.parameter_inputs:
             loaded.put(value, np.ascontiguousarray(self._weights[name], np.float32))
         outputs = {name: self._room(value) for name, value in tape.outputs.items()}
         for name, room in outputs.items():
@@ -318,13 +324,13 @@ class CompiledTraining(TrainingProgram):
     def backward(self, gradients: Sequence[Array]) -> dict[str, Array]:
         if self._now is None:
             return self._numpy().backward(gradients)
-        return {name: gradient.copy() for name, gradient in self.lent(gradients).arrays.items()}
+        return {name: gradient.copy() for name, gradient in self.backward_in_place(gradients).arrays.items()}
 
-    def lent(self, gradients: Sequence[Array]) -> Gradients:
-        """As `backward`, in memory that the next forward pass overwrites."""
+    def backward_in_place(self, gradients: Sequence[Array]) -> Gradients:
+        """As `backward`, but the gradients stay in memory that the next forward pass overwrites."""
         if self._now is None:
-            found = self._numpy().backward(gradients)
-            return Gradients({name: suited(gradient) for name, gradient in found.items()})
+            plain = self._numpy().backward(gradients)
+            return Gradients({name: as_kernel_array(gradient) for name, gradient in plain.items()})
         loaded, tape = self._now, self._now.plan.tape
         arriving: dict[str, Array] = {}
         for name, gradient in zip(self.net.outputs, gradients, strict=True):

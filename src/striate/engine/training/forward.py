@@ -1,4 +1,4 @@
-"""Units of the forward pass in training: what is fused, and what is kept for the backward pass."""
+"""Units of the forward pass in training: fusion, and the buffers saved for the backward pass."""
 
 from __future__ import annotations
 
@@ -81,19 +81,19 @@ class ForwardBuilder(NormBuilder):
         readers = [node for node in self.net.nodes if name in node.inputs]
         plain = not any(declarations[node.name].noise or node.name in loops for node in readers)
         if spec.shape[1] <= narrow and len(spec.shape) > 2 and plain:
-            found = [recognize.recognize(declarations[node.name]) for node in readers]
+            patterns = [recognize.recognize(declarations[node.name]) for node in readers]
             if all(
                 isinstance(p, Correlation)
                 and p.groups == 1
                 and not p.adjoint
                 and p.windows
                 and choose.has_kernel(p, self.lanes)
-                for p in found
+                for p in patterns
             ):
                 lanes = spec.shape[1]
-        self.inputs[name], own = self._copy_in(name, spec.shape, ROLES.get(len(spec.shape), ""), lanes)
-        self.sources.add(own)
-        self._tensors[name] = Tensor(name, spec.shape, own.roles, self._expr_of(own), kept=own)
+        self.inputs[name], copy = self._copy_in(name, spec.shape, ROLES.get(len(spec.shape), ""), lanes)
+        self.sources.add(copy)
+        self._tensors[name] = Tensor(name, spec.shape, copy.roles, self._expr_of(copy), buffer=copy)
 
     def _forward(self, node: Node, declaration: Declaration, loops: bool) -> None:
         inputs = [self._tensors[name] for name in node.inputs]
@@ -110,7 +110,7 @@ class ForwardBuilder(NormBuilder):
             self._tensors[y.name] = y
             if (
                 y.plain is y
-                and y.kept is None
+                and y.buffer is None
                 and (self._readers.get(y.name, 0) != 1 or self._is_expensive(y.expr))
             ):
                 self.memory(y)
@@ -132,10 +132,10 @@ class ForwardBuilder(NormBuilder):
             if any(x.plain is not x or x.roles not in ("nchw", "ncw", "nc") for x in inputs):
                 return False
             values = [self.memory(x) for x in inputs]
-            made = [Buffer(y.name, y.shape, y.roles) for y in outputs]
-            self._append(Unit([run.node.name], pattern, values, made, run.declaration, {}))
-            for y, value in zip(outputs, made, strict=True):
-                y.kept, y.expr = value, self._expr_of(value)
+            buffers = [Buffer(y.name, y.shape, y.roles) for y in outputs]
+            self._append(Unit([run.node.name], pattern, values, buffers, run.declaration, {}))
+            for y, value in zip(outputs, buffers, strict=True):
+                y.buffer, y.expr = value, self._expr_of(value)
             return True
         if not isinstance(pattern, LocalResponseNorm):
             run.pattern = None
@@ -147,7 +147,7 @@ class ForwardBuilder(NormBuilder):
 
     def _alias(self, pattern: Alias, x: Tensor, y: Tensor) -> bool:
         if pattern.kind == "same":
-            y.expr, y.kept, y.roles = x.expr, x.kept, x.roles
+            y.expr, y.buffer, y.roles = x.expr, x.buffer, x.roles
             y.flat, y.permuted, y.maker = x.flat, x.permuted, x.maker
             return True
         if pattern.kind == "flat":
@@ -161,7 +161,7 @@ class ForwardBuilder(NormBuilder):
         if [r for r in roles if r != "c"] != [r for r in x.roles if r != "c"]:
             return False
         if roles == x.plain.roles:
-            y.expr, y.kept, y.roles = x.plain.expr, x.plain.kept, roles
+            y.expr, y.buffer, y.roles = x.plain.expr, x.plain.buffer, roles
         else:
             y.permuted, y.roles = x.plain, roles
         return True
@@ -170,8 +170,8 @@ class ForwardBuilder(NormBuilder):
         (x,), (y,), node = run.inputs, run.outputs, run.node.name
         if x.roles[body.channel : body.channel + 1] != "c":
             return False
-        bare = _bare(body) if x.plain is x else body
-        wide = together(bare, self.lanes)
+        bare = _without_padding(body) if x.plain is x else body
+        wide = merge_groups(bare, self.lanes)
         back = wide is not None or dense.covers(bare, self.lanes) or windows.slides(bare)
         if not back and (bare is not body or not choose.has_kernel(body, self.lanes)):
             return False
@@ -190,17 +190,17 @@ class ForwardBuilder(NormBuilder):
             y = y.permuted
         elif x.plain.roles not in ("nchw", "ncw", "nc"):
             return False
-        made = Buffer(y.name, y.shape, y.roles)
-        given: dict[str, Any] = {}
+        result = Buffer(y.name, y.shape, y.roles)
+        parameters: dict[str, Any] = {}
         for p in run.declaration.parameters:
-            given[p.name] = self._parameter(run.node.key(p.name), p.shape)
-        run.pattern, run.kept = body, {"weight": given["weight"]}
+            parameters[p.name] = self._parameter(run.node.key(p.name), p.shape)
+        run.pattern, run.saved_buffers = body, {"weight": parameters["weight"]}
         if wide is not None:
-            run.pattern, run.kept = wide, {"weight": self._merged_weight(run.node, body, wide)}
+            run.pattern, run.saved_buffers = wide, {"weight": self._merged_weight(run.node, body, wide)}
             if not (windows.groups(body) and body.depth == body.outputs in SPECIALIZED_GROUP_CHANNELS):
-                body, given = wide, given | run.kept
-        self._append(Unit([node], body, [value], [made], run.declaration, given))
-        y.kept, y.expr = made, self._expr_of(made)
+                body, parameters = wide, parameters | run.saved_buffers
+        self._append(Unit([node], body, [value], [result], run.declaration, parameters))
+        y.buffer, y.expr = result, self._expr_of(result)
         return True
 
     def _pad(self, run: TapedNode, body: Correlation) -> None:
@@ -211,41 +211,41 @@ class ForwardBuilder(NormBuilder):
         free = dict(zip(("n", "c", "i", "j"), (*x.shape[:2], *(m.output for m in maps)), strict=False))
         taps = (Tap(m, v) for m, v in zip(maps, "ij", strict=False))
         statement = Statement("y0", index(*free), load("x0", "n", "c", *taps), Domain(free))
-        made = dataclasses.replace(spec, shape=tuple(free.values()))
-        declaration = Declaration(run.node.op, (spec,), (made,), (), (statement,))
-        y = Tensor(f"{x.name} padded", made.shape, x.roles, maker=run.node.name)
+        padded_spec = dataclasses.replace(spec, shape=tuple(free.values()))
+        declaration = Declaration(run.node.op, (spec,), (padded_spec,), (), (statement,))
+        y = Tensor(f"{x.name} padded", padded_spec.shape, x.roles, maker=run.node.name)
         padding = TapedNode(run.node, declaration, None, [x], [y])
         self._as_loops(padding)
         self._runs.append(padding)
         run.inputs = [y]
 
     def _merged_weight(self, node: Node, body: Correlation, wide: Correlation) -> Buffer:
-        """The weight of merged groups, row-major: zeros where a filter does not see a channel. Computed first, so that
-        packing it need not wait."""
+        """The weight of merged groups, row-major: zeros where a filter does not read a channel. Computed first, so that
+        packing need not wait."""
         weight, times = self.parameters[node.key("weight")], body.groups // wide.groups
         shape = (weight.shape[0], weight.shape[1] * times, *weight.shape[2:])
-        made = Buffer(f"{weight.name} of groups together", shape, weight.roles, lanes=1)
+        merged = Buffer(f"{weight.name} of groups together", shape, weight.roles, lanes=1)
         rows, columns, taps, domain = diagonal(body, wide, weight.shape)
         statement = Statement("w", (rows, columns, *taps), load("weight", rows, "c", *taps), domain)
-        self._loops(node.name, [(statement, False)], {"w": made, "weight": weight})
+        self._loops(node.name, [(statement, False)], {"w": merged, "weight": weight})
         self.units.insert(0, self.units.pop())
-        return made
+        return merged
 
     # ------------------------------------------------------------ statements
     def _elementwise(self, run: TapedNode) -> bool:
         """Statements that are elementwise, or sums over everything but the channel."""
         declaration, node, near = run.declaration, run.node, run.pattern
-        whole = suits(declaration, run.inputs, near is not None)
-        if whole is None:
+        base = iteration_space(declaration, run.inputs, near is not None)
+        if base is None:
             return False
-        if near is not None and not (self._covers(near) and whole.permuted is None and whole.owns_memory):
+        if near is not None and not (self._covers(near) and base.permuted is None and base.owns_memory):
             return False
-        lead = whole.plain
+        lead = base.plain
         env = run.locals
         run.lead = lead
         for k, x in enumerate(run.inputs):
             if x.flat is not None and x.plain.roles != x.roles:
-                self.memory(x.plain)  # only renamed: elementwise work is done on the map itself
+                self.memory(x.plain)  # a view: elementwise work is done on the map itself
             env[f"x{k}"] = x.plain
         for p in declaration.parameters:
             count = math.prod(p.shape)
@@ -255,28 +255,28 @@ class ForwardBuilder(NormBuilder):
             env[noise.name] = self._draw_noise(run, noise, lead)
         if near is not None:
             self._local_norm(run, near)
-        for statement in declaration.statements[len(run.kept) :]:
+        for statement in declaration.statements[len(run.saved_buffers) :]:
             self._statement(run, statement, lead)
         for parameter, name in declaration.updates.items():
             full, value = node.key(parameter), self.memory(env[name])
             self._statistics[full] = env[name].expr
             if self._last[full] is node:
                 self.updates[full] = self._copy_out(full, value)
-        (y,), made = run.outputs, env["y0"]
-        self._fuse_clamp(run.inputs[0], made)
-        if whole.flat is not None:
-            y.flat = made
-        elif whole.permuted is not None:
-            y.permuted = made
+        (y,), result = run.outputs, env["y0"]
+        self._fuse_clamp(run.inputs[0], result)
+        if base.flat is not None:
+            y.flat = result
+        elif base.permuted is not None:
+            y.permuted = result
         else:
-            y.expr, y.kept = made.expr, made.kept
-        y.roles = whole.roles
+            y.expr, y.buffer = result.expr, result.buffer
+        y.roles = base.roles
         return True
 
     def _fuse_clamp(self, x: Tensor, y: Tensor) -> None:
         """Fuse a clamp into the store of the products that compute its input, if nothing else reads that input: the
         gradient follows from the result."""
-        value = x.plain.kept
+        value = x.plain.buffer
         if value is None or self._readers[x.name] > 1 or x.name in self.net.outputs:
             return
         (name,) = names(self._expr_of(value))
@@ -287,24 +287,24 @@ class ForwardBuilder(NormBuilder):
         if unit is not None and isinstance(unit.body, Correlation) and not unit.clamped:
             unit.low, unit.high = limits
             unit.nodes.append(y.maker)
-            y.kept, y.expr = value, self._expr_of(value)
+            y.buffer, y.expr = value, self._expr_of(value)
 
     def _draw_noise(self, run: TapedNode, noise: Noise, lead: Tensor) -> Tensor:
         """Random numbers: one per element of the map, or one per image."""
-        name, own = f"{run.node.name}.{noise.name}", tuple(noise.shape)
-        if math.prod(own[1:]) == 1 != math.prod(lead.shape[1:]):
-            given = value = Buffer(name, own, ROLES[len(own)], is_input=True, lanes=1)
+        name, shape = f"{run.node.name}.{noise.name}", tuple(noise.shape)
+        if math.prod(shape[1:]) == 1 != math.prod(lead.shape[1:]):
+            source = value = Buffer(name, shape, ROLES[len(shape)], is_input=True, lanes=1)
         else:
-            # In the same order, though the map may have been flattened.
-            own = lead.shape
-            given, value = self._copy_in(name, own, lead.roles)
-        self.noise.append((given, noise))
-        return Tensor(noise.name, own, value.roles, self._expr_of(value), kept=value)
+            # In the map's order, which may be flattened.
+            shape = lead.shape
+            source, value = self._copy_in(name, shape, lead.roles)
+        self.noise.append((source, noise))
+        return Tensor(noise.name, shape, value.roles, self._expr_of(value), buffer=value)
 
     def _statement(self, run: TapedNode, statement: Statement, lead: Tensor) -> None:
         env, name = run.locals, statement.target
         sums = statement.reduce and len(statement.index) == 1
-        like = self.memory(lead) if sums else None  # first: what the map stands for changes with it
+        like = self.memory(lead) if sums else None  # first, because it changes the tensor's expression
         expr = substitute(statement.value, {n: t.expr for n, t in env.items()})
         if len(statement.index) > 1:
             env[name] = Tensor(run.outputs[0].name, lead.shape, lead.roles, expr, maker=run.node.name)
@@ -314,29 +314,29 @@ class ForwardBuilder(NormBuilder):
         shape = (1, lead.shape[1])
         env[name] = Tensor(name, shape, "nc", self._hoist(expr) if isinstance(expr, Call) else expr)
         share = Const(1 / math.prod(statement.domain.reduced.values()))
-        mean = mul(Load("x0", first(statement.value).index), share)
+        mean = mul(Load("x0", first_load(statement.value).index), share)
         if statement.reduce and statement.value == mean and isinstance(env[name].expr, Load):
             self._means[env[name].expr.tensor] = lead.expr.tensor  # type: ignore[attr-defined]
 
 
-def suits(declaration: Declaration, inputs: Sequence[Tensor], near: bool = False) -> Tensor | None:
+def iteration_space(declaration: Declaration, inputs: Sequence[Tensor], near: bool = False) -> Tensor | None:
     """The input that defines the iteration space; None if a statement is neither elementwise over it (operands: such
     maps, vectors over channels, numbers per image, gates) nor a per-channel sum.
 
     near: skip the first statement (the window sum of LRN).
     """
     full = declaration.outputs[0].shape
-    whole = next((x for x in inputs if x.shape == full), None)
-    if len(declaration.outputs) != 1 or whole is None or "c" not in whole.roles:
+    base = next((x for x in inputs if x.shape == full), None)
+    if len(declaration.outputs) != 1 or base is None or "c" not in base.roles:
         return None
-    axis, channels = whole.roles.index("c"), whole.plain.size("c")
+    axis, channels = base.roles.index("c"), base.plain.size("c")
     kinds = {}
     for k, x in enumerate(inputs):
         if x.shape == full:
-            if (x.roles, x.plain.shape) != (whole.roles, whole.plain.shape):
+            if (x.roles, x.plain.shape) != (base.roles, base.plain.shape):
                 return None
             kinds[f"x{k}"] = "full"
-        elif x.shape == (*full[:2], *(1 for _ in full[2:])) and x.plain is x and whole.plain is whole:
+        elif x.shape == (*full[:2], *(1 for _ in full[2:])) and x.plain is x and base.plain is base:
             kinds[f"x{k}"] = "gate"
         else:
             return None
@@ -346,10 +346,10 @@ def suits(declaration: Declaration, inputs: Sequence[Tensor], near: bool = False
             return None
         kinds[p.name] = "vector" if count > 1 else "number"
     for noise in declaration.noise:
-        each = noise.shape == full and whole.permuted is None
-        if not each and noise.shape != (full[0], *(1 for _ in full[1:])):
+        per_element = noise.shape == full and base.permuted is None
+        if not per_element and noise.shape != (full[0], *(1 for _ in full[1:])):
             return None
-        kinds[noise.name] = "full" if each else "image"
+        kinds[noise.name] = "full" if per_element else "image"
     if near:
         kinds["t0"] = "full"
     for statement in declaration.statements[near:]:
@@ -361,7 +361,7 @@ def suits(declaration: Declaration, inputs: Sequence[Tensor], near: bool = False
         kinds[statement.target] = "full" if len(statement.index) > 1 or len(full) == 1 else "vector"
         if kinds[statement.target] == "vector" and full[axis] != channels:
             return None
-    return whole if kinds.get("y0") == "full" else None
+    return base if kinds.get("y0") == "full" else None
 
 
 def _positions(
@@ -388,21 +388,25 @@ def _positions(
 
 def _at(load: Load, kind: str, names: Sequence[str], axis: int) -> bool:
     """Whether a load reads its tensor at the position that is computed."""
-    own = plain(load.index)
-    used = [name for name, item in zip(own, load.index, strict=True) if name or getattr(item, "terms", "map")]
+    variables = plain(load.index)
+    varying = [
+        name
+        for name, item in zip(variables, load.index, strict=True)
+        if name or getattr(item, "terms", "map")
+    ]
     if kind == "full":
-        return own == list(names)
+        return variables == list(names)
     if kind == "gate":
-        return own[:2] == list(names[:2]) and used == own[:2] and axis == 1
+        return variables[:2] == list(names[:2]) and varying == variables[:2] and axis == 1
     if kind == "image":
-        return used == [names[0]]
+        return varying == [names[0]]
     if kind == "vector":
-        return used == [names[axis]] and names[axis] != ""
+        return varying == [names[axis]] and names[axis] != ""
     return kind == "number"
 
 
 def plain(items: Sequence[Index]) -> list[str]:
-    """The variable of each index that is nothing but one, else ""."""
+    """The variable of each index that is a single variable, else ""."""
     return [(item.variable or "") if isinstance(item, Affine) else "" for item in items]
 
 
@@ -417,8 +421,8 @@ def _pool_has_kernels(body: Pool) -> bool:
     )
 
 
-def _bare(body: Correlation) -> Correlation:
-    """The same correlation over a map that was padded or cropped before, if zero padding does not suit the windows."""
+def _without_padding(body: Correlation) -> Correlation:
+    """The same correlation over a map that is padded or cropped first, unless zero padding alone suffices."""
     if body.windows is None or body.adjoint:
         return body
     if all(m.mode == "zeros" and min(m.before, m.after) >= 0 for m in body.windows):
@@ -427,9 +431,9 @@ def _bare(body: Correlation) -> Correlation:
     return dataclasses.replace(body, windows=(h, w))
 
 
-def together(body: Correlation, lanes: int) -> Correlation | None:
-    """A grouped correlation with groups merged until they fill blocks, or all of them; None if that is not needed or
-    not worth it."""
+def merge_groups(body: Correlation, lanes: int) -> Correlation | None:
+    """Merge the groups of a grouped correlation until they fill blocks, or all of them; None if that is not needed or
+    too wasteful."""
     if body.groups == 1 or windows.slides(body) or dense.covers(body, lanes):
         return None
     times = math.lcm(lanes // math.gcd(lanes, body.depth), lanes // math.gcd(lanes, body.outputs))
@@ -454,12 +458,12 @@ def diagonal(
     return at, Affine((("q", columns), ("c", 1))), index(*taps), Domain(ranges)
 
 
-def same(a: Tensor, b: Tensor) -> bool:
+def same_positions(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors have the same positions."""
     return a.shape == b.shape and a.roles == b.roles
 
 
-def first(expr: Expr) -> Load:
+def first_load(expr: Expr) -> Load:
     """The first number that an expression loads."""
     return next(iter(walk(expr)), Load("", ()))
 

@@ -31,20 +31,20 @@ class TapedNode:
     """The tensor that defines the iteration space of its statements."""
     values: dict[str, Buffer] | None = None
     """For a node that runs as loop nests: every tensor of its statements."""
-    kept: dict[str, Buffer] = dataclasses.field(default_factory=dict)
-    """Buffers that its pattern keeps for the backward pass."""
+    saved_buffers: dict[str, Buffer] = dataclasses.field(default_factory=dict)
+    """Buffers that its pattern saves for the backward pass."""
 
     @property
     def trainable(self) -> list[str]:
-        """The parameters whose gradients are wanted."""
+        """The parameters whose gradients are computed."""
         return [p.name for p in self.declaration.parameters if p.trainable]
 
 
 class LoopBuilder(UnitBuilder):
     """Builds units of nodes that run as loop nests.
 
-    entered, noise: external inputs by full name; updates, gradients: results by name. parameters: those of `entered`
-    in row-major order. parts: gradients of single nodes that share a parameter.
+    parameter_inputs, noise: external inputs by full name; updates, gradients: results by name. parameters: those of
+    `parameter_inputs` in row-major order. parts: gradients of single nodes that share a parameter.
     """
 
     def __init__(self, net: Network, lanes: int) -> None:
@@ -61,11 +61,11 @@ class LoopBuilder(UnitBuilder):
         self.sources: set[Buffer] = set()
         self._pending: dict[Tensor, Expr] = {}
 
-    # ------------------------------------------------------------ what arrives
+    # ------------------------------------------------------------ gradients
     def _accumulate_gradient(self, tensor: Tensor, g: Expr) -> None:
         """Add a gradient to those of a tensor that a node computes."""
         tensor = tensor.plain
-        if tensor.kept not in self.sources:
+        if tensor.buffer not in self.sources:
             self._pending[tensor] = add(self._pending.get(tensor, ZERO), g)
 
     def _pop_gradient(self, tensor: Tensor) -> Expr:
@@ -94,8 +94,8 @@ class LoopBuilder(UnitBuilder):
             total = self._gradient_result(name, shape)
             free = {f"z{k}": size for k, size in enumerate(shape)}
             both = Load("a", _within(before.shape, free)) + Load("b", _within(value.shape, free))
-            added = Statement("sum", index(*free), both, Domain(free))
-            self._loops(name, [(added, False)], {"a": before, "b": value, "sum": total})
+            statement = Statement("sum", index(*free), both, Domain(free))
+            self._loops(name, [(statement, False)], {"a": before, "b": value, "sum": total})
             value = total
         self.gradients[name] = value
 
@@ -107,7 +107,7 @@ class LoopBuilder(UnitBuilder):
         return self._memory_or_view(tensor)
 
     def _as_loops(self, run: TapedNode) -> None:
-        """All statements of a node."""
+        """Append loop nests for all statements of a node."""
         declaration, node = run.declaration, run.node.name
         if not declaration.statements:
             raise Unsupported(run.node.op.word)
@@ -116,11 +116,11 @@ class LoopBuilder(UnitBuilder):
             full = run.node.key(p.name)
             values[p.name] = self._statistic(run, p.name, looped=True) or self._parameter(full, p.shape)
         for noise in declaration.noise:
-            given = Buffer(
+            source = Buffer(
                 f"{node}.{noise.name}", noise.shape, ROLES[len(noise.shape)], is_input=True, lanes=1
             )
-            self.noise.append((given, noise))
-            values[noise.name] = given
+            self.noise.append((source, noise))
+            values[noise.name] = source
         for parameter, name in declaration.updates.items():
             full = run.node.key(parameter)
             shape = next(p.shape for p in declaration.parameters if p.name == parameter)
@@ -130,19 +130,19 @@ class LoopBuilder(UnitBuilder):
             if last:
                 self.updates[full] = values[name]
         for k, y in enumerate(run.outputs):
-            y.kept = values[f"y{k}"] = Buffer(y.name, y.shape, y.roles)
-            y.expr = self._expr_of(y.kept)
+            y.buffer = values[f"y{k}"] = Buffer(y.name, y.shape, y.roles)
+            y.expr = self._expr_of(y.buffer)
         self._temporaries(declaration.statements, values)
         self._loops(node, [(statement, False) for statement in declaration.statements], values)
 
     def _statistic(self, run: TapedNode, parameter: str, looped: bool) -> Any:
-        """A running statistic as left by the previous node that shares it: a buffer of loop nests, or an expression;
-        None if there was none. Raises Unsupported if one node leaves the one kind and the next needs the other."""
+        """A running statistic after the previous node that shares it: a buffer of loop nests, or an expression; None
+        for the first node. Raises Unsupported if one node produces the one kind and the next needs the other."""
         full = run.node.key(parameter)
-        found = self._statistics.get(full)
-        if found is not None and isinstance(found, Buffer) != looped:
+        statistic = self._statistics.get(full)
+        if statistic is not None and isinstance(statistic, Buffer) != looped:
             raise Unsupported(full, *(n.name for n in self.net.nodes if n.key(parameter) == full))
-        return found
+        return statistic
 
     def _temporaries(self, statements: Collection[Statement], values: dict[str, Buffer]) -> None:
         """Create a buffer for every target that has none yet."""
@@ -155,50 +155,50 @@ class LoopBuilder(UnitBuilder):
         """Gradients of the inputs and parameters of a node that ran as loop nests."""
         assert run.values is not None
         values = dict(run.values)
-        given = []
+        outputs = []
         for k, y in enumerate(run.outputs):
             g = self._pop_gradient(y)
             if g != ZERO:
-                given.append(f"y{k}")
+                outputs.append(f"y{k}")
                 values[gradient_name(f"y{k}")] = self._gradient_memory(y, g)
-        wanted = [f"x{k}" for k, x in enumerate(run.inputs) if x.plain.kept not in self.sources]
-        wanted += run.trainable
-        self._gradient_nests(run, wanted, given, values)
+        tensors = [f"x{k}" for k, x in enumerate(run.inputs) if x.plain.buffer not in self.sources]
+        tensors += run.trainable
+        self._gradient_nests(run, tensors, outputs, values)
 
     def _gradient_nests(
-        self, run: TapedNode, wanted: Collection[str], given: Collection[str], values: Mapping[str, Buffer]
+        self, run: TapedNode, tensors: Collection[str], outputs: Collection[str], values: Mapping[str, Buffer]
     ) -> None:
         """Compute gradients of some inputs and parameters by loop nests. values: tensors that their statements load."""
         values, node = dict(values), run.node.name
-        found = adjoints(run.declaration, wanted, given)
-        made = {statement.target for statement in found}
+        gradients = adjoints(run.declaration, tensors, outputs)
+        targets = {statement.target for statement in gradients}
         inputs: dict[str, Buffer] = {}
         for k, x in enumerate(run.inputs):
             name = gradient_name(f"x{k}")
-            if name in made:
+            if name in targets:
                 plain = x.plain
                 home = inputs[name] = Buffer(f"gradient of {plain.name}", plain.shape, plain.roles)
                 other_axes = plain is not x
                 values[name] = Buffer(home.name, x.shape, x.roles, home=home) if other_axes else home
         missing: list[Statement] = []
-        pulled: dict[str, Buffer] = {}
+        parameters: dict[str, Buffer] = {}
         for p in run.declaration.parameters:
-            if p.name in wanted:
+            if p.name in tensors:
                 name = gradient_name(p.name)
                 values[name] = self._gradient_result(run.node.key(p.name), p.shape)
-                pulled[p.name] = values[name]
-                if name not in made:
+                parameters[p.name] = values[name]
+                if name not in targets:
                     free = {f"z{k}": size for k, size in enumerate(p.shape)}
                     missing.append(Statement(name, index(*free), Const(0.0), Domain(free)))
-        self._temporaries(found, values)
-        seen: set[str] = set()
+        self._temporaries(gradients, values)
+        started: set[str] = set()
         statements = []
-        for statement in [*found, *missing]:
-            statements.append((statement, statement.target in seen))
-            seen.add(statement.target)
+        for statement in [*gradients, *missing]:
+            statements.append((statement, statement.target in started))
+            started.add(statement.target)
         if statements:
             self._loops(f"gradient through {node}", statements, values)
-        for parameter, value in pulled.items():
+        for parameter, value in parameters.items():
             self._emit_gradient(run, parameter, value)
         for k, x in enumerate(run.inputs):
             if gradient_name(f"x{k}") in inputs:
@@ -208,14 +208,14 @@ class LoopBuilder(UnitBuilder):
 def _within(shape: tuple[int, ...], free: Mapping[str, int]) -> tuple[Index, ...]:
     """Index into a row-major tensor of this shape; free: axes of another view of the same numbers."""
     axes = list(free.items())
-    found: list[Index] = []
+    indices: list[Index] = []
     for size in shape:
-        own: list[tuple[str, int]] = []
+        factors: list[tuple[str, int]] = []
         covered = 1
         while covered < size:
-            own.append(axes.pop(0))
-            covered *= own[-1][1]
-        names = [name for name, _ in own]
-        steps = [math.prod(extent for _, extent in own[k + 1 :]) for k in range(len(own))]
-        found.append(Affine(tuple(zip(names, steps, strict=True))))
-    return tuple(found)
+            factors.append(axes.pop(0))
+            covered *= factors[-1][1]
+        names = [name for name, _ in factors]
+        steps = [math.prod(extent for _, extent in factors[k + 1 :]) for k in range(len(factors))]
+        indices.append(Affine(tuple(zip(names, steps, strict=True))))
+    return tuple(indices)

@@ -21,11 +21,11 @@ Key = tuple[Any, ...]
 SINGLE_THREAD_MAX_NUMBERS = 1 << 14
 """Up to this many numbers are packed by one thread."""
 SERIAL_MIN_BYTES = 1 << 21
-"""From this size on, saving memory matters more than the microseconds that threads wait for each other."""
+"""From this size on, saving memory matters more than a few microseconds in which threads wait for each other."""
 
 
-class _Asked(Memory):
-    """Records what a kernel call's record asks for, before anything has an address."""
+class _Requests(Memory):
+    """Memory that collects the constants and packings that a kernel call requests, before anything has an address."""
 
     def __init__(self) -> None:
         self.packings: dict[Key, Packing] = {}
@@ -51,10 +51,10 @@ class _Asked(Memory):
         return 0
 
 
-def packed(
+def insert_packing(
     steps: Sequence[KernelCall], weights: Mapping[Unit, Buffer], threads: int
 ) -> tuple[list[KernelCall], dict[Key, Buffer], dict[Key, int]]:
-    """The steps with packing steps inserted; buffers of packed weights; bytes of other constants.
+    """Insert packing steps. Returns the steps, the buffers of packed weights, and the bytes of other constants.
 
     weights: each unit's unpacked weight. Small weights are packed during the steps before their reader, so that no
     thread waits; large ones between these steps, while little else needs memory.
@@ -64,10 +64,10 @@ def packed(
     readers: dict[Key, tuple[int, Packing]] = {}
     for at, step in enumerate(steps):
         if isinstance(step.unit.body, Correlation):
-            asked = _Asked()
-            step.record(asked)
-            constants |= asked.constants
-            readers |= {key: (at, packing) for key, packing in asked.packings.items() if packing.size}
+            requests = _Requests()
+            step.record(requests)
+            constants |= requests.constants
+            readers |= {key: (at, packing) for key, packing in requests.packings.items() if packing.size}
     when = arena.epochs(steps)
     before: dict[int, list[KernelCall]] = {}
     for key, (at, packing) in readers.items():
@@ -75,27 +75,27 @@ def packed(
         value = Buffer(f"{reader.unit.name} packed", (1, packing.size), "nc", lanes=1)
         values[key] = value
         reader.reads, reader.weights = [*reader.reads, value], 0
-        made = _step(reader, packing, weights[reader.unit], value, threads)
+        pack_call = _step(reader, packing, weights[reader.unit], value, threads)
         if 4 * packing.size < SERIAL_MIN_BYTES:
-            before.setdefault(bisect.bisect_left(when, when[at]), []).append(made)
+            before.setdefault(bisect.bisect_left(when, when[at]), []).append(pack_call)
             continue
-        before.setdefault(at, []).append(made)
-        made.after_all = True
+        before.setdefault(at, []).append(pack_call)
+        pack_call.after_all = True
         if at + 1 < len(steps):
             steps[at + 1].after_all = True
-    done = []
+    result = []
     for at, step in enumerate(steps):
-        done += [*before.get(at, ()), step]
-    return done, values, constants
+        result += [*before.get(at, ()), step]
+    return result, values, constants
 
 
 def _step(reader: KernelCall, packing: Packing, plain: Buffer, value: Buffer, threads: int) -> KernelCall:
     def record(memory: Memory) -> Array:
         return packing.record(memory.start(plain), memory.start(value), memory.table)
 
-    made = KernelCall(
+    call = KernelCall(
         reader.unit, "pack", "", packing.kernel, record, packing.rows, packing.parts, [plain], [value],
         scratch=packing.scratch,
     )  # fmt: skip
-    made.tasks = cut(packing.rows, packing.parts, threads if packing.size > SINGLE_THREAD_MAX_NUMBERS else 1)
-    return made
+    call.tasks = cut(packing.rows, packing.parts, threads if packing.size > SINGLE_THREAD_MAX_NUMBERS else 1)
+    return call

@@ -16,7 +16,7 @@ from striate.engine.plan.place import overwritable
 from striate.engine.plan.units import Buffer, ChannelSums, FusedElementwise, Loops, Unit
 from striate.engine.training.unit_builder import is_vector
 
-Made = tuple[int, int]
+Producer = tuple[int, int]
 """A value by its producer: the unit's number, and the number of the output."""
 
 REPEATABLE = (Correlation, FusedElementwise, Pool, Copies, Norm, LocalResponseNorm, Softmax, Loops)
@@ -33,14 +33,14 @@ class Flow:
     def __init__(self, units: Sequence[Unit], first_backward: int, lasting: Collection[Buffer] = ()) -> None:
         self.units, self.first_backward = list(units), first_backward
         self.numbers: dict[Buffer, int] = {}
-        self.made: list[Made] = []
+        self.producers: list[Producer] = []
         self.maker: list[int] = []
         self.writes: list[list[int]] = []
         for at, unit in enumerate(units):
             for k, value in enumerate(unit.outputs):
                 if (value in lasting or not value.root.outside) and value.root not in self.numbers:
-                    self.numbers[value.root] = len(self.made)
-                    self.made.append((at, k))
+                    self.numbers[value.root] = len(self.producers)
+                    self.producers.append((at, k))
                     self.maker.append(at)
             self.writes.append([self.numbers[v.root] for v in unit.outputs if v.root in self.numbers])
         self.reads = [
@@ -61,33 +61,33 @@ class Flow:
         self._over = [
             {self.numbers[value] for value in overwritable(unit) if value in self.numbers} for unit in units
         ]
-        self.sizes = [0] * len(self.made)
+        self.sizes = [0] * len(self.producers)
         self.seconds = [0.0] * len(self.units)
-        self._beside = [0] * len(self.units)
+        self._other_bytes = [0] * len(self.units)
 
-    def gone(self, dropped: Collection[int]) -> set[int]:
-        """Values that are not kept: dropped ones, and those that the backward pass does not read."""
+    def not_kept(self, dropped: Collection[int]) -> set[int]:
+        """Values that are not kept: the dropped ones, and those that the backward pass does not read."""
         return {*dropped, *(self.repeatable - self.waiting)}
 
-    def repeated(self, gone: Collection[int]) -> dict[int, list[int]]:
+    def repeats(self, missing: Collection[int]) -> dict[int, list[int]]:
         """Units to repeat before a unit of the backward pass, by that unit, in order."""
         before: dict[int, list[int]] = {}
-        done: set[int] = set()
+        makers: set[int] = set()
         for at in range(self.first_backward, len(self.units)):
-            found, asked = [], list(self.reads[at])
-            while asked:
-                value = asked.pop()
+            repeats, queue = [], list(self.reads[at])
+            while queue:
+                value = queue.pop()
                 maker = self.maker[value]
-                if value in gone and maker not in done:
-                    done.add(maker)
-                    found.append(maker)
-                    asked += self.reads[maker]
-            if found:
-                before[at] = sorted(found)
+                if value in missing and maker not in makers:
+                    makers.add(maker)
+                    repeats.append(maker)
+                    queue += self.reads[maker]
+            if repeats:
+                before[at] = sorted(repeats)
         return before
 
-    def measured(self, plan: ExecutionPlan) -> None:
-        """Take sizes and times from the plan without repetition."""
+    def measure(self, plan: ExecutionPlan) -> None:
+        """Take sizes and times from the plan without recomputation."""
         number = {unit: at for at, unit in enumerate(self.units)}
         for value, k in self.numbers.items():
             self.sizes[k] = value.layout.bytes
@@ -95,32 +95,34 @@ class Flow:
             at = number.get(step.unit)
             if at is not None:
                 self.seconds[at] += step.flops / FLOPS_PER_S + step.bytes / BYTES_PER_S
-                self._beside[at] += sum(
+                self._other_bytes[at] += sum(
                     v.layout.bytes for v in step.writes if not v.outside and v.root not in self.numbers
                 )
         few = sum(self.sizes) >> 14  # all vectors together are negligible
-        touched = ({*reads, *writes} for reads, writes in zip(self.reads, self.writes, strict=True))
-        self._large = [sorted(v for v in values if self.sizes[v] > few) for values in touched]
+        unit_values = ({*reads, *writes} for reads, writes in zip(self.reads, self.writes, strict=True))
+        self._large = [sorted(v for v in values if self.sizes[v] > few) for values in unit_values]
 
     def needs(self, dropped: Collection[int]) -> tuple[int, float]:
         """Estimated (peak bytes, seconds of repeated units)."""
-        gone = self.gone(dropped)
-        before = self.repeated(gone)
-        count, first_backward, sizes = len(self.made), self.first_backward, [*self.sizes, *self.sizes]
+        missing = self.not_kept(dropped)
+        before = self.repeats(missing)
+        count, first_backward, sizes = len(self.producers), self.first_backward, [*self.sizes, *self.sizes]
         units: list[int] = []
-        touched: list[Sequence[int]] = []
+        unit_values: list[Sequence[int]] = []
         for at in range(len(self.units)):
-            for again in before.get(at, ()):
-                units.append(again)
-                made = {*self.writes[again], *gone}
-                touched.append([v + count if v in made else v for v in self._large[again]])
+            for repeat in before.get(at, ()):
+                units.append(repeat)
+                renewed = {*self.writes[repeat], *missing}
+                unit_values.append([v + count if v in renewed else v for v in self._large[repeat]])
             large = self._large[at]
             units.append(at)  # dropped values have been repeated before they are read
-            touched.append([v + count if v in gone else v for v in large] if at >= first_backward else large)
-        last = {v: k for k, values in enumerate(touched) for v in values}
+            unit_values.append(
+                [v + count if v in missing else v for v in large] if at >= first_backward else large
+            )
+        last = {v: k for k, values in enumerate(unit_values) for v in values}
         alive = most = 0
         living: set[int] = set()
-        for k, (at, values) in enumerate(zip(units, touched, strict=True)):
+        for k, (at, values) in enumerate(zip(units, unit_values, strict=True)):
             fresh = [v for v in values if v not in living]
             ended = [v for v in values if last[v] == k and v not in self._lasting]
             alive += sum(sizes[v] for v in fresh)
@@ -129,26 +131,27 @@ class Flow:
             if len(fresh) == 1 and ended:  # may overwrite an operand
                 size = sizes[fresh[0]]
                 over = size if any(v % count in self._over[at] and sizes[v] == size for v in ended) else 0
-            following = self._beside[units[k + 1]] if k + 1 < len(units) else 0
-            most = max(most, alive - over + self._beside[at] + following)
+            following = self._other_bytes[units[k + 1]] if k + 1 < len(units) else 0
+            most = max(most, alive - over + self._other_bytes[at] + following)
             alive -= sum(sizes[v] for v in ended)
             living.difference_update(ended)
-        return most, sum(self.seconds[again] for found in before.values() for again in found)
+        return most, sum(self.seconds[unit] for repeats in before.values() for unit in repeats)
 
 
-def again(
-    units: Sequence[Unit], first_backward: int, dropped: Collection[Made]
+def insert_repeats(
+    units: Sequence[Unit], first_backward: int, dropped: Collection[Producer]
 ) -> tuple[list[Unit], int, dict[Buffer, Buffer]]:
-    """The units, with those that recompute dropped values inserted; their number; old buffer -> new one."""
+    """Insert units that recompute dropped values. Returns all units, the number of inserted ones, and a map from old to
+    new buffers."""
     if not dropped:
         return list(units), 0, {}
     flow = Flow(units, first_backward)
-    number = {made: k for k, made in enumerate(flow.made)}
-    gone = flow.gone([number[made] for made in dropped])
-    before = flow.repeated(gone)
-    lost = {value for value, k in flow.numbers.items() if k in gone}
+    number = {producer: k for k, producer in enumerate(flow.producers)}
+    missing = flow.not_kept([number[producer] for producer in dropped])
+    before = flow.repeats(missing)
+    lost = {value for value, k in flow.numbers.items() if k in missing}
     fresh: dict[Buffer, Buffer] = {}
-    done: list[Unit] = []
+    result: list[Unit] = []
     for at, unit in enumerate(units):
         for maker in before.get(at, ()):
             old = units[maker]
@@ -158,14 +161,14 @@ def again(
                 outputs=[Buffer(v.name, v.shape, v.roles, lanes=v.lanes) for v in old.outputs],
                 weights=dict(old.weights),
             )
-            made = dict(zip(old.outputs, copy.outputs, strict=True))
-            _redirect(copy, fresh | made)
-            fresh |= {v: new for v, new in made.items() if v in lost}
-            done.append(copy)
+            outputs = dict(zip(old.outputs, copy.outputs, strict=True))
+            _redirect(copy, fresh | outputs)
+            fresh |= {v: new for v, new in outputs.items() if v in lost}
+            result.append(copy)
         if at >= first_backward:
             _redirect(unit, fresh)
-        done.append(unit)
-    return done, sum(map(len, before.values())), fresh
+        result.append(unit)
+    return result, sum(map(len, before.values())), fresh
 
 
 def _redirect(unit: Unit, fresh: Mapping[Buffer, Buffer]) -> None:

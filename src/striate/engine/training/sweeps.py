@@ -1,4 +1,4 @@
-"""Kernels over plain arrays, many at once: passes over all gradients, weights and moments."""
+"""Passes of kernels over many plain arrays: all gradients, weights and moments."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def flat(shapes: Mapping[str, Sequence[int]]) -> dict[str, Array]:
     }
 
 
-def suited(array: Array) -> Array:
+def as_kernel_array(array: Array) -> Array:
     """The array itself if kernels can read and write it, else a copy."""
     return np.require(array, np.float32, ("C", "W"))
 
@@ -58,7 +58,7 @@ class Sweep:
     def __init__(self, target: Target, threads: int) -> None:
         self._target, self._threads, self._pool = target, threads, pool(target)
         self._steps: list[tuple[int, Array, list[Task], bool]] = []
-        self._kept: list[Any] = []
+        self._arrays: list[Any] = []
         self._program: Array | None = None
 
     def step(self, kernel: Kernel, record: Array, rows: int, waits: bool = False) -> None:
@@ -70,22 +70,22 @@ class Sweep:
     def updates(
         self, kinds: str, texts: Sequence[str], entries: Sequence[Entry], waits: bool = False
     ) -> Array:
-        """Add a step for each entry, as `kernels.update` takes them; their records, one a row.
+        """Add a step of `kernels.update` for each entry; returns their records, one per row.
 
-        waits: for the steps before.
+        waits: wait for the steps before.
         """
         kernel = Kernel("update", (kinds, *texts))
         records = np.zeros((len(entries), update.OUT // 8 + len(texts) + len(kinds)), np.int64)
         for k, (outputs, operands) in enumerate(entries):
-            given = [aligned.address(each) if isinstance(each, np.ndarray) else each for each in operands]
-            to = [aligned.address(each) for each in outputs]
-            records[k] = update.arguments(outputs[0].size, to, given, kinds)
+            values = [aligned.address(x) if isinstance(x, np.ndarray) else x for x in operands]
+            to = [aligned.address(array) for array in outputs]
+            records[k] = update.arguments(outputs[0].size, to, values, kinds)
             self.step(kernel, records[k], update.rows(outputs[0].size), waits and k == 0)
-            self._kept += [outputs, operands]
+            self._arrays += [outputs, operands]
         return records
 
     def squares(self, arrays: Sequence[Array]) -> Array:
-        """Add steps for the sums of squares of arrays: where these come to, float64."""
+        """Add steps for the sums of squares of arrays; returns the array that will hold the sums, float64."""
         rows = [sum_of_squares.rows(array.size) for array in arrays]
         sums, at = aligned.zeros(sum(rows), np.float64), 0
         for array, count in zip(arrays, rows, strict=True):
@@ -93,16 +93,16 @@ class Sweep:
             record = sum_of_squares.arguments(aligned.address(array), to, array.size)
             self.step(Kernel("sum_of_squares"), record, count)
             at += count
-        self._kept += arrays
+        self._arrays += arrays
         return sums
 
     def run(self) -> None:
-        """All steps."""
+        """Run all steps."""
         if self._program is None:
             room = self._table(aligned.zeros(8, np.int64))  # no kernel here needs scratch memory
             self._program = assemble_program(self._steps, [room] * self._threads, self._table)
         self._pool.run(aligned.address(self._program), self._threads)
 
     def _table(self, array: Array) -> int:
-        self._kept.append(aligned.copied(array))
-        return aligned.address(self._kept[-1])
+        self._arrays.append(aligned.aligned_copy(array))
+        return aligned.address(self._arrays[-1])

@@ -1,7 +1,7 @@
-"""Derivatives of scalar expressions as expressions, and what is read off sums of them.
+"""Derivatives of scalar expressions as expressions, and the algebra of sums and products of them.
 
-Reverse mode: a factor arrives at the expression and is pushed down to its loads. Kinks take PyTorch's side, as in
-`derivatives.PARTIALS`, which the tests hold against these.
+Reverse mode: the gradient of the result is pushed down to the loads. At kinks the derivative is PyTorch's, as in
+`derivatives.PARTIALS`; the tests compare the two.
 """
 
 from __future__ import annotations
@@ -76,34 +76,34 @@ PUSH: dict[str, Callable[..., tuple[Expr, ...]]] = {
 """function -> gradient of each argument, from (gradient of the result, arguments, result)."""
 
 
-def partials(expr: Expr, arriving: Expr, wanted: Collection[str]) -> dict[Load, Expr]:
-    """Gradient with respect to every load of a wanted tensor."""
-    found: dict[Load, Expr] = {}
+def partials(expr: Expr, arriving: Expr, tensors: Collection[str]) -> dict[Load, Expr]:
+    """Gradient with respect to every load of the tensors."""
+    totals: dict[Load, Expr] = {}
 
     def push(at: Expr, g: Expr) -> None:
         if g == ZERO:
             return
         if isinstance(at, Load):
-            if at.tensor in wanted:
-                found[at] = add(found.get(at, ZERO), g)
-        elif isinstance(at, Call) and any(load.tensor in wanted for load in walk(at)):
+            if at.tensor in tensors:
+                totals[at] = add(totals.get(at, ZERO), g)
+        elif isinstance(at, Call) and any(load.tensor in tensors for load in walk(at)):
             for arg, part in zip(at.args, PUSH[at.function](g, *at.args, at), strict=True):
                 push(arg, part)
 
     push(expr, arriving)
-    return found
+    return totals
 
 
-def gradients(expr: Expr, arriving: Expr, wanted: Collection[str]) -> dict[str, Expr]:
-    """Gradient with respect to every wanted tensor that the expression loads."""
-    found: dict[str, Expr] = {}
-    for load, g in partials(expr, arriving, wanted).items():
-        found[load.tensor] = add(found.get(load.tensor, ZERO), g)
-    return found
+def gradients(expr: Expr, arriving: Expr, tensors: Collection[str]) -> dict[str, Expr]:
+    """Gradient with respect to each of the tensors that the expression loads."""
+    totals: dict[str, Expr] = {}
+    for load, g in partials(expr, arriving, tensors).items():
+        totals[load.tensor] = add(totals.get(load.tensor, ZERO), g)
+    return totals
 
 
 def number(expr: Expr) -> float:
-    """The value of an expression that loads nothing."""
+    """The value of an expression without loads."""
     if isinstance(expr, Call):
         return float(FUNCTIONS[expr.function](*(np.float64(number(arg)) for arg in expr.args)))
     assert isinstance(expr, Const)
@@ -157,7 +157,7 @@ def uses(expr: Expr, test: Callable[[str], bool]) -> bool:
 
 
 def split(expr: Expr, wide: Callable[[str], bool]) -> tuple[Expr, Expr]:
-    """(wide, narrow) factors: the narrow one loads nothing wide."""
+    """(wide, narrow) factors: the narrow one has no wide loads."""
     parts = list(factors(expr))
     return (
         product([part for part in parts if uses(part, wide)]),
@@ -165,8 +165,8 @@ def split(expr: Expr, wide: Callable[[str], bool]) -> tuple[Expr, Expr]:
     )
 
 
-def hoisted(expr: Expr, wide: Callable[[str], bool], keep: Callable[[Expr], Expr]) -> Expr:
-    """The expression with every largest part that loads nothing wide replaced by what `keep` makes of it.
+def hoist(expr: Expr, wide: Callable[[str], bool], keep: Callable[[Expr], Expr]) -> Expr:
+    """Replace every largest part without wide loads by the result of `keep`.
 
     Products are reordered first, so that all narrow factors are one part.
     """
@@ -179,8 +179,8 @@ def hoisted(expr: Expr, wide: Callable[[str], bool], keep: Callable[[Expr], Expr
     if expr.function in ("mul", "div", "neg"):
         broad, narrow = split(expr, wide)
         if narrow != ONE:
-            return mul(hoisted(broad, wide, keep), hoisted(narrow, wide, keep))
+            return mul(hoist(broad, wide, keep), hoist(narrow, wide, keep))
         if not isinstance(broad, Call):
             return broad
         expr = broad
-    return Call(expr.function, tuple(hoisted(arg, wide, keep) for arg in expr.args))
+    return Call(expr.function, tuple(hoist(arg, wide, keep) for arg in expr.args))

@@ -1,4 +1,4 @@
-"""Units of a training step: what is fused, what is kept, and how gradients accumulate.
+"""Units of a training step: fusion, saved buffers, and accumulation of gradients.
 
 Elementwise results stay expressions over buffers until a kernel needs them in memory, and so do gradients: a batch
 norm with its activation and residual sum is one pass over memory, and so are its gradients. Per-channel sums
@@ -29,7 +29,7 @@ from striate.engine.plan.computation import (
 from striate.engine.plan.units import ROLES, Buffer, PoolGradient, Unit, WeightGradient
 from striate.engine.training import backward_calls
 from striate.engine.training.adjoint import gradient_name
-from striate.engine.training.forward import ForwardBuilder, diagonal, same
+from striate.engine.training.forward import ForwardBuilder, diagonal, same_positions
 from striate.engine.training.loop_builder import TapedNode
 from striate.engine.training.symbolic import ZERO, add, gradients, mul, where
 from striate.engine.training.unit_builder import Tensor, Unsupported, is_vector
@@ -74,9 +74,9 @@ class Tape(ForwardBuilder):
         tensor = self._tensors[name]
         if not tensor.owns_memory:
             raise Unsupported("an output that is a view", tensor.maker)
-        given, own = self._copy_in(f"gradient of {name}", tensor.shape, ROLES[len(tensor.shape)])
-        self.seeds[name] = given
-        self._accumulate_gradient(tensor, self._expr_of(own))
+        source, copy = self._copy_in(f"gradient of {name}", tensor.shape, ROLES[len(tensor.shape)])
+        self.seeds[name] = source
+        self._accumulate_gradient(tensor, self._expr_of(copy))
 
     def _backward(self, run: TapedNode) -> None:
         pattern = run.pattern
@@ -112,41 +112,47 @@ class Tape(ForwardBuilder):
             value = self._values[total.tensor]  # type: ignore[attr-defined]
             self._emit_gradient(run, "bias", self._copy_out(run.node.key("bias"), value))
         value = self._memory_or_view(x.plain if x.permuted is not None else x)
-        seen = _windowed(body, value.shaped)
-        weight = run.kept["weight"]
+        convolution = _as_convolution(body, value.shaped)
+        weight = run.saved_buffers["weight"]
         learned = "weight" in run.trainable
-        nests = ["weight"] if learned and not backward_calls.weighs(seen, self.lanes) else []
+        nests = (
+            ["weight"] if learned and not backward_calls.has_weight_gradient(convolution, self.lanes) else []
+        )
         if learned and not nests:
-            self._weight_gradient(run, body, seen, (value.shaped, dy))
-        if x.plain.kept not in self.sources and value.flat:
+            self._weight_gradient(run, body, convolution, (value.shaped, dy))
+        if x.plain.buffer not in self.sources and value.flat:
             self._flattened_input_gradient(node, x, body, dy, weight)
-        elif x.plain.kept not in self.sources:
+        elif x.plain.buffer not in self.sources:
             transposed = dataclasses.replace(
-                seen, depth=seen.outputs, outputs=seen.depth, bias=False, adjoint=not seen.adjoint
+                convolution,
+                depth=convolution.outputs,
+                outputs=convolution.depth,
+                bias=False,
+                adjoint=not convolution.adjoint,
             )
             # Output padding that reaches further than a stride leaves windows without an input.
             sizes = value.shaped.height, value.shaped.width
             fits = transposed.adjoint or sizes == tuple(m.output for m in transposed.windows or ())
-            if fits and backward_calls.returns(transposed, self.lanes):
+            if fits and backward_calls.has_input_gradient(transposed, self.lanes):
                 self._input_gradient(node, x.plain, transposed, dy, weight)
             else:
                 nests.append("x0")
         if nests:
-            given = self.parameters[run.node.key("weight")]
-            values = {"x0": self._addressable(x), "weight": given, gradient_name("y0"): dy}
+            parameter = self.parameters[run.node.key("weight")]
+            values = {"x0": self._addressable(x), "weight": parameter, gradient_name("y0"): dy}
             self._gradient_nests(run, nests, ["y0"], values)
 
     def _weight_gradient(
-        self, run: TapedNode, body: Correlation, seen: Correlation, pair: tuple[Buffer, Buffer]
+        self, run: TapedNode, body: Correlation, convolution: Correlation, pair: tuple[Buffer, Buffer]
     ) -> None:
-        weight, name = run.kept["weight"], run.node.key("weight")
-        assert seen.windows is not None
-        taps = seen.windows[0].kernel * seen.windows[1].kernel
-        depth = weight.size("c") if seen.windows is body.windows else seen.depth
+        weight, name = run.saved_buffers["weight"], run.node.key("weight")
+        assert convolution.windows is not None
+        taps = convolution.windows[0].kernel * convolution.windows[1].kernel
+        depth = weight.size("c") if convolution.windows is body.windows else convolution.depth
         shape = (1, weight.shape[0], 1, depth * taps)  # as one row, of which squares are transposed at a time
         dw = Buffer(f"gradient of {name}", shape, "nchw")
-        inputs = list(reversed(pair)) if seen.adjoint else list(pair)
-        self._append(Unit([dw.name], WeightGradient(seen), inputs, [dw], None, {}))
+        inputs = list(reversed(pair)) if convolution.adjoint else list(pair)
+        self._append(Unit([dw.name], WeightGradient(convolution), inputs, [dw], None, {}))
         plain = self.parameters[name]
         if weight is plain:
             self._emit_gradient(run, "weight", self._copy_out(name, dw))
@@ -155,11 +161,11 @@ class Tape(ForwardBuilder):
         small = dataclasses.replace(
             body, groups=body.groups * times, depth=body.depth // times, outputs=body.outputs // times
         )
-        rows, columns, own, domain = diagonal(small, body, plain.shape)
-        kernel = {"u": plain.shape[3], "v": 1} if len(own) == 2 else {"u": 1}
+        rows, columns, tap_index, domain = diagonal(small, body, plain.shape)
+        kernel = {"u": plain.shape[3], "v": 1} if len(tap_index) == 2 else {"u": 1}
         along = (*((v, factor * taps) for v, factor in columns.terms), *kernel.items())
-        found = Load("wide", (Affine(()), rows, Affine(()), Affine(along)))
-        statement = Statement("dw", (rows, *index("c"), *own), found, domain)
+        element = Load("wide", (Affine(()), rows, Affine(()), Affine(along)))
+        statement = Statement("dw", (rows, *index("c"), *tap_index), element, domain)
         total = self._gradient_result(name, plain.shape)
         self._loops(name, [(statement, False)], {"wide": dw, "dw": total})
         self._emit_gradient(run, "weight", total)
@@ -168,20 +174,20 @@ class Tape(ForwardBuilder):
         self, node: str, x: Tensor, body: Correlation, dy: Buffer, weight: Buffer
     ) -> None:
         """Input gradient of a fully connected layer on a flattened map: computed in the order of its weights, which are
-        contiguous then, and copied into the map's order afterwards."""
+        then contiguous, and copied into the map's order afterwards."""
         one = Window(1, 1)
         transposed = dataclasses.replace(
             body, depth=body.outputs, outputs=x.shape[1], windows=(one, one), bias=False, adjoint=True
         )
         flat = Buffer(f"gradient of {x.name}", x.shape, "nc")
-        given: dict[str, Any] = {"weight": weight}
-        self._append(Unit([f"gradient through {node}"], transposed, [dy], [flat], None, given))
+        parameters: dict[str, Any] = {"weight": weight}
+        self._append(Unit([f"gradient through {node}"], transposed, [dy], [flat], None, parameters))
         names, shape = "ncijl"[: len(x.plain.shape)], x.plain.shape
         along = tuple((v, math.prod(shape[k + 1 :])) for k, v in enumerate(names) if k)
         domain = Domain(dict(zip(names, shape, strict=True)))
-        moved = Statement("map", index(*names), Load("flat", (*index("n"), Affine(along))), domain)
+        statement = Statement("map", index(*names), Load("flat", (*index("n"), Affine(along))), domain)
         dx = Buffer(f"gradient of {x.plain.name}", shape, x.plain.roles)
-        self._loops(f"gradient of {x.name}", [(moved, False)], {"flat": flat, "map": dx})
+        self._loops(f"gradient of {x.name}", [(statement, False)], {"flat": flat, "map": dx})
         self._accumulate_gradient(x, self._expr_of(dx))
 
     def _input_gradient(
@@ -192,8 +198,8 @@ class Tape(ForwardBuilder):
         earlier = ZERO if narrow else self._pending.pop(x, ZERO)
         residual = None if earlier == ZERO else self._gradient_memory(x, earlier)
         dx = Buffer(f"gradient of {x.name}", x.shape, x.roles)
-        given: dict[str, Any] = {"weight": weight}
-        unit = Unit([f"gradient through {node}"], transposed, [dy], [dx], None, given)
+        parameters: dict[str, Any] = {"weight": weight}
+        unit = Unit([f"gradient through {node}"], transposed, [dy], [dx], None, parameters)
         unit.residual = residual
         self._append(unit)
         self._accumulate_gradient(x, self._expr_of(dx))
@@ -227,12 +233,12 @@ class Tape(ForwardBuilder):
             if not pieces:
                 continue
             if any(a[1] > b[0] for a, b in itertools.pairwise(spans)):
-                given = {
+                values = {
                     gradient_name(f"y{k}"): self._gradient_memory(y, g)
                     for k, (y, g) in enumerate(zip(run.outputs, arriving, strict=True))
                     if g != ZERO
                 }
-                self._gradient_nests(run, [f"x{port}"], [name.removeprefix("d ") for name in given], given)
+                self._gradient_nests(run, [f"x{port}"], [name.removeprefix("d ") for name in values], values)
                 continue
             dx = Buffer(f"gradient of {x.name}", x.shape, x.roles)
             unit = Unit([f"gradient through {run.node.name}"], Copies(tuple(pieces)), sources, [dx], None, {})
@@ -243,20 +249,20 @@ class Tape(ForwardBuilder):
         env = run.locals
         lead = run.lead
         assert lead is not None
-        wanted = {name for name in env if name[0] in "xt"} | {*run.trainable}
+        tensors = {name for name in env if name[0] in "xt"} | {*run.trainable}
         arriving: dict[str, Expr] = {"y0": self._pop_gradient(run.outputs[0])}
         if _streams(arriving["y0"], self._values) > 2:
-            made = self._gradient_memory(run.outputs[0], arriving["y0"])
-            arriving["y0"] = self._expr_of(made)
+            buffer = self._gradient_memory(run.outputs[0], arriving["y0"])
+            arriving["y0"] = self._expr_of(buffer)
         for statement in reversed(run.declaration.statements):
             g = arriving.pop(statement.target, ZERO)
             if g == ZERO:
                 continue
-            if isinstance(run.pattern, LocalResponseNorm) and statement.target in run.kept:
+            if isinstance(run.pattern, LocalResponseNorm) and statement.target in run.saved_buffers:
                 more = self._local_norm_backward(run, run.pattern, g)
                 arriving["x0"] = add(arriving.get("x0", ZERO), more)
             else:
-                self._statement_backward(run, statement, g, arriving, wanted, lead)
+                self._statement_backward(run, statement, g, arriving, tensors, lead)
         for k, x in enumerate(run.inputs):
             if arriving.get(f"x{k}", ZERO) != ZERO:
                 self._accumulate_gradient(x, arriving[f"x{k}"])
@@ -285,23 +291,23 @@ class Tape(ForwardBuilder):
         statement: Statement,
         g: Expr,
         arriving: dict[str, Expr],
-        wanted: set[str],
+        tensors: set[str],
         lead: Tensor,
     ) -> None:
         env = run.locals
         names = {name: Load(f"own {name}", ()) for name in env}
         value = substitute(statement.value, names)
-        known = {f"own {name}": tensor.expr for name, tensor in env.items()}
+        exprs = {f"own {name}": tensor.expr for name, tensor in env.items()}
         clamped = self._clamp_backward(run, statement, value, g)
-        found = clamped or gradients(value, Load("arriving", ()), {f"own {name}" for name in wanted})
-        known["arriving"] = g
-        shape = lead.kept if lead.kept is not None else Buffer("", lead.shape, lead.roles)
+        partials = clamped or gradients(value, Load("arriving", ()), {f"own {name}" for name in tensors})
+        exprs["arriving"] = g
+        shape = lead.buffer if lead.buffer is not None else Buffer("", lead.shape, lead.roles)
         sums: dict[str, Expr] = {}
-        for own, expr in found.items():
-            name = own.removeprefix("own ")
-            part = substitute(expr, known)
+        for load_name, expr in partials.items():
+            name = load_name.removeprefix("own ")
+            part = substitute(expr, exprs)
             tensor = env[name]
-            if same(tensor, lead) or (len(statement.index) == 1 and not statement.reduce):
+            if same_positions(tensor, lead) or (len(statement.index) == 1 and not statement.reduce):
                 arriving[name] = add(arriving.get(name, ZERO), part)
             elif len(tensor.shape) == 2 and tensor.shape[0] == 1:
                 sums[name] = part
@@ -317,32 +323,32 @@ class Tape(ForwardBuilder):
     def _clamp_backward(
         self, run: TapedNode, statement: Statement, value: Expr, g: Expr
     ) -> dict[str, Expr] | None:
-        """A clamp's gradient, told from its result where that is in memory."""
+        """A clamp's gradient, computed from its result if that is in memory."""
         y = run.outputs[0].plain
         loads = {load.tensor for load in walk(value)}
-        if statement.target != "y0" or loads != {"own x0"} or y.kept is None:
+        if statement.target != "y0" or loads != {"own x0"} or y.buffer is None:
             return None
         limits = algebra.clamp(value, "own x0")
         if limits is None:
             return None
         low, high = limits
-        kept = self._expr_of(y.kept)
+        result = self._expr_of(y.buffer)
         passed: Expr = Load("arriving", ())
-        if self._fuse_clamp_gradient(g, y.kept, low, high):
+        if self._fuse_clamp_gradient(g, y.buffer, low, high):
             return {"own x0": passed}
         if math.isfinite(high):
-            passed = where(Const(high) - kept, passed, ZERO)
+            passed = where(Const(high) - result, passed, ZERO)
         if math.isfinite(low):
-            passed = where(kept - Const(low) if low else kept, passed, ZERO)
+            passed = where(result - Const(low) if low else result, passed, ZERO)
         return {"own x0": passed}
 
-    def _fuse_clamp_gradient(self, g: Expr, kept: Buffer, low: float, high: float) -> bool:
+    def _fuse_clamp_gradient(self, g: Expr, result: Buffer, low: float, high: float) -> bool:
         """Fuse a clamp's gradient into that of the maximum pooling that reads it, if nothing else reads it."""
         if not isinstance(g, Load):
             return False
         unit = self._producer(self._values[g.tensor])
         body = unit.body if unit is not None else None
-        if unit is None or not isinstance(body, PoolGradient) or kept not in unit.inputs[1:2]:
+        if unit is None or not isinstance(body, PoolGradient) or result not in unit.inputs[1:2]:
             return False
         unit.body = dataclasses.replace(body, low=low, high=high)
         return True
@@ -353,7 +359,7 @@ def _streams(expr: Expr, values: Mapping[str, Buffer]) -> int:
     return len({load.tensor for load in walk(expr) if not is_vector(values[load.tensor])})
 
 
-def _windowed(body: Correlation, x: Buffer) -> Correlation:
+def _as_convolution(body: Correlation, x: Buffer) -> Correlation:
     """A fully connected layer as a convolution with one window, the size of the map."""
     if body.windows is not None:
         return body
@@ -361,7 +367,7 @@ def _windowed(body: Correlation, x: Buffer) -> Correlation:
     return dataclasses.replace(body, depth=x.channels, windows=(Window(h, h, h), Window(w, w, w)))
 
 
-def taped(net: Network, declarations: Mapping[str, Declaration], narrow: int, lanes: int) -> Tape:
+def build_tape(net: Network, declarations: Mapping[str, Declaration], narrow: int, lanes: int) -> Tape:
     """The tape of a network, with loop nests where kernels are missing. Raises Unsupported if loop nests cannot
     help."""
     loops: set[str] = set()
@@ -370,7 +376,7 @@ def taped(net: Network, declarations: Mapping[str, Declaration], narrow: int, la
             return Tape(net, declarations, narrow, lanes, loops)
         except Unsupported as error:
             more = set(error.nodes)
-            if more <= loops:  # expressions that its neighbors left
+            if more <= loops:  # expressions of its neighbors
                 more = {
                     other.name
                     for node in net.nodes

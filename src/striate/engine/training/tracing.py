@@ -19,36 +19,38 @@ MAX_TRACED_NUMBERS = 1 << 23
 """Integers up to twice this are exact in float32."""
 
 
-def traced(unit: Unit, names: list[str], make: Callable[[], Array]) -> dict[str, Array]:
-    """For each of these parameters of a unit, the pairs (from, to), int32, of its numbers in a packed constant.
+def trace_permutation(unit: Unit, names: list[str], make: Callable[[], Array]) -> dict[str, Array]:
+    """The pairs (from, to), int32, of the numbers of each parameter of a unit in a packed constant.
 
     Raises OverflowError if the parameters have too many numbers.
     """
-    own, places, end = unit.weights, {}, 1
+    weights, places, end = unit.weights, {}, 1
     for name in names:
         places[name] = end
-        end += own[name].size
+        end += weights[name].size
     if end > MAX_TRACED_NUMBERS:
         raise OverflowError(f"{end} numbers")
-    once, twice = (_numbered(unit, own, places, factor, make) for factor in (1, 2))
-    (to,) = np.nonzero(once != twice)  # the others stay the same
+    once, twice = (_pack_indices(unit, weights, places, factor, make) for factor in (1, 2))
+    (to,) = np.nonzero(once != twice)  # the others come from no parameter
     source = once[to].astype(np.int64)
     pairs = {}
     for name, first in places.items():
-        inside = (source >= first) & (source < first + own[name].size)
+        inside = (source >= first) & (source < first + weights[name].size)
         pairs[name] = np.stack([source[inside] - first, to[inside]], 1).astype(np.int32)
     return pairs
 
 
-def _numbered(
-    unit: Unit, own: dict[str, Array], places: dict[str, int], factor: int, make: Callable[[], Array]
+def _pack_indices(
+    unit: Unit, weights: dict[str, Array], places: dict[str, int], factor: int, make: Callable[[], Array]
 ) -> Array:
     numbered = {
-        name: (factor * np.arange(first, first + own[name].size)).astype(np.float32).reshape(own[name].shape)
+        name: (factor * np.arange(first, first + weights[name].size))
+        .astype(np.float32)
+        .reshape(weights[name].shape)
         for name, first in places.items()
     }
     try:
-        unit.weights = own | numbered
+        unit.weights = weights | numbered
         return np.array(make(), np.float32).reshape(-1)
     finally:
-        unit.weights = own
+        unit.weights = weights

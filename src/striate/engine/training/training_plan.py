@@ -18,9 +18,9 @@ from striate.engine.plan.kernel_calls import PlanContext, divide_tasks
 from striate.engine.plan.place import PIXEL_MAJOR_MAX_CHANNELS, assign_layouts
 from striate.engine.plan.units import Buffer, Leave, Unit, WeightGradient
 from striate.engine.training import backward_calls
-from striate.engine.training.packs import packed
-from striate.engine.training.recompute import Made, again
-from striate.engine.training.tape import Tape, taped
+from striate.engine.training.packs import insert_packing
+from striate.engine.training.recompute import Producer, insert_repeats
+from striate.engine.training.tape import Tape, build_tape
 from striate.network import Network
 from striate.op import Declaration
 
@@ -44,47 +44,47 @@ class TrainingPlan(ExecutionPlan):
     first_backward: int
     tape: Tape
     weights: dict[Unit, dict[str, str]]
-    """Units that read packed weights, and which parameters these are."""
+    """Parameters by the unit that reads them packed, and by name."""
     packed: dict[tuple[Any, ...], Buffer]
     """Their buffers while they are needed."""
     constants: int
-    """Bytes of packed constants that stay."""
-    again: int
+    """Bytes of packed constants that stay between runs."""
+    repeats: int
     """Number of units of the forward pass that the backward pass computes again."""
 
     @property
     def bytes(self) -> int:
         """Memory that a run of this plan needs, with gradients, noise and the plan, without parameters."""
-        drawn = sum(
+        noise_bytes = sum(
             4 * dropout_mask.GROUP_NUMBERS * dropout_mask.rows(math.prod(noise.shape))
             for _, noise in self.tape.noise
         )
-        own = len(self.steps) * CALL_BYTES
-        return self.arena.bytes + self.constants + drawn + own + self.context.threads * self.scratch
+        calls = len(self.steps) * CALL_BYTES
+        return self.arena.bytes + self.constants + noise_bytes + calls + self.context.threads * self.scratch
 
     @property
-    def kept(self) -> int:
+    def kept_bytes(self) -> int:
         """Bytes kept for the backward pass when the forward pass is done."""
         at = self.epochs[self.first_backward] if self.first_backward < len(self.steps) else 1 << 62
         life = arena.lives(self.steps, self.epochs)
         return sum(value.layout.bytes for value, (first, last) in life.items() if first < at <= last)
 
 
-def declared(net: Network) -> dict[str, Declaration]:
+def training_declarations(net: Network) -> dict[str, Declaration]:
     """Every node's declaration in training. Raises OpError as declarations do."""
     return dict(net.training)
 
 
 def plan(net: Network, context: PlanContext) -> TrainingPlan:
     """Plan a network whose input spec has the whole batch. Raises Unsupported, and OpError as declarations do."""
-    return planned(net, recorded(net, declared(net), context), context)
+    return plan_tape(net, record_tape(net, training_declarations(net), context), context)
 
 
-def recorded(net: Network, declarations: Mapping[str, Declaration], context: PlanContext) -> Tape:
-    """The tape of a network. Where weights are larger than maps, the input's gradient comes before the weight's: packed
-    weights and the weight's gradient then do not need memory at the same time. Raises Unsupported.
+def record_tape(net: Network, declarations: Mapping[str, Declaration], context: PlanContext) -> Tape:
+    """Record the tape of a network. Where weights are larger than maps, the input's gradient comes before the weight's:
+    packed weights and the weight's gradient then do not need memory at the same time. Raises Unsupported.
     """
-    tape = taped(net, declarations, PIXEL_MAJOR_MAX_CHANNELS, context.target.lanes)
+    tape = build_tape(net, declarations, PIXEL_MAJOR_MAX_CHANNELS, context.target.lanes)
     units = tape.units
     for at in range(len(units) - 1, tape.first_backward - 1, -1):
         unit = units[at]
@@ -101,23 +101,25 @@ def recorded(net: Network, declarations: Mapping[str, Declaration], context: Pla
     return tape
 
 
-def planned(net: Network, tape: Tape, context: PlanContext, dropped: Collection[Made] = ()) -> TrainingPlan:
-    """The plan of a tape, which is consumed. dropped: values of the forward pass that the backward pass computes again.
+def plan_tape(
+    net: Network, tape: Tape, context: PlanContext, dropped: Collection[Producer] = ()
+) -> TrainingPlan:
+    """Plan a tape, which is consumed. dropped: values of the forward pass that the backward pass recomputes.
 
     Raises Unsupported.
     """
-    parameters = sum(4 * value.size("nchw") for _, value in tape.entered)
+    parameters = sum(4 * value.size("nchw") for _, value in tape.parameter_inputs)
     context = context.reading(parameters)
-    units, more, alike = again(tape.units, tape.first_backward, dropped)
+    units, more, alike = insert_repeats(tape.units, tape.first_backward, dropped)
     weights: dict[Unit, dict[str, str]] = {}
     plain: dict[Unit, Buffer] = {}
     for unit in units:
         if isinstance(unit.body, Correlation):
-            given: dict[str, Any] = unit.weights  # buffers until now: their contents change from run to run
-            weights[unit] = {name: value.name for name, value in given.items()}
-            plain[unit] = given["weight"]
-            unit.derived = not given["weight"].is_input
-            unit.weights = {name: np.broadcast_to(np.float32(0), v.shape) for name, v in given.items()}
+            buffers: dict[str, Any] = unit.weights  # buffers until now: their contents change from run to run
+            weights[unit] = {name: value.name for name, value in buffers.items()}
+            plain[unit] = buffers["weight"]
+            unit.derived = not buffers["weight"].is_input
+            unit.weights = {name: np.broadcast_to(np.float32(0), v.shape) for name, v in buffers.items()}
     for value in (*tape.gradients.values(), *tape.parts):
         value.is_result = False
     turn = units[tape.first_backward] if tape.first_backward < len(units) else None
@@ -130,23 +132,23 @@ def planned(net: Network, tape: Tape, context: PlanContext, dropped: Collection[
         steps = kernel_calls_of(part, context, backward_calls.steps)
         for step in steps:
             step.tasks = divide_tasks(step, context.threads)
-        steps, found, kept = packed(steps, plain, context.threads)
+        steps, weight_buffers, constant_bytes = insert_packing(steps, plain, context.threads)
         halves.append(steps)
-        places |= found
-        constants |= kept
+        places |= weight_buffers
+        constants |= constant_bytes
     forward, backward = halves
     if backward:
         backward[0].after_all = True
-    made = forward + backward
-    when = arena.epochs(made)
+    all_steps = forward + backward
+    when = arena.epochs(all_steps)
     lasting = [value for value in tape.gradients.values() if value.home is None]
-    outside = dict.fromkeys(v for step in made for v in step.reads if v.is_input)
-    results = dict.fromkeys(v for step in made for v in step.writes if v.is_result)
+    outside = dict.fromkeys(v for step in all_steps for v in step.reads if v.is_input)
+    results = dict.fromkeys(v for step in all_steps for v in step.writes if v.is_result)
     return TrainingPlan(
-        net, context, made, when, arena.smallest_arena(arena.lives(made, when, (), lasting), ARENA_ORDERS),
+        net, context, all_steps, when, arena.smallest_arena(arena.lives(all_steps, when, (), lasting), ARENA_ORDERS),
         {str(k): v for k, v in enumerate(outside)}, {str(k): v for k, v in enumerate(results)},
         len(forward), tape, weights, places, sum(constants.values()), more,
     )  # fmt: skip
 
 
-__all__ = ("Buffer", "TrainingPlan", "Unit", "declared", "plan", "planned")
+__all__ = ("Buffer", "TrainingPlan", "Unit", "plan", "plan_tape", "training_declarations")

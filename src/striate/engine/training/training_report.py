@@ -18,10 +18,10 @@ Array = NDArray[Any]
 
 @dataclasses.dataclass(frozen=True)
 class TrainingReport:
-    """Rows in order, and bytes. arena: values, gradients and packed weights; kept: the part of it that waits for the
-    backward pass; scratch: scratch of the threads, and weights that stay packed; weights: all of the network;
-    parameters: the trainable ones; gradients (in the arena) and each kind of moments take as much again. again:
-    number of units that the backward pass computes once more.
+    """Rows in order, and sizes in bytes. arena: values, gradients and packed weights; kept: the part of it that is kept
+    for the backward pass; scratch: scratch of the threads, and weights that stay packed; weights: all of the network;
+    parameters: the trainable ones; gradients (in the arena) and each kind of moments take the same size. again: number
+    of units that the backward pass recomputes.
     """
 
     forward: tuple[PlanRow, ...]
@@ -42,7 +42,7 @@ class TrainingReport:
         return self.arena + self.scratch + self.weights + self.parameters
 
 
-def ready(program: CompiledTraining, batch: int) -> LoadedTrainingPlan:
+def plan_for_batch(program: CompiledTraining, batch: int) -> LoadedTrainingPlan:
     """The plan for a batch size. Raises UsageError if the network has none."""
     try:
         return program.plan_for(batch)
@@ -56,19 +56,19 @@ def ready(program: CompiledTraining, batch: int) -> LoadedTrainingPlan:
 
 def table(program: CompiledTraining, x: Array, machine: Machine) -> TrainingReport:
     """The plan for a batch with measured times. Raises UsageError if the network has none."""
-    loaded = ready(program, len(x))
+    loaded = plan_for_batch(program, len(x))
     outputs = program.forward(x, np.random.default_rng(0))
-    program.lent([output / max(output.size, 1) for output in outputs])
+    program.backward_in_place([output / max(output.size, 1) for output in outputs])
     plan = loaded.plan
     threads, net = plan.context.threads, program.net
     weights = sum(4 * p.elements for p in net.parameters.values())
     parameters = sum(4 * p.elements for p in net.parameters.values() if p.trainable)
-    seconds = loaded.measured()
+    seconds = loaded.measure_calls()
     forward, backward = (
         plan_rows(plan.steps[part], seconds[part], weights, machine, threads)
         for part in (slice(plan.first_backward), slice(plan.first_backward, None))
     )
     return TrainingReport(
-        forward, backward, machine, plan.context.target.name, threads, plan.arena.bytes, plan.kept,
-        plan.bytes - plan.arena.bytes, weights, parameters, plan.again,
+        forward, backward, machine, plan.context.target.name, threads, plan.arena.bytes, plan.kept_bytes,
+        plan.bytes - plan.arena.bytes, weights, parameters, plan.repeats,
     )  # fmt: skip

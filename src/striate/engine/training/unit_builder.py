@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from striate.engine.plan.units import ROLES, Buffer, ChannelSums, Enter, FusedElementwise, Leave, Loops, Unit
-from striate.engine.training.symbolic import ONE, ZERO, add, hoisted, mul, split, terms
+from striate.engine.training.symbolic import ONE, ZERO, add, hoist, mul, split, terms
 from striate.statement import Call, Const, Expr, Load, Statement, walk
 
 MAX_OPERANDS = 8
@@ -27,7 +27,7 @@ class Tensor:
     """Tensor of the network: an expression over buffers.
 
     flat, permuted: the tensor that this one flattens, or whose axes it has in another order; it is then a view and owns
-    no memory. kept: its buffer, once it has one. maker: the node whose output it is.
+    no memory. buffer: its buffer, once it has one. maker: the node whose output it is.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Tensor:
     expr: Expr = ZERO
     flat: Tensor | None = None
     permuted: Tensor | None = None
-    kept: Buffer | None = None
+    buffer: Buffer | None = None
     maker: str = ""
 
     def size(self, role: str) -> int:
@@ -62,11 +62,11 @@ class UnitBuilder:
         self.units: list[Unit] = []
         self._values: dict[str, Buffer] = {}
         self._names: dict[Buffer, str] = {}
-        self._vectors: dict[Expr, Expr] = {}
+        self._hoisted: dict[Expr, Expr] = {}
         self._means: dict[str, str] = {}
         self.parameters: dict[str, Buffer] = {}
-        self._entered: dict[str, Expr] = {}
-        self.entered: list[tuple[str, Buffer]] = []
+        self._vectors_by_name: dict[str, Expr] = {}
+        self.parameter_inputs: list[tuple[str, Buffer]] = []
 
     def _expr_of(self, value: Buffer) -> Expr:
         """The expression that reads a buffer."""
@@ -87,10 +87,10 @@ class UnitBuilder:
         self, name: str, shape: tuple[int, ...], roles: str, lanes: int = 0
     ) -> tuple[Buffer, Buffer]:
         """(external input, its copy in a layout that kernels read)"""
-        given = Buffer(name, shape, roles, is_input=True, lanes=1)
-        own = Buffer(name, shape, roles, lanes=lanes)
-        self._append(Unit([name], Enter(), [given], [own], None, {}))
-        return given, own
+        source = Buffer(name, shape, roles, is_input=True, lanes=1)
+        copy = Buffer(name, shape, roles, lanes=lanes)
+        self._append(Unit([name], Enter(), [source], [copy], None, {}))
+        return source, copy
 
     def _copy_out(self, name: str, x: Buffer) -> Buffer:
         result = Buffer(name, x.shape, x.roles, is_result=True, lanes=1)
@@ -99,18 +99,18 @@ class UnitBuilder:
 
     def _vector(self, name: str, channels: int) -> Expr:
         """A parameter with one number per channel, or one for all."""
-        if name not in self._entered:
-            given, own = self._copy_in(name, (1, channels), "nc")
-            self.entered.append((name, given))
-            self._entered[name] = self._expr_of(own)
-        return self._entered[name]
+        if name not in self._vectors_by_name:
+            source, copy = self._copy_in(name, (1, channels), "nc")
+            self.parameter_inputs.append((name, source))
+            self._vectors_by_name[name] = self._expr_of(copy)
+        return self._vectors_by_name[name]
 
     def _parameter(self, name: str, shape: tuple[int, ...]) -> Buffer:
         """A parameter in place, row-major."""
         if name not in self.parameters:
             value = Buffer(name, shape, ROLES.get(len(shape), ""), is_input=True, lanes=1)
             self.parameters[name] = value
-            self.entered.append((name, value))
+            self.parameter_inputs.append((name, value))
         return self.parameters[name]
 
     def _loops(
@@ -120,9 +120,9 @@ class UnitBuilder:
         targets = dict.fromkeys(values[statement.target] for statement, _ in statements)
         loads = (load.tensor for statement, _ in statements for load in statement.loads)
         read = dict.fromkeys(values[tensor] for tensor in loads)
-        used = {load.tensor for statement, _ in statements for load in statement.loads}
-        used |= {statement.target for statement, _ in statements}
-        body = Loops(tuple(statements), {tensor: values[tensor] for tensor in values if tensor in used})
+        tensors = {load.tensor for statement, _ in statements for load in statement.loads}
+        tensors |= {statement.target for statement, _ in statements}
+        body = Loops(tuple(statements), {tensor: values[tensor] for tensor in values if tensor in tensors})
         self._append(Unit([name], body, [v for v in read if v not in targets], list(targets), None, {}))
 
     def _is_map(self, name: str) -> bool:
@@ -131,13 +131,13 @@ class UnitBuilder:
 
     def memory(self, tensor: Tensor) -> Buffer:
         """The buffer of a tensor; its expression is computed now if it has none."""
-        if tensor.kept is None:
-            tensor.kept = self._compute(tensor.name, tensor.expr, tensor.shape, tensor.roles)
-            tensor.expr = self._expr_of(tensor.kept)
-        return tensor.kept
+        if tensor.buffer is None:
+            tensor.buffer = self._compute(tensor.name, tensor.expr, tensor.shape, tensor.roles)
+            tensor.expr = self._expr_of(tensor.buffer)
+        return tensor.buffer
 
     def _memory_or_view(self, tensor: Tensor) -> Buffer:
-        """The same for a tensor that may be a view."""
+        """The buffer of a tensor that may be a view."""
         if tensor.plain is tensor:
             return self.memory(tensor)
         home = self.memory(tensor.plain)
@@ -153,7 +153,7 @@ class UnitBuilder:
             return self._values[expr.tensor]
         y = Buffer(name, shape, roles)
         if not is_vector(y):
-            expr = self._within_operand_limit(hoisted(expr, self._is_map, self._hoist), y)
+            expr = self._within_operand_limit(hoist(expr, self._is_map, self._hoist), y)
         self._append(Unit([name], self._map(expr, y), self._operands(expr), [y], None, {}))
         return y
 
@@ -168,8 +168,8 @@ class UnitBuilder:
             if not parts:
                 raise Unsupported("an expression over many values")
             part = max(parts, key=lambda part: len(names(part)))
-            made = self._compute("part", part, like.shape, like.roles)
-            expr = _replaced(expr, part, self._expr_of(made))
+            buffer = self._compute("part", part, like.shape, like.roles)
+            expr = _replace(expr, part, self._expr_of(buffer))
         return expr
 
     def _spans(self, expr: Expr, like: Buffer) -> bool:
@@ -188,19 +188,19 @@ class UnitBuilder:
 
     def _hoist(self, expr: Expr) -> Expr:
         """Compute an expression over vectors alone into a vector."""
-        if expr not in self._vectors:
+        if expr not in self._hoisted:
             channels = max(value.channels for value in self._operands(expr))
-            made = self._compute("vector", expr, (1, channels), "nc")
-            self._vectors[expr] = self._expr_of(made)
-        return self._vectors[expr]
+            buffer = self._compute("vector", expr, (1, channels), "nc")
+            self._hoisted[expr] = self._expr_of(buffer)
+        return self._hoisted[expr]
 
-    def _sum(self, wanted: Sequence[Expr], like: Buffer, by_image: bool = False) -> list[Expr]:
-        """Per-channel sums (`by_image`: per image and channel) of expressions over maps, in one pass."""
+    def _sum(self, exprs: Sequence[Expr], like: Buffer, by_image: bool = False) -> list[Expr]:
+        """Per-channel sums (`by_image`: per image and channel) of expressions over maps, in as few passes as fit."""
         wide = self._is_map
-        found: dict[Expr, Expr] = {}
+        sums: dict[Expr, Expr] = {}
         pairs = []
-        for expr in wanted:
-            own = []
+        for expr in exprs:
+            products = []
             for term in terms(expr):
                 broad, narrow = split(term, wide)
                 if not by_image and self._sums_to_zero(broad):
@@ -208,11 +208,11 @@ class UnitBuilder:
                 if broad == ONE:
                     narrow = mul(narrow, Const(float(like.images * like.height * like.width)))
                 else:
-                    broad = self._within_operand_limit(hoisted(broad, wide, self._hoist), like)
-                    found.setdefault(broad, ZERO)
-                own.append((broad, narrow))
-            pairs.append(own)
-        for some in _together(found):
+                    broad = self._within_operand_limit(hoist(broad, wide, self._hoist), like)
+                    sums.setdefault(broad, ZERO)
+                products.append((broad, narrow))
+            pairs.append(products)
+        for some in _operand_groups(sums):
             values = {
                 name: self._values[name] for name in dict.fromkeys(n for expr in some for n in names(expr))
             }
@@ -221,15 +221,15 @@ class UnitBuilder:
             roles = "nc"
             if by_image:
                 shape, roles = (*shape, *(1 for _ in like.shape[2:])), like.roles
-            made = [Buffer("sum", shape, roles) for _ in some]
+            outputs = [Buffer("sum", shape, roles) for _ in some]
             body = ChannelSums(tuple(some), kinds, values, like, by_image)
-            self._append(Unit(["channel sums"], body, list(values.values()), made, None, {}))
-            found |= {expr: self._expr_of(value) for expr, value in zip(some, made, strict=True)}
+            self._append(Unit(["channel sums"], body, list(values.values()), outputs, None, {}))
+            sums |= {expr: self._expr_of(value) for expr, value in zip(some, outputs, strict=True)}
         results = []
-        for own in pairs:
+        for products in pairs:
             total: Expr = ZERO
-            for broad, narrow in own:
-                total = add(total, mul(found.get(broad, ONE), narrow))
+            for broad, narrow in products:
+                total = add(total, mul(sums.get(broad, ONE), narrow))
             results.append(total)
         return results
 
@@ -253,15 +253,15 @@ def _calls(expr: Expr) -> Iterator[Expr]:
             yield from _calls(arg)
 
 
-def _replaced(expr: Expr, part: Expr, by: Expr) -> Expr:
+def _replace(expr: Expr, part: Expr, by: Expr) -> Expr:
     if expr == part:
         return by
     if isinstance(expr, Call):
-        return Call(expr.function, tuple(_replaced(arg, part, by) for arg in expr.args))
+        return Call(expr.function, tuple(_replace(arg, part, by) for arg in expr.args))
     return expr
 
 
-def _together(exprs: Iterable[Expr]) -> Iterator[list[Expr]]:
+def _operand_groups(exprs: Iterable[Expr]) -> Iterator[list[Expr]]:
     """Group expressions so that one pass can read all operands of a group."""
     some: list[Expr] = []
     for expr in exprs:

@@ -1,4 +1,4 @@
-"""What a generic loop nest reads and writes."""
+"""Reads and writes of a generic loop nest."""
 
 from __future__ import annotations
 
@@ -10,59 +10,59 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.verify.regions import FIRST, numbers
-from striate.engine.verify.touches import KernelTask, Touched, once, spread
+from striate.engine.verify.touches import Accesses, KernelTask, once, outer_sum
 
 Array = NDArray[Any]
 
 
 class _Nest:
-    """A nest's loops, for the rows of a task. Axes that share no loop are computed one by one and added up."""
+    """A nest's loops, for the rows of a task. Axes without common loops are computed one by one and added."""
 
     def __init__(self, call: KernelTask) -> None:
         self.call = call
         self.spec = json.loads(str(call.numbers[0]))
         loops, width, vector = self.spec["loops"], self.spec["width"], self.spec["vector"]
         first, end = call.task[:2]
-        self.given: dict[int, Array] = {}
-        """Loop variables that rows count, value by value of the task's rows."""
+        self.row_values: dict[int, Array] = {}
+        """Loop variables that rows enumerate: their values for the task's rows."""
         rest = np.arange(first, end)
         for k in reversed(range(self.spec["rows"])):
             extent = -(-loops[k] // width) if k == vector else loops[k]
-            self.given[k] = rest % extent if k else rest
+            self.row_values[k] = rest % extent if k else rest
             rest = rest // extent if k else rest
 
     def values(self, names: Sequence[int]) -> dict[int, Array]:
         """Every combination of some loop variables' values."""
         loops, width, vector = self.spec["loops"], self.spec["width"], self.spec["vector"]
-        rows = [name for name in names if name in self.given]
-        found: dict[int, Array] = {}
+        rows = [name for name in names if name in self.row_values]
+        result: dict[int, Array] = {}
         if rows:
-            columns = np.unique(np.stack([self.given[name] for name in rows]), axis=1)
-            found = dict(zip(rows, columns, strict=True))
-            if vector in found:
+            columns = np.unique(np.stack([self.row_values[name] for name in rows]), axis=1)
+            result = dict(zip(rows, columns, strict=True))
+            if vector in result:
                 lanes = np.arange(width)
-                wide = {name: np.repeat(array, width) for name, array in found.items()}
+                wide = {name: np.repeat(array, width) for name, array in result.items()}
                 wide[vector] = wide[vector] * width + np.tile(lanes, columns.shape[1])
                 keep = wide[vector] < loops[vector] if loops[vector] else np.ones(wide[vector].size, bool)
-                found = {name: array[keep] for name, array in wide.items()}
+                result = {name: array[keep] for name, array in wide.items()}
         for name in names:
-            if name in found:
+            if name in result:
                 continue
-            own = np.arange(loops[name])
-            count = next(iter(found.values())).size if found else 1
-            found = {other: np.repeat(array, own.size) for other, array in found.items()}
-            found[name] = np.tile(own, count)
-        return found
+            indices = np.arange(loops[name])
+            count = next(iter(result.values())).size if result else 1
+            result = {other: np.repeat(array, indices.size) for other, array in result.items()}
+            result[name] = np.tile(indices, count)
+        return result
 
-    def behind(self, name: int) -> set[int]:
-        """Loop variables that a variable follows from; -1 is not a variable."""
+    def loops_of(self, name: int) -> set[int]:
+        """Loop variables that a variable depends on; none for -1."""
         count = len(self.spec["loops"])
         if name < 0:
             return set()
         if name < count:
             return {name}
         _, position, slot, _ = self.spec["lets"][name - count]
-        return self.behind(position) | self.behind(slot)
+        return self.loops_of(position) | self.loops_of(slot)
 
     def variable(self, name: int, env: dict[int, Array]) -> Array:
         count = len(self.spec["loops"])
@@ -75,44 +75,46 @@ class _Nest:
         return self.table(table, at)
 
     def table(self, slot: int, at: Array) -> Array:
-        found = numbers(int(self.call.record[slot]), int(at.max(initial=0)) + 1, np.int32)
-        return found[at].astype(np.int64)
+        entries = numbers(int(self.call.record[slot]), int(at.max(initial=0)) + 1, np.int32)
+        return entries[at].astype(np.int64)
 
     def names(self, axis: Sequence[Any]) -> set[int]:
-        own = (axis[2], axis[4]) if axis[0] else [name for name, _ in axis[1]]
-        return set().union(*(self.behind(name) for name in own))
+        variables = (axis[2], axis[4]) if axis[0] else [name for name, _ in axis[1]]
+        return set().union(*(self.loops_of(name) for name in variables))
 
     def axis(self, axis: Sequence[Any], env: dict[int, Array]) -> tuple[Array, Array, Array | None]:
-        """Bytes, positions, and where these are there."""
+        """Byte offsets, positions, and which of them are inside."""
         if axis[0]:
-            _, table, out, taps, tap, tested = axis
+            _, table, out, taps, tap, has_test = axis
             at = self.table(table, self.variable(out, env) * taps + self.variable(tap, env))
-            return at * 4, at, at >= 0 if tested else None
+            return at * 4, at, at >= 0 if has_test else None
         _, terms, offset, divisor, modulus, limit, lanes, block, step = axis
         place = np.full(1, offset, np.int64)
         for name, factor in terms:
             place = place + self.variable(name, env) * factor
         place = place // divisor
         place = place % modulus if modulus else place
-        found = place // lanes * block + place % lanes * 4 if lanes else place * step
-        return found, place, (place >= 0) & (place < limit) if limit else None
+        byte_offset = place // lanes * block + place % lanes * 4 if lanes else place * step
+        return byte_offset, place, (place >= 0) & (place < limit) if limit else None
 
-    def together(self, axes: Sequence[Sequence[Any]]) -> list[tuple[list[Sequence[Any]], list[int]]]:
-        """Axes in groups that share loops, rows among them where a task takes only some."""
-        whole = self.call.task[1] - self.call.task[0] == self.call.count
+    def groups(self, axes: Sequence[Sequence[Any]]) -> list[tuple[list[Sequence[Any]], list[int]]]:
+        """Axes in groups that share loops (or rows, if a task takes only some)."""
+        all_rows = self.call.task[1] - self.call.task[0] == self.call.count
         groups: list[tuple[list[Sequence[Any]], set[int]]] = []
         for axis in axes:
-            own, names = [axis], self.names(axis)
-            for group in [g for g in groups if _linked(g[1], names, set() if whole else set(self.given))]:
+            members, names = [axis], self.names(axis)
+            for group in [
+                g for g in groups if _linked(g[1], names, set() if all_rows else set(self.row_values))
+            ]:
                 groups.remove(group)
-                own, names = group[0] + own, group[1] | names
-            groups.append((own, names))
-        return [(own, sorted(names)) for own, names in groups]
+                members, names = group[0] + members, group[1] | names
+            groups.append((members, names))
+        return [(members, sorted(names)) for members, names in groups]
 
     def places(self, access: Sequence[Any], only: tuple[Any, int] | None = None) -> Array:
         """Addresses of an access. only: an axis of it, and the one position along it that counts."""
-        found: list[Array] = []
-        for axes, names in self.together(access[2]):
+        offsets: list[Array] = []
+        for axes, names in self.groups(access[2]):
             env = self.values(names)
             count = next(iter(env.values())).size if env else 1
             offset, inside = np.zeros(count, np.int64), np.ones(count, bool)
@@ -122,35 +124,35 @@ class _Nest:
                 inside = inside & real if real is not None else inside
                 if only is not None and axis is only[0]:
                     inside = inside & (place == only[1])
-            found.append(once(offset[inside]))
-        if any(not array.size for array in found):
+            offsets.append(once(offset[inside]))
+        if any(not array.size for array in offsets):
             return np.zeros(0, np.int64)
-        return spread(int(self.call.record[access[0]]), *found)
+        return outer_sum(int(self.call.record[access[0]]), *offsets)
 
 
 def _linked(a: set[int], b: set[int], rows: set[int]) -> bool:
     return bool(a & b) or bool(a & rows and b & rows)
 
 
-def nest(call: KernelTask) -> Touched:
+def nest(call: KernelTask) -> Accesses:
     """A generic loop nest."""
-    made = _Nest(call)
-    spec, found = made.spec, Touched()
+    model = _Nest(call)
+    spec, accesses = model.spec, Accesses()
     target = spec["target"]
-    written = made.places(target)
-    found.writes.append(written)
+    outputs = model.places(target)
+    accesses.writes.append(outputs)
     if spec["fill"]:
         channels, lanes = spec["fill"]
         split = next((axis for axis in target[2] if not axis[0] and axis[6]), None)
-        last = made.places(target, None if split is None else (split, channels - 1))
+        last = model.places(target, None if split is None else (split, channels - 1))
         if last.size and (split is not None or channels == 1):
-            found.writes.append(spread(last, np.arange(1, lanes - channels % lanes + 1) * 4))
+            accesses.writes.append(outer_sum(last, np.arange(1, lanes - channels % lanes + 1) * 4))
     for access in (*spec["reads"], *spec["starts"]):
         if access in spec["starts"] and access[::2] == target[::2]:
-            found.local.append((written, written))
+            accesses.local.append((outputs, outputs))
             continue
-        places = made.places(access)
+        places = model.places(access)
         if places.size and places[0] >= FIRST:  # tables lie in a process's memory
-            found.reads.append(places)
-    found.writes = [array for array in found.writes if array.size]
-    return found
+            accesses.reads.append(places)
+    accesses.writes = [array for array in accesses.writes if array.size]
+    return accesses

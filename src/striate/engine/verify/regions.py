@@ -1,6 +1,6 @@
-"""Addresses of a plan that has no memory: each value, constant and table in a region of its own.
+"""Addresses of a plan without memory: each value, constant and table in its own region.
 
-A record made with these says of every address which value is meant, also where two values share memory in a run.
+In a record made with these, every address identifies its value, even where two values share memory in a run.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from striate.engine.plan.units import Buffer
 Array = NDArray[Any]
 
 FIRST, SPACE, HALF = 1 << 50, 1 << 38, 1 << 37
-"""Where regions begin, beyond all memory of a process; bytes from one to the next. A region's own zero lies in its
-middle, so that what reaches below it is seen, too."""
+"""First region, beyond all memory of a process; bytes from one to the next. A region's zero lies in its middle, so that
+negative offsets are detected, too."""
 
 
 class Regions(Memory):
@@ -31,8 +31,8 @@ class Regions(Memory):
     def __init__(self, packed: dict[tuple[Any, ...], Buffer] | None = None) -> None:
         self.owners: list[Buffer | tuple[Any, ...]] = []
         self.sizes: list[int] = []
-        self.asked: list[tuple[Any, ...]] = []
-        """Keys of the constants that the record asked for which is made now."""
+        self.requested: list[tuple[Any, ...]] = []
+        """Keys of the constants that the current record has requested."""
         self._packed = packed
         self._at: dict[int | tuple[Any, ...], int] = {}
         self._tables: list[Array] = []
@@ -48,7 +48,7 @@ class Regions(Memory):
         return self._region(id(value), value, value.root.layout.bytes)
 
     def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
-        self.asked.append(key)
+        self.requested.append(key)
         return self._at[key] if key in self._at else self._region(key, key, make().nbytes)
 
     def packed(self, key: tuple[Any, ...], packing: Callable[[], Packing]) -> int:
@@ -57,16 +57,16 @@ class Regions(Memory):
         return self._at[key] if key in self._at else self._region(key, key, 4 * packing().size)
 
     def keep(self, array: Array) -> Array:
-        self._tables.append(aligned.copied(array))
+        self._tables.append(aligned.aligned_copy(array))
         return self._tables[-1]
 
     def kernel(self, kernel: Kernel) -> int:
-        """What tells a tile's size from a table of code: its vectors."""
+        """The number of vectors of a tile, in place of the address of its code."""
         return int(kernel.parameters[-1]) if kernel.template == "weight_gradient" and kernel.parameters else 1
 
 
 def numbers(address: Any, count: Any, kind: type = np.int64) -> Array:
-    """Numbers of a table that a record names."""
+    """Numbers of a table at an address of a record."""
     count = int(count)
     size = count * np.dtype(kind).itemsize
     return np.frombuffer((ctypes.c_char * size).from_address(int(address)), kind, count)

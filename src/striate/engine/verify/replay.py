@@ -1,12 +1,12 @@
 """A plan's kernel calls replayed on a shadow of its memory.
 
-For every number of the memory the shadow knows which value it was last written for. What a call reads has to have been
-written for the value that it means to read, border and filled-up channels included; what two calls of one epoch touch
-must not meet where one of them writes; a call must not read what it has written over itself. Values that share memory
-are distinguished by regions (`verify.regions`), so that nothing here follows the decisions that are checked.
+The shadow records for every number of the memory which value it was last written for. Every number that a call reads
+must have been written for the value that it reads, border and padding lanes included; accesses of two calls in one
+epoch must not overlap if one of them writes; a call must not read numbers that it has overwritten. Regions
+(`verify.regions`) distinguish values that share memory, so that nothing here depends on the decisions that are checked.
 
-Read from the plan are its steps with their records and tasks, its epochs, and where the arena keeps each value. Which
-values hold the same numbers (a concatenation and what it is put together from) is read off the network.
+The replay uses the plan's steps with their records and tasks, its epochs, and the offsets of the arena. Which values
+hold the same numbers (a concatenation and its inputs) comes from the network.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ Array = NDArray[Any]
 
 MODELS: dict[str, Model] = {**ELEMENTWISE, **PRODUCTS, "nest": nest}
 UNWRITTEN, BORDER = 0, 1
-"""What a number holds that no value has been written to."""
+"""State of a number that no value has been written to."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """One kind of misstep of a step: what it touches, how often, and why that is wrong."""
+    """One kind of wrong access of a step: the value, the number of accesses, and the reason."""
 
     step: str
     value: str
@@ -51,7 +51,7 @@ class Fault:
 
 
 class Replay:
-    """Shadow of a plan's memory. faults: what was found, in order, the first kind of each step only."""
+    """Shadow of a plan's memory. faults: wrong accesses in order, each kind once per step."""
 
     def __init__(self, plan: ExecutionPlan) -> None:
         self.plan = plan
@@ -68,12 +68,12 @@ class Replay:
         """Number of the epoch's first task."""
         self._values: list[Buffer] = []
         self._numbers: dict[Buffer, int] = {}
-        self._same: dict[Buffer, Array] = {}
+        self._allowed_numbers: dict[Buffer, Array] = {}
         self._members = _members(plan)
         self._written = {value for step in plan.steps for value in (*step.writes, *step.unit.outputs)}
-        self._named: dict[str, list[Buffer]] = {}
+        self._by_name: dict[str, list[Buffer]] = {}
         for value in dict.fromkeys(v for s in plan.steps for v in (*s.reads, *s.writes, *s.unit.outputs)):
-            self._named.setdefault(value.name, []).append(value)
+            self._by_name.setdefault(value.name, []).append(value)
 
     def _room(self) -> int:
         """Numbers of the arena, and of the results after it."""
@@ -85,7 +85,7 @@ class Replay:
                     end += -(-value.layout.bytes // 4)
         return end
 
-    # what values hold
+    # contents of values
 
     def _number(self, value: Buffer) -> int:
         if value not in self._numbers:
@@ -94,29 +94,31 @@ class Replay:
         return self._numbers[value]
 
     def _parts(self, value: Buffer) -> set[Buffer]:
-        """Values of the same memory whose numbers are this one's, too."""
-        found = {value}
+        """Values in the same memory that hold numbers of this one."""
+        parts = {value}
         members = self._members.get(value.name)
         if members is None and value.home is not None and value not in self._written:
-            return found | self._parts(value.home)  # another name for it
-        if members is None:  # written through a name of its own for other axes
-            found |= {other for other in self._named.get(value.name, ()) if other.home is value}
-        names, seen = list(members or ()), set[str]()
+            return parts | self._parts(value.home)  # another name for it
+        if members is None:  # an alias with other axes may have written it
+            parts |= {other for other in self._by_name.get(value.name, ()) if other.home is value}
+        names, visited = list(members or ()), set[str]()
         while names:
             name = names.pop()
-            if name in seen:
+            if name in visited:
                 continue
-            seen.add(name)
+            visited.add(name)
             names += self._members.get(name, ())  # also of those that no step touches
-            for part in self._named.get(name, ()):
+            for part in self._by_name.get(name, ()):
                 if part.root is value.root and part is not value:
-                    found |= self._parts(part)
-        return found
+                    parts |= self._parts(part)
+        return parts
 
     def _allowed(self, value: Buffer) -> Array:
-        if value not in self._same:
-            self._same[value] = np.array(sorted(self._number(one) for one in self._parts(value)), np.int32)
-        return self._same[value]
+        if value not in self._allowed_numbers:
+            self._allowed_numbers[value] = np.array(
+                sorted(self._number(one) for one in self._parts(value)), np.int32
+            )
+        return self._allowed_numbers[value]
 
     # the replay
 
@@ -129,9 +131,9 @@ class Replay:
                 epoch, self._first = when, task + 1
             turn = turns[step.record] = turns.get(step.record, 0) + 1
             if step.record not in records:
-                self.regions.asked.clear()
+                self.regions.requested.clear()
                 records[step.record] = step.record(self.regions)
-                self._moved(step)
+                self._check_permuted(step)
             record = records[step.record]
             for one in step.tasks:
                 task += 1
@@ -149,33 +151,33 @@ class Replay:
                     self.faults.append(Fault("the end", value.name, "never written", missing))
         return self.faults
 
-    def _moved(self, step: KernelCall) -> None:
-        """In training, constants are brought to their places before a run, number by number from parameters: these have
-        to be parameters, and as long as the unit takes them to be."""
+    def _check_permuted(self, step: KernelCall) -> None:
+        """In training, constants are filled before a run, number by number from parameters: check that these are
+        parameters, of the size that the unit expects."""
         if not isinstance(self.plan, TrainingPlan):
             return
-        for key in self.regions.asked:
+        for key in self.regions.requested:
             for name, parameter in self.plan.weights.get(step.unit, {}).items():
                 if key[-1] == "bias" and name != "bias":
                     continue
-                found = self.plan.tape.parameters.get(parameter)
-                wanted = step.unit.weights[name].size
-                if found is None or (step.unit.derived and name == "weight"):
-                    self._fault(step, parameter, "moved before the run that computes it", wanted)
-                elif _numbers(found) != wanted:
+                buffer = self.plan.tape.parameters.get(parameter)
+                count = step.unit.weights[name].size
+                if buffer is None or (step.unit.derived and name == "weight"):
+                    self._fault(step, parameter, "moved before the run that computes it", count)
+                elif _numbers(buffer) != count:
                     self._fault(
-                        step, parameter, "read beyond its memory before the run", wanted - _numbers(found)
+                        step, parameter, "read beyond its memory before the run", count - _numbers(buffer)
                     )
 
     def _task(self, step: KernelCall, call: KernelTask, task: int, turn: int) -> None:
-        touched = MODELS[step.kernel.template](call)
-        for addresses in touched.reads:
+        accesses = MODELS[step.kernel.template](call)
+        for addresses in accesses.reads:
             self._read(step, addresses, task, turn, alone=False)
-        for addresses, _ in touched.local:
+        for addresses, _ in accesses.local:
             self._read(step, addresses, task, turn, alone=True)
-        for read, written in touched.local:
-            self._paired(step, read, written)
-        for addresses in touched.writes:
+        for read, write in accesses.local:
+            self._check_local(step, read, write)
+        for addresses in accesses.writes:
             self._write(step, addresses, task, turn)
 
     def _place(self, step: KernelCall, addresses: Array) -> tuple[Buffer | None, Array, Array]:
@@ -203,21 +205,21 @@ class Replay:
         value, places, offsets = self._place(step, addresses)
         if value is None:
             return
-        held = self.holds[places]
+        values = self.holds[places]
         right = (
-            np.isin(held, self._allowed(value))
+            np.isin(values, self._allowed(value))
             if len(self._allowed(value)) > 1
-            else held == self._allowed(value)[0]
+            else values == self._allowed(value)[0]
         )
         edge = _edges(value, offsets)
         if edge is not None:
-            right = np.where(edge, held == BORDER, right)
+            right = np.where(edge, values == BORDER, right)
         if value.root.shares_image_slot:
             late = right & (self.turn[places] != turn)
             if late.any():
                 self._fault(step, value.name, "read, and of another image", int(late.sum()))
         if not right.all():
-            wrong = held[~right]
+            wrong = values[~right]
             first = int(wrong[0])
             what = {UNWRITTEN: "what was never written", BORDER: "a border"}.get(first)
             what = what or f"what {self._values[first - 2].name} was written over"
@@ -233,14 +235,15 @@ class Replay:
             self.seen[places] = True
 
     def _others(self, stamps: Array, task: int) -> Array:
-        """Whether another task of this epoch, or several, left these stamps: its number, or the epoch's, negated."""
-        found: Array = (stamps >= self._first) & (stamps != task) | (stamps == -self._first)
-        return found
+        """Whether these stamps come from another task of this epoch (its number), or from several (the epoch's first
+        number, negated)."""
+        others: Array = (stamps >= self._first) & (stamps != task) | (stamps == -self._first)
+        return others
 
-    def _paired(self, step: KernelCall, read: Array, written: Array) -> None:
-        """Where what is read number by number shares memory with what is written, each has to be its own."""
+    def _check_local(self, step: KernelCall, read: Array, write: Array) -> None:
+        """Check reads and writes of the same positions: where they share memory, their addresses must be equal."""
         value, places, _ = self._place(step, read)
-        other, to, _ = self._place(step, written)
+        other, to, _ = self._place(step, write)
         if value is None or other is None or places.size != to.size or not places.size:
             return
         if (places == to).all():
@@ -277,12 +280,12 @@ class Replay:
 
 
 def _numbers(value: Buffer) -> int:
-    """Of a result, in plain order."""
+    """Numbers of a result, in plain order."""
     return int(np.prod(value.shape, dtype=np.int64))
 
 
 def _edges(value: Buffer, offsets: Array) -> Array | None:
-    """Which numbers of a value's memory lie in its border; None where it has none."""
+    """Which numbers of a value's memory lie in its border; None without a border."""
     layout = value.root.layout
     if not any(layout.pads):
         return None
@@ -294,27 +297,27 @@ def _edges(value: Buffer, offsets: Array) -> Array | None:
 
 
 def _members(plan: ExecutionPlan) -> Mapping[str, list[str]]:
-    """What each concatenation is put together from, by name, as the network declares it."""
-    found: dict[str, list[str]] = {}
+    """Inputs of each concatenation, by name, from the network's declarations."""
+    members: dict[str, list[str]] = {}
     for node in plan.net.nodes:
         declaration = plan.net.declarations[node.name]
         pattern = recognize.recognize(declaration)
         if isinstance(pattern, Copies) and len(node.outputs) == 1:
-            found[node.outputs[0]] = [node.inputs[piece.port] for piece in pattern.pieces]
-    return found
+            members[node.outputs[0]] = [node.inputs[piece.port] for piece in pattern.pieces]
+    return members
 
 
 def faults(plan: ExecutionPlan) -> list[Fault]:
-    """Wrong reads and writes of a plan; none where it is sound."""
+    """Wrong reads and writes of a plan; empty if it is sound."""
     return Replay(plan).run()
 
 
 def verify(plan: ExecutionPlan) -> None:
     """Raises EngineError for a plan that is not sound."""
-    found = faults(plan)
-    if found:
+    errors = faults(plan)
+    if errors:
         raise EngineError(
             f"the plan of {plan.net.name} is wrong",
-            why="; ".join(map(str, found[:5])),
+            why="; ".join(map(str, errors[:5])),
             fix="report it with the network: this is a bug in Striate",
         )

@@ -1,7 +1,7 @@
-"""What a kernel call reads and writes, from its record and its task alone.
+"""Reads and writes of a kernel call, from its record and its task alone.
 
-Told once more, independently of the kernels' code and of the plan: loops are sums of steps here, and what is loaded
-only to be thrown away is not told. Addresses are those of 4-byte numbers.
+Modeled independently of the kernels' code and of the plan: loops are sums of steps here, and loads whose result is
+discarded do not count. Addresses are those of 4-byte numbers.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ Array = NDArray[Any]
 
 
 @dataclasses.dataclass
-class Touched:
-    """Addresses of a task, each in one region. local: (read, written) pairs, in the same order: each number is read
-    before any other number of the task is written at its place, and not again."""
+class Accesses:
+    """Addresses of a task, each in one region. local: (read, write) pairs in the same order: each number is read before
+    the task writes another number at its address, and not again."""
 
     reads: list[Array] = dataclasses.field(default_factory=list)
     writes: list[Array] = dataclasses.field(default_factory=list)
     local: list[tuple[Array, Array]] = dataclasses.field(default_factory=list)
 
 
-Model = Callable[["KernelTask"], Touched]
+Model = Callable[["KernelTask"], Accesses]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,8 +76,8 @@ class KernelTask:
 
     def lines(self, rows: int, image: int, row: int) -> Array:
         """Bytes to each of the task's rows, counted over all images of `rows` each."""
-        found: Array = self.rows // max(rows, 1) * image + self.rows % max(rows, 1) * row
-        return found
+        offsets: Array = self.rows // max(rows, 1) * image + self.rows % max(rows, 1) * row
+        return offsets
 
 
 def steps(count: int, stride: int) -> Array:
@@ -93,7 +93,7 @@ def once(array: Array) -> Array:
     return array
 
 
-def spread(*terms: Array | int) -> Array:
+def outer_sum(*terms: Array | int) -> Array:
     """Every sum of one number from each term, once each."""
     total = np.zeros(1, np.int64)
     for term in terms:
@@ -103,11 +103,11 @@ def spread(*terms: Array | int) -> Array:
 
 
 def vector(call: KernelTask, count: int = 1) -> Array:
-    """The numbers of some vectors side by side."""
+    """Offsets of the numbers of some contiguous vectors."""
     return steps(count * call.lanes, 4)
 
 
-def _border(call: KernelTask) -> Touched:
+def _border(call: KernelTask) -> Accesses:
     top, height, bottom, left, width, right = (
         call[at] for at in (border.TOP, border.HEIGHT, border.BOTTOM, border.LEFT, border.WIDTH, border.RIGHT)
     )
@@ -117,11 +117,14 @@ def _border(call: KernelTask) -> Touched:
     at = call.rows // lines * call[border.OUT_IMAGE] + call.rows % lines * call[border.OUT_ROW]
     base: list[Array | int] = [call[border.OUT], call.parts * call[border.OUT_BLOCK], steps(lanes, 4)]
     strips = np.concatenate([steps(left, size), (left + width) * size + steps(right, size)])
-    found = [spread(*base, at[~inside], steps(left + width + right, size)), spread(*base, at[inside], strips)]
-    return Touched(writes=[one for one in found if one.size])
+    writes = [
+        outer_sum(*base, at[~inside], steps(left + width + right, size)),
+        outer_sum(*base, at[inside], strips),
+    ]
+    return Accesses(writes=[one for one in writes if one.size])
 
 
-def _copy(call: KernelTask) -> Touched:
+def _copy(call: KernelTask) -> Accesses:
     source, lanes = int(call.numbers[0]), int(call.numbers[1])
     first, last = call[copy.FIRST], call[copy.LAST]
     if lanes == 1 and source > 1:
@@ -133,17 +136,17 @@ def _copy(call: KernelTask) -> Touched:
     channel = to - call[copy.SHIFT]
     channel = channel[(channel >= 0) & (channel < call[copy.CHANNELS])]
     rows = call[copy.ROWS]
-    reads = spread(
+    reads = outer_sum(
         call[copy.IN], call.lines(rows, call[copy.IN_IMAGE], call[copy.IN_ROW]),
         channel // source * call[copy.IN_BLOCK] + channel % source * 4,
         steps(call[copy.COLUMNS], call[copy.IN_PIXEL]),
     ) if channel.size else channel  # fmt: skip
-    writes = spread(
+    writes = outer_sum(
         call[copy.OUT], call.lines(rows, call[copy.OUT_IMAGE], call[copy.OUT_ROW]),
         to // lanes * call[copy.OUT_BLOCK] + to % lanes * 4,
         steps(call[copy.COLUMNS], call[copy.OUT_PIXEL]),
     )  # fmt: skip
-    return Touched([reads], [writes])
+    return Accesses([reads], [writes])
 
 
 def _operand(
@@ -158,59 +161,61 @@ def _operand(
     where = lines(image if kind in "sipk" else 0, row if kind in "sp" else 0)
     pixel = {"s": 4 * call.lanes, "p": 4}.get(kind, 0)
     inner = vector(call) if kind in "sic" else 0
-    return spread(base, blocks, where, steps(columns, pixel) if pixel else 0, inner)
+    return outer_sum(base, blocks, where, steps(columns, pixel) if pixel else 0, inner)
 
 
-def _elementwise(call: KernelTask) -> Touched:
+def _elementwise(call: KernelTask) -> Accesses:
     kinds = str(call.numbers[1])
     rows, columns = call[elementwise.ROWS], call[elementwise.COLUMNS]
 
     def lines(image: int, row: int) -> Array:
         return call.lines(rows, image, row)
 
-    writes = spread(
+    writes = outer_sum(
         call[elementwise.OUT], call.parts * call[elementwise.OUT_BLOCK],
         lines(call[elementwise.OUT_IMAGE], call[elementwise.OUT_ROW]), steps(columns, 4 * call.lanes), vector(call),
     )  # fmt: skip
-    found = Touched(writes=[writes])
+    accesses = Accesses(writes=[writes])
     for k, kind in enumerate(kinds):
         reads = _operand(call, elementwise.OPERANDS + k * entries.OPERAND_SIZE, kind, (columns, rows), lines)
         if kind == "s":
-            found.local.append((reads, writes))
+            accesses.local.append((reads, writes))
         else:
-            found.reads.append(reads)
-    return found
+            accesses.reads.append(reads)
+    return accesses
 
 
-def _channel_sums(call: KernelTask) -> Touched:
+def _channel_sums(call: KernelTask) -> Accesses:
     kinds, functions = str(call.numbers[0]), len(call.numbers) - 1
-    each, images = call[channel_sums.ROW_IMAGES], call[channel_sums.IMAGES]
-    own = np.concatenate([np.arange(r * each, min(r * each + each, images)) for r in call.rows])
+    row_images, images = call[channel_sums.ROW_IMAGES], call[channel_sums.IMAGES]
+    image_numbers = np.concatenate(
+        [np.arange(r * row_images, min(r * row_images + row_images, images)) for r in call.rows]
+    )
 
     def lines(image: int, row: int) -> Array:
-        return spread(own * image, steps(call[channel_sums.ROWS], row))
+        return outer_sum(image_numbers * image, steps(call[channel_sums.ROWS], row))
 
-    found = Touched()
+    accesses = Accesses()
     for k, kind in enumerate(kinds):
         at = channel_sums.OUT + 8 * functions + k * entries.OPERAND_SIZE
-        found.reads.append(
+        accesses.reads.append(
             _operand(call, at, kind, (call[channel_sums.COLUMNS], call[channel_sums.ROWS]), lines)
         )
     for k in range(functions):
         to = call[channel_sums.OUT + 8 * k]
-        found.writes.append(
-            spread(to, call.parts * 4 * call.lanes, call.rows * call[channel_sums.OUT_ROW], vector(call))
+        accesses.writes.append(
+            outer_sum(to, call.parts * 4 * call.lanes, call.rows * call[channel_sums.OUT_ROW], vector(call))
         )
-    return found
+    return accesses
 
 
 def _pool_taps(table: int, count: int, apart: int) -> list[Array]:
     """Places of every output's taps along an axis, in steps."""
-    found = numbers(table, 3 * count, np.int32).reshape(-1, 3).astype(np.int64)
-    return [start + np.arange(taps) * apart for start, taps, _ in found]
+    entries = numbers(table, 3 * count, np.int32).reshape(-1, 3).astype(np.int64)
+    return [start + np.arange(taps) * apart for start, taps, _ in entries]
 
 
-def _pool(call: KernelTask) -> Touched:
+def _pool(call: KernelTask) -> Accesses:
     rows, columns = call[pool.ROWS], call[pool.COLUMNS]
     down = [
         start * call[pool.IN_ROW] + np.arange(taps) * call[pool.TAP_ROW]
@@ -224,34 +229,34 @@ def _pool(call: KernelTask) -> Touched:
     ]
     lines = np.concatenate([r // rows * call[pool.IN_IMAGE] + down[r % rows] for r in call.rows.tolist()])
     pixels = np.concatenate(across)
-    found = Touched()
+    accesses = Accesses()
     if lines.size and pixels.size:
-        found.reads.append(
-            spread(call[pool.IN], call.parts * call[pool.IN_BLOCK], lines, pixels, vector(call))
+        accesses.reads.append(
+            outer_sum(call[pool.IN], call.parts * call[pool.IN_BLOCK], lines, pixels, vector(call))
         )
-    found.writes.append(
-        spread(
+    accesses.writes.append(
+        outer_sum(
             call[pool.OUT], call.parts * call[pool.OUT_BLOCK],
             call.lines(rows, call[pool.OUT_IMAGE], call[pool.OUT_ROW]),
             steps(columns, 4 * call.lanes), vector(call),
         )
     )  # fmt: skip
-    return found
+    return accesses
 
 
-def _pool_gradient(call: KernelTask) -> Touched:
+def _pool_gradient(call: KernelTask) -> Accesses:
     p = pool_gradient
     rows, columns, largest = call[p.ROWS], call[p.COLUMNS], call.numbers[0] == "max"
     pixel = 4 * call.lanes
 
     def plane(first: int, *inside: Array) -> Array:
         at = call.rows * call[first + 8]
-        return spread(call[first], at, call.parts * call[first + 16], *inside, vector(call))
+        return outer_sum(call[first], at, call.parts * call[first + 16], *inside, vector(call))
 
-    found = Touched()
+    accesses = Accesses()
     outputs = [(p.DY, p.DY_ROW), *([(p.Y, p.Y_ROW)] if largest else [])]
     for first, row in outputs:
-        found.reads.append(plane(first, steps(rows, call[row]), steps(columns, pixel)))
+        accesses.reads.append(plane(first, steps(rows, call[row]), steps(columns, pixel)))
     down = _pool_taps(call[p.ROW_TAPS], rows, call[p.TAP_ROW])
     across = _pool_taps(call[p.COLUMN_TAPS], columns, 1)
     apart = call[p.TAP_COLUMN] // pixel
@@ -260,76 +265,78 @@ def _pool_gradient(call: KernelTask) -> Touched:
     if largest and height.size and width.size:
         reads = plane(p.X, height * call[p.X_ROW], width * pixel)
         if call[p.DONE]:
-            found.local.append((reads, plane(p.DX, height * call[p.DX_ROW], width * pixel)))
+            accesses.local.append((reads, plane(p.DX, height * call[p.DX_ROW], width * pixel)))
         else:
-            found.reads.append(reads)
+            accesses.reads.append(reads)
     if call[p.DONE]:
-        found.writes.append(plane(p.DX, height * call[p.DX_ROW], width * pixel))
+        accesses.writes.append(plane(p.DX, height * call[p.DX_ROW], width * pixel))
     else:
         every = steps(call[p.HEIGHT], call[p.DX_ROW])
-        found.writes.append(plane(p.DX, every, steps(call[p.WIDTH], pixel)))
-    return found
+        accesses.writes.append(plane(p.DX, every, steps(call[p.WIDTH], pixel)))
+    return accesses
 
 
-def _plane(call: KernelTask, kernel: Any, blocks: Array, channels: str = "") -> Touched:
+def _plane(call: KernelTask, kernel: Any, blocks: Array, channels: str = "") -> Accesses:
     """Kernels that read one map and write another, in whole vectors of some blocks. channels: "pixel" where rows are
     those of all images; else rows are images."""
     rows, columns = call[kernel.ROWS], call[kernel.COLUMNS]
-    found = []
+    spans = []
     for first in (kernel.IN, kernel.OUT):
         image, block, row = (call[first + 8 * k] for k in (1, 2, 3))
-        where = call.lines(rows, image, row) if channels else spread(call.rows * image, steps(rows, row))
-        found.append(spread(call[first], where, blocks * block, steps(columns, 4 * call.lanes), vector(call)))
-    return Touched([found[0]], [found[1]])
+        where = call.lines(rows, image, row) if channels else outer_sum(call.rows * image, steps(rows, row))
+        spans.append(
+            outer_sum(call[first], where, blocks * block, steps(columns, 4 * call.lanes), vector(call))
+        )
+    return Accesses([spans[0]], [spans[1]])
 
 
-def _norm(call: KernelTask) -> Touched:
+def _norm(call: KernelTask) -> Accesses:
     count = -(-call[norm.CHANNELS] // call.lanes)
     if call.numbers[0] == "pixel":
         blocks = np.arange(count)
-        found = _plane(call, norm, blocks, "pixel")
+        accesses = _plane(call, norm, blocks, "pixel")
     else:
         unit = call[norm.UNIT]
         blocks = (call.parts[:, None] * unit + np.arange(unit)).reshape(-1)
         blocks = blocks[blocks < count]
-        found = _plane(call, norm, blocks)
+        accesses = _plane(call, norm, blocks)
     for vectors in (norm.WEIGHT, norm.BIAS):
-        found.reads.append(spread(call[vectors], blocks * 4 * call.lanes, vector(call)))
-    return found
+        accesses.reads.append(outer_sum(call[vectors], blocks * 4 * call.lanes, vector(call)))
+    return accesses
 
 
-def _softmax(call: KernelTask) -> Touched:
+def _softmax(call: KernelTask) -> Accesses:
     return _plane(call, softmax, np.arange(-(-call[softmax.CHANNELS] // call.lanes)), "pixel")
 
 
-def _lrn(call: KernelTask) -> Touched:
+def _lrn(call: KernelTask) -> Accesses:
     count = -(-call[lrn.CHANNELS] // call.lanes)
     near = np.unique(np.clip(np.concatenate([call.parts - 1, call.parts, call.parts + 1]), 0, count - 1))
-    return Touched(_plane(call, lrn, near, "pixel").reads, _plane(call, lrn, call.parts, "pixel").writes)
+    return Accesses(_plane(call, lrn, near, "pixel").reads, _plane(call, lrn, call.parts, "pixel").writes)
 
 
-def _norm_gradient(call: KernelTask) -> Touched:
+def _norm_gradient(call: KernelTask) -> Accesses:
     n = norm_gradient
     rows, columns = call[n.ROWS], call[n.COLUMNS]
     blocks = np.arange(-(-call[n.CHANNELS] // call.lanes))
     maps_ = [
-        spread(
+        outer_sum(
             call[first], call.lines(rows, call[first + n.IMAGE], call[first + n.ROW]),
             blocks * call[first + n.BLOCK], steps(columns, 4 * call.lanes), vector(call),
         )
         for first in (n.X, n.DY, n.DX)
     ]  # fmt: skip
-    pixels = [spread(call[at], call.rows * columns * 4, steps(columns, 4)) for at in (n.MEAN, n.SCALE)]
-    weight = spread(call[n.WEIGHT], blocks * 4 * call.lanes, vector(call))
-    return Touched([maps_[0], maps_[1], weight], [maps_[2], *pixels])
+    pixels = [outer_sum(call[at], call.rows * columns * 4, steps(columns, 4)) for at in (n.MEAN, n.SCALE)]
+    weight = outer_sum(call[n.WEIGHT], blocks * 4 * call.lanes, vector(call))
+    return Accesses([maps_[0], maps_[1], weight], [maps_[2], *pixels])
 
 
-def _to_planes(call: KernelTask) -> Touched:
+def _to_planes(call: KernelTask) -> Accesses:
     p = to_planes
     rows, columns, size = call[p.ROWS], call[p.COLUMNS], call[p.UNIT]
     units = rows // size
     image, unit = call.rows // units, call.rows % units
-    found = Touched()
+    accesses = Accesses()
     row, plane, line = call[p.OUT_ROW], call[p.OUT_PLANE], call[p.ORIGIN] - call[p.LEFT]
     for n, u in zip(image.tolist(), unit.tolist(), strict=True):
         lines = n * call[p.IN_IMAGE] + np.arange(u * size, u * size + size) * call[p.IN_ROW]
@@ -337,8 +344,8 @@ def _to_planes(call: KernelTask) -> Touched:
         end = line + (u * size + size) * row if (u + 1) * size < rows else plane
         for block in call.parts.tolist():
             real = min(call[p.CHANNELS] - block * call.lanes, call.lanes)
-            found.reads.append(
-                spread(
+            accesses.reads.append(
+                outer_sum(
                     call[p.IN] + block * call[p.IN_BLOCK],
                     lines,
                     steps(columns, 4 * call.lanes),
@@ -346,8 +353,8 @@ def _to_planes(call: KernelTask) -> Touched:
                 )
             )
             to = call[p.OUT] + n * call[p.OUT_IMAGE] + block * call.lanes * plane
-            found.writes.append(spread(to, steps(real, plane), begin + steps((end - begin) // 4, 4)))
-    return found
+            accesses.writes.append(outer_sum(to, steps(real, plane), begin + steps((end - begin) // 4, 4)))
+    return accesses
 
 
 ELEMENTWISE: dict[str, Model] = {
@@ -355,4 +362,4 @@ ELEMENTWISE: dict[str, Model] = {
     "pool_gradient": _pool_gradient,
     "norm": _norm, "softmax": _softmax, "lrn": _lrn, "norm_gradient": _norm_gradient, "to_planes": _to_planes,
 }  # fmt: skip
-"""By template, those without products."""
+"""Models by template, for kernels without products."""
