@@ -266,7 +266,7 @@ def reads(
     indices: dict[str, dict[str, set[int]]] = {
         value: {axis: {p} for axis, p in zip(spec.spatial_axes, position, strict=True)}
     }
-    touched: dict[str, dict[str, set[int]]] = {}
+    end_positions: dict[str, dict[str, set[int]]] = {}
     for node in reversed(net.nodes):
         for port, name in enumerate(node.outputs):
             if name in indices:
@@ -281,7 +281,10 @@ def reads(
                     rows = _rows(reading, indices[name], net.specs[source])
                     # A window that lies in the padding along one axis reads nothing along the others either.
                     if all(rows.values()):
-                        source_indices, ends = indices.setdefault(source, {}), touched.setdefault(source, {})
+                        source_indices, ends = (
+                            indices.setdefault(source, {}),
+                            end_positions.setdefault(source, {}),
+                        )
                         for axis, axis_rows in rows.items():
                             source_indices.setdefault(axis, set()).update(axis_rows)
                             ends.setdefault(axis, set()).update(
@@ -289,7 +292,7 @@ def reads(
                             )
     return {
         name: {
-            axis: Reads(tuple(sorted(rows)), _hull(touched.get(name, {}).get(axis, rows)))
+            axis: Reads(tuple(sorted(rows)), _hull(end_positions.get(name, {}).get(axis, rows)))
             for axis, rows in axes.items()
         }
         for name, axes in indices.items()

@@ -70,7 +70,7 @@ def diff_picture(
         sheet.put(body, x + (room - (body.right - body.left)) / 2, y)
         x += room + BETWEEN
         bottom = max(bottom, sheet.bottom)
-    y = _listed(sheet, bottom + 18, record, x - BETWEEN)
+    y = _list_changes(sheet, bottom + 18, record, x - BETWEEN)
     title = f"{record['a']['name']} and {record['b']['name']}"
     words = "; ".join(_changes(record)) or "no layer differs"
     scene: DiffScene = {
@@ -144,7 +144,7 @@ def _only(where: str, nodes: Sequence[LoneNode]) -> Iterator[str]:
             yield from (f"{where}: {node['name']}, {node['text']}" for node in members)
 
 
-def _listed(sheet: Sheet, y: float, record: Diff, room: float) -> float:
+def _list_changes(sheet: Sheet, y: float, record: Diff, room: float) -> float:
     every: Sequence[str] = list(_changes(record))
     texts = [*every[:MAX_LISTED_CHANGES]]
     if len(every) > len(texts):

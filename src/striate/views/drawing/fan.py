@@ -74,7 +74,7 @@ def fan(rows: Sequence[Row], axes: Sequence[str], field: FieldFacts) -> Sheet:
     axes: those along which the fan is the same.
     """
     axis = axes[0]
-    images = {name: seen[axis] for name, seen in field["inputs"].items() if axis in seen}
+    images = {name: image[axis] for name, image in field["inputs"].items() if axis in image}
     lines = {row.key: _line(row, axis, images) for row in rows}
     low, high = _reach(list(lines.values()), images)
     scale = min(FAN_WIDTH / (high - low), MAX_CELL_SIZE)
@@ -222,7 +222,7 @@ def _bracket(
 
 def planes(field: FieldFacts) -> Sheet | None:
     """The feature map with the unit, and the image with its field; None where there are fewer than two axes."""
-    images = {name: list(seen.items())[-2:] for name, seen in field["inputs"].items() if len(seen) > 1}
+    images = {name: list(image.items())[-2:] for name, image in field["inputs"].items() if len(image) > 1}
     if len(field["unit"]) < 2 or not images:
         return None
     sheet = Sheet()

@@ -57,8 +57,8 @@ class NetworkPart:
         """Severity and its heading, then code, name and findings of each rule; errors first."""
         every = [*self.problems, *self.show["findings"]]
         for severity, title in SEVERITIES.items():
-            found = sorted((f for f in every if f["severity"] == severity), key=lambda f: f["code"])
-            rules = [(code, list(run)) for code, run in groupby(found, key=lambda f: f["code"])]
+            group = sorted((f for f in every if f["severity"] == severity), key=lambda f: f["code"])
+            rules = [(code, list(run)) for code, run in groupby(group, key=lambda f: f["code"])]
             if rules:
                 yield severity, title, [(code, run[0]["name"], run) for code, run in rules]
 
@@ -83,7 +83,7 @@ class NetworkPart:
             "peak memory",
             f"{least}{size(totals['peak_bytes'])}, in training {size(totals['training_peak_bytes'])}",
         )
-        number = {s: sum(len(found) for *_, found in rules) for s, _, rules in self.findings}
+        number = {s: sum(len(group) for *_, group in rules) for s, _, rules in self.findings}
         words = {"error": "error", "warning": "warning", "info": "remark"}
         yield "findings", ", ".join(plural(n, words[s]) for s, n in number.items()) or "none"
 
@@ -122,16 +122,16 @@ def _drawn(net: Network, kind: str, findings: Sequence[Diagnostic] = (), node: s
     return Figure(kind, record, f"{KINDS[kind][:1].upper()}{KINDS[kind][1:]}.")
 
 
-def _layers(net: Network, found: Sequence[Finding], findings: Sequence[Diagnostic]) -> Iterator[Figure]:
+def _layers(net: Network, problems: Sequence[Finding], findings: Sequence[Diagnostic]) -> Iterator[Figure]:
     """The first layers with an error, where they have a window."""
-    names = dict.fromkeys(f["node"] for f in found if f["severity"] == "error" and f["node"])
-    drawn = 0
+    names = dict.fromkeys(f["node"] for f in problems if f["severity"] == "error" and f["node"])
+    number = 0
     for name in names:
         figure = told(lambda name=name: _drawn(net, "layer", findings, name))  # type: ignore[misc]
-        if isinstance(figure, Figure) and drawn < MAX_DRAWN_LAYERS:
-            drawn += 1
+        if isinstance(figure, Figure) and number < MAX_DRAWN_LAYERS:
+            number += 1
             parts = KINDS["layer"].partition(": ")[2]
-            yield dataclasses.replace(figure, key=f"layer-{drawn}", caption=f"{name}: {parts}.")
+            yield dataclasses.replace(figure, key=f"layer-{number}", caption=f"{name}: {parts}.")
 
 
 def _sizes(net: Network, show: Show) -> list[InputSizes]:

@@ -250,9 +250,9 @@ def _totals(page: Page, record: Show) -> None:
 
 
 def _memory(record: Show) -> str:
-    totals, bound = record["totals"], "at least " if unknown(record, "memory") else ""
+    totals, prefix = record["totals"], "at least " if unknown(record, "memory") else ""
     return (
-        f"{bound}{size(totals['activation_bytes'])} of activations, peak {size(totals['peak_bytes'])} "
+        f"{prefix}{size(totals['activation_bytes'])} of activations, peak {size(totals['peak_bytes'])} "
         f"(training {size(totals['training_peak_bytes'])}), for one image{lacking(record, 'memory')}"
     )
 

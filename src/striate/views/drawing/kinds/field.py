@@ -221,7 +221,7 @@ def _last(part: Part, nodes: Mapping[str, Any]) -> Any:
 def _axes_with_one_fan(rows: Sequence[Row], field: FieldFacts) -> list[list[str]]:
     """Axes in groups: those of one group have the same fan."""
     groups: dict[str, list[str]] = {}
-    for axis in dict.fromkeys(axis for seen in field["inputs"].values() for axis in seen):
+    for axis in dict.fromkeys(axis for image in field["inputs"].values() for axis in image):
         kind = str(([row.seen.get(axis) for row in rows], [s.get(axis) for s in field["inputs"].values()]))
         groups.setdefault(kind, []).append(axis)
     return list(groups.values())
@@ -246,19 +246,22 @@ def _notes(field: FieldFacts, rows: Sequence[Row], more: int) -> Iterator[str]:
     )
     outside = any(
         axis["span"][0] < 0 or axis["span"][1] >= axis["size"]
-        for seen in field["inputs"].values()
-        for axis in seen.values()
+        for axis_fields in field["inputs"].values()
+        for axis in axis_fields.values()
     )
     if padded or outside:
         yield "dashed: padding, of a layer and, around the image, of all layers together"
     spans = {
-        axis: seen["span"][1] - seen["span"][0] + 1
+        axis: axis_fields["span"][1] - axis_fields["span"][0] + 1
         for image in field["inputs"].values()
-        for axis, seen in image.items()
+        for axis, axis_fields in image.items()
     }
-    if rows and any(seen["jump"] and seen["size"] > spans[axis] for axis, seen in rows[0].seen.items()):
+    if rows and any(
+        axis_fields["jump"] and axis_fields["size"] > spans[axis]
+        for axis, axis_fields in rows[0].seen.items()
+    ):
         yield "units of a layer see different numbers of pixels: the most is written"
-    if any(axis["context"] for seen in field["inputs"].values() for axis in seen.values()):
+    if any(axis["context"] for axis_fields in field["inputs"].values() for axis in axis_fields.values()):
         yield "besides, a gate or a norm's statistics read the whole image: left out here"
     if more > 0:
         yield f"{plural(more, 'more merge')} with branches that are not aligned: striate check"
@@ -267,9 +270,9 @@ def _notes(field: FieldFacts, rows: Sequence[Row], more: int) -> Iterator[str]:
 def _words(rows: Sequence[Row], field: FieldFacts) -> Iterator[str]:
     yield f"What unit {tuple(field['unit'])} of {field['to']} reads"
     for row in rows:
-        for axis, seen in row.seen.items():
-            spans = ", ".join(f"{a} to {b}" for a, b in seen["runs"])
-            yield f"{row.name} {axis}: units {spans or 'all'}, a unit sees {seen['size']} pixels"
+        for axis, axis_field in row.seen.items():
+            spans = ", ".join(f"{a} to {b}" for a, b in axis_field["runs"])
+            yield f"{row.name} {axis}: units {spans or 'all'}, a unit sees {axis_field['size']} pixels"
     for name, image in field["inputs"].items():
         for axis, pixel in image.items():
             yield f"{name} {axis}: pixels {', '.join(f'{a} to {b}' for a, b in pixel['runs'])} of {pixel['size']}"
