@@ -289,7 +289,7 @@ class ModelWeights(MutableMapping[str, Array]):
             return self._arrays
 
     def _forget(self) -> None:
-        """Drop the copies that nobody else references."""
+        """Drop the copies that are not referenced elsewhere."""
         references = {name: weakref.ref(array) for name, array in self._copies.items()}
         self._copies.clear()
         for name, reference in references.items():
