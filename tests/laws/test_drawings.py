@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import striate
 from drawn import Area, dark_rules, meeting, read
 from exhaustive import EXHAUSTIVE
+from laws.geometry import contrasts, crossings, texts
 from laws.pictured import FORMS, SHAPED, many
 from network_strategies import networks, renamed
 from striate.diagnostics import plural, printable
@@ -55,60 +56,6 @@ def broken(net, form):
     else:
         yield from volumes(drawn, scene, found)
         yield from bars(drawn, found if form.get("cost") else [])
-
-
-def texts(drawn):
-    areas = [text.area for text in drawn.texts]
-    for text in drawn.texts:
-        if not text.area.inside(Area(0, 0, drawn.width, drawn.height), by=0):
-            yield f"{text} leaves the canvas"
-    for k, j in meeting(areas, areas):
-        if k < j and areas[k].overlaps(areas[j]):
-            yield f"{drawn.texts[k]} overlaps {drawn.texts[j]}"
-    under = {}
-    for k, j in meeting(areas, [shape.area for shape in drawn.shapes]):
-        text, shape = drawn.texts[k], drawn.shapes[j]
-        if areas[k].overlaps(shape.area):
-            if shape.order > text.order:
-                yield f"{shape} covers {text}"
-            elif k not in under or under[k].order < shape.order:
-                under[k] = shape
-    for k, shape in under.items():
-        if not areas[k].inside(shape.area):
-            yield f"{drawn.texts[k]} leaves {shape}"
-
-
-def contrasts(drawn, paper):
-    areas = [text.area for text in drawn.texts]
-    behind = [paper] * len(areas)
-    for k, j in meeting(areas, [shape.area for shape in drawn.shapes]):
-        if areas[k].overlaps(drawn.shapes[j].area) and drawn.shapes[j].fill != "none":
-            behind[k] = drawn.shapes[j].fill
-    for text, color in zip(drawn.texts, behind):
-        if theme.contrast(text.fill, color) < 4.5:
-            yield f"{text} on {color}: contrast {theme.contrast(text.fill, color):.2f}"
-
-
-def crosses(piece, area, by):
-    return (
-        piece.left < area.right - by
-        and area.left + by < piece.right + 0.01
-        and piece.top < area.bottom - by
-        and area.top + by < piece.bottom + 0.01
-    )
-
-
-def crossings(drawn):
-    """Lines run through no box and no text."""
-    boxes = drawn.boxes()
-    pieces = [(line, piece) for line in drawn.lines for piece in line.stretches()]
-    areas = [piece for _, piece in pieces]
-    for k, j in meeting(areas, [box.area for box in boxes]):
-        if crosses(areas[k], boxes[j].area, 1):
-            yield f"{pieces[k][0]} crosses {boxes[j]}"
-    for k, j in meeting(areas, [text.area for text in drawn.texts]):
-        if crosses(areas[k], drawn.texts[j].area, 0.6):
-            yield f"{pieces[k][0]} crosses {drawn.texts[j]}"
 
 
 def wires(drawn):
@@ -296,15 +243,6 @@ def test_a_picture_grows_with_its_network(kind):
     nodes = len(two.scene["nodes"]) / len(one.scene["nodes"])
     assert len(two.scene["drawing"]["marks"]) / len(one.scene["drawing"]["marks"]) < 1.2 * nodes
     assert len(two.svg) / len(one.svg) < 1.25 * nodes
-
-
-@pytest.mark.parametrize("colors", ["light", "dark"])
-@pytest.mark.parametrize("kind", ["pixels", "field"])
-@pytest.mark.parametrize("name", ["siamese", "named", "signal", "unet", "volume"])
-def test_texts_of_other_kinds(name, kind, colors):
-    drawn = read(striate.draw(SHAPED[name](), kind, theme=colors).svg)
-    paper = {"light": theme.LIGHT, "dark": theme.DARK}[colors]["paper"]
-    assert [*texts(drawn), *contrasts(drawn, paper)][:3] == []
 
 
 def lines_run(work):

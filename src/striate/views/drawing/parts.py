@@ -118,7 +118,7 @@ def family(node: ShownNode) -> str:
         return "pool"
     if len(node["inputs"]) > 1:
         return "merge"
-    if node["params"] and node["macs"]:
+    if (node["params"] or node["shares"]) and node["macs"]:
         return "dense"
     return "other"
 
@@ -265,7 +265,7 @@ def _kind(part: Part) -> tuple[object, ...]:
     near = [tuple("inside" if value in inside else "outside" for value in node["inputs"]) for node in nodes]
     return (
         bool(part.scope),
-        tuple(node["text"] for node in nodes),
+        tuple((node["text"], str(node["shares"])) for node in nodes),
         tuple(near),
         tuple(map(tuple, (n["output"] for n in nodes))),
     )
@@ -280,11 +280,24 @@ def label(part: Part) -> list[str]:
     if part.failed:
         return lines(part.head["text"], SIZE, FAILED_ROOM)
     if part.scope:
-        return [part.scope, *_contents(nodes)]
+        return [part.scope, *_contents(nodes), *_owners(nodes)]
     head, *rest = nodes
     texts = [_kind_name(head), *filter(None, [_steps_of(head)])]
     followers = [node["op"] for node in rest if node["text"] != "flatten"]
-    return texts + ([", ".join(followers)] if followers else [])
+    return texts + ([", ".join(followers)] if followers else []) + _owners(nodes)
+
+
+def _owners(nodes: Sequence[ShownNode]) -> list[str]:
+    """Whose parameters the nodes use: `weights of conv1`."""
+    names: list[str] = []
+    for node in nodes:
+        shares = node["shares"]
+        names += [shares] if isinstance(shares, str) else shares.values()
+    names = list(dict.fromkeys(filter(None, names)))
+    if len(names) > 1:
+        scopes = {name.rpartition(".")[0] for name in names}
+        names = list(scopes) if len(scopes) == 1 and scopes != {""} else [f"{len(names)} layers"]
+    return [f"weights of {name}" for name in names]
 
 
 def _kind_name(node: ShownNode) -> str:

@@ -5,7 +5,7 @@ import pytest
 import striate as st
 from drawn import read
 from laws.pictured import SHAPED
-from striate.views.drawing.kinds.blocks import TALL, THICK
+from striate.views.drawing.rows import TALL, THICK
 
 
 def faces(net, **options):

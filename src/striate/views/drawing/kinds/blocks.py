@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from striate.views.drawing.frame import Numbered, discs, framed, numbered
-from striate.views.drawing.parts import Part, described, failed_facts, failing, label, parts_of, size_text
+from striate.views.drawing.parts import Part, described, failed_facts, failing, parts_of, size_text
 from striate.views.drawing.request import Request
+from striate.views.drawing.rows import SLANT, Arc, Block, Row, Scale, arrow_lines, arrow_room, rows_of, scaled
 from striate.views.drawing.sheet import ASCENT, DESCENT, LINE, SIZE, SMALL_FONT_SIZE, Sheet
 from striate.views.drawing.widths import lines, shortened, width
 from striate.views.text.number_format import short
@@ -23,69 +24,15 @@ if TYPE_CHECKING:
     from striate.views.schemas.networks import Show
     from striate.views.schemas.scene import Drawing, Scene
 
-TALL, MIN_BLOCK_SIDE = 132.0, 5.0
-"""Height of the highest block, and the least of any side of a block, in pixels."""
-THICK = 44.0
-"""Width of the block with the most channels."""
-SLANT = (0.5, 0.4)
-"""Right and up for one pixel of depth: the edges that run away from the reader."""
-VECTOR, TALLEST_VECTOR = 8.0, 96.0
-"""Width of a vector, which stands upright, and the height of the longest."""
-MISSING = (40.0, 56.0, 0.0)
-"""The place of a volume that there is not."""
-ARROW, PAD = 26.0, 10.0
-"""The least arrow, and room on both sides of its label."""
-TEXT_ROOM, NAME_ROOM = 150.0, 96.0
+NAME_ROOM = 96.0
 ARC, ARC_STEP = 18.0, 22.0
-TOLD = 3
-"""Parts that the label of a way can tell."""
-WIDEST = 1500.0
-"""A row that would be wider goes on below."""
+ROW_GAP = 30.0
+"""Pixels between two rows, in which the line from one to the next runs."""
+BESIDE = 12.0
+"""How far that line runs from the blocks."""
+SKIP_ROOM = 72.0
+"""Pixels between the two halves of a row that a way over it joins."""
 BAR, BAR_HIGH = 56.0, 5.0
-
-
-@dataclasses.dataclass(frozen=True)
-class _Scale:
-    """Pixels for the square root of a size, and of a number of channels."""
-
-    space: float
-    channels: float
-    vector: float
-
-    def sides(self, chw: Sequence[int]) -> tuple[float, float, float]:
-        """Width, height and depth of the block of a shape; missing axes are one wide."""
-        if not chw:
-            return MISSING
-        if len(chw) == 1:
-            return VECTOR, max(self.vector * chw[0] ** 0.5, MIN_BLOCK_SIDE * 2), VECTOR
-        high, deep = (chw[-2], chw[-1]) if len(chw) > 2 else (1, chw[-1])
-        return (
-            max(self.channels * chw[0] ** 0.5, MIN_BLOCK_SIDE),
-            max(self.space * high**0.5, MIN_BLOCK_SIDE),
-            max(self.space * deep**0.5, MIN_BLOCK_SIDE),
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Block:
-    """A volume in its row: key of the part that makes it (an input's name), shape, family, label of the arrow to it."""
-
-    key: str
-    chw: Sequence[int]
-    family: str
-    arrow: tuple[str, ...] = ()
-    part: Part | None = None
-    times: int = 1
-
-
-def _scale(shapes: Sequence[Sequence[int]]) -> _Scale:
-    volumes = [chw for chw in shapes if len(chw) > 1]
-    space = max((max(chw[1:]) for chw in volumes), default=1)
-    return _Scale(
-        TALL / space**0.5,
-        THICK / max((chw[0] for chw in volumes), default=1) ** 0.5,
-        TALLEST_VECTOR / max((chw[0] for chw in shapes if len(chw) == 1), default=1) ** 0.5,
-    )
 
 
 def facts(net: Network, show: Show, request: Request) -> dict[str, Any]:
@@ -108,156 +55,57 @@ def drawing(record: Scene, request: Request) -> Drawing:
 def layout(record: Show, members: Sequence[Part], marks: Numbered, *, cost: bool = False) -> Sheet:
     """The picture of a network's parts. record: striate.show/1; cost: bars of parameters and MACs under the blocks."""
     sheet = Sheet()
-    scale = _scale([*record["inputs"].values(), *(part.output for part in members if part.output)])
+    scale = scaled([*record["inputs"].values(), *(part.output for part in members if part.output)])
     most = (
         (max((p.params for p in members), default=0), max((p.macs for p in members), default=0))
         if cost
         else None
     )
-    rows, arcs = _rows(record, members, scale)
+    rows, arcs = rows_of(record, members, scale)
+    beside = max((_left_half(row, scale) for row in rows if row.right), default=0.0) + SKIP_ROOM
+    spots: dict[str, _Spot] = {}
+    pending: list[tuple[str, str]] = []
     top = 0.0
-    for line in rows:
-        here = {block.key for block in line}
-        row = Sheet()
-        spots = _row(row, line, scale, marks, most, [a for a in arcs if (a.start in here) != (a.end in here)])
-        _arcs(row, [arc for arc in arcs if arc.start in here and arc.end in here], spots)
-        sheet.put(row, 0.0, top)
-        top = sheet.bottom + 24
+    for row in rows:
+        here = {block.key for block in row.blocks}
+        drawn = Sheet()
+        loose = [a for a in arcs if (a.start in here) != (a.end in here)]
+        own = _row(drawn, row.blocks, scale, marks, most, loose, {row.right: beside} if row.right else {})
+        _arcs(drawn, [arc for arc in arcs if arc.start in here and arc.end in here], own)
+        left = (sheet.right - drawn.right + drawn.left) / 2 if row.bottom else 0.0
+        for key, spot in own.items():
+            spots[key] = spot.moved(left - drawn.left, top - drawn.top)
+        sheet.put(drawn, left, top)
+        ways = [(row.before, row.blocks[0].key)] if row.before else []
+        ways += [(source, target) for target, source in pending if source in here]
+        for k, (source, target) in enumerate(ways):
+            _turn(sheet, spots[source], spots[target], top - ROW_GAP * (1 - (k + 1) / (len(ways) + 1)))
+        pending += [(row.right, row.below)] if row.right else []
+        top = sheet.bottom + ROW_GAP
     return sheet
 
 
-# -- what stands in which row -----------------------------------------------------------------------------------
+def _left_half(row: Row, scale: Scale) -> float:
+    """How wide the blocks before the right half are."""
+    keys = [block.key for block in row.blocks]
+    spots = _row(Sheet(), row.blocks[: keys.index(row.right)], scale, {}, None, (), {})
+    return max(spot.stop for spot in spots.values())
 
 
-@dataclasses.dataclass(frozen=True)
-class _Arc:
-    """A way outside the rows: from one block to another, through the parts that its label names."""
-
-    start: str
-    end: str
-    through: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
-
-
-def _rows(record: Show, members: Sequence[Part], scale: _Scale) -> tuple[list[list[_Block]], list[_Arc]]:
-    """The rows of the picture, and the ways outside them. What stands on a long way, or between two rows, is a row."""
-    chains, ways = _chains(record, members)
-    rows = [line for chain in chains for line in _wrapped(chain, scale)]
-    place = {block.key: number for number, line in enumerate(rows) for block in line}
-    parts = {part.key: part for part in members}
-    arcs: list[_Arc] = []
-    for way in ways:
-        if len(way.keys) > TOLD or (way.keys and place[way.start] != place[way.end]):
-            rows += _wrapped([_block(key, record, parts) for key in way.keys], scale)
-            arcs += [_Arc(way.start, way.keys[0]), _Arc(way.keys[-1], way.end)]
-        else:
-            arcs.append(way)
-    return rows, arcs
-
-
-def _chains(record: Show, members: Sequence[Part]) -> tuple[list[list[_Block]], list[_Arc]]:
-    """The longest way from an input to the end, then what it leaves over; and the ways outside them."""
-    parts = {part.key: part for part in members}
-    left: dict[str, None] = dict.fromkeys([*record["inputs"], *parts])
-    chains: list[list[str]] = []
-    arcs: list[_Arc] = []
-    while left:
-        chain = _longest(left, parts)
-        for key in chain:
-            del left[key]
-        chains.append(chain)
-        sides, left = _sides(left, parts, set(chain))
-        arcs += sides
-    outside = {key for arc in arcs for key in arc.keys}
-    for chain in chains:
-        for before, key in zip(["", *chain], chain):
-            if key in parts:
-                arcs += [_Arc(r, key) for r in parts[key].reads if r != before and r not in outside]
-    return [[_block(key, record, parts) for key in chain] for chain in chains], arcs
-
-
-def _longest(keys: Mapping[str, None], parts: Mapping[str, Part]) -> list[str]:
-    """The way with the most parts among `keys`, which are in the order of the network; an input begins it if it can."""
-    best: dict[str, tuple[int, str]] = {}
-    for key in keys:
-        sources = [r for r in parts[key].reads if r in best] if key in parts else []
-        length, before = max(((best[s][0], s) for s in sources), key=lambda item: item[0], default=(0, ""))
-        best[key] = (length + 1, before)
-    end = max(best, key=lambda key: best[key][0])
-    chain = []
-    while end:
-        chain.append(end)
-        end = best[end][1]
-    return chain[::-1]
-
-
-def _sides(
-    left: Mapping[str, None], parts: Mapping[str, Part], inside: set[str]
-) -> tuple[list[_Arc], dict[str, None]]:
-    """Ways next to a chain through parts that stand in no row, and what cannot be told so: it gets a row of its own."""
-    readers: dict[str, list[str]] = {}
-    for part in parts.values():
-        for key in part.reads:
-            readers.setdefault(key, []).append(part.key)
-    arcs: list[_Arc] = []
-    rest = dict(left)
-    for key in left:
-        if key not in rest or key not in parts:
-            continue
-        way = [key]
-        while (after := readers.get(way[-1], [])) and len(after) == 1 and after[0] in rest:
-            if len(parts[after[0]].reads) != 1:
-                break
-            way.append(after[0])
-        starts = parts[key].reads
-        ends = readers.get(way[-1], [])
-        if len(starts) == 1 and starts[0] in inside and len(ends) == 1 and ends[0] in inside:
-            arcs.append(_Arc(starts[0], ends[0], tuple(label(parts[k])[0] for k in way), tuple(way)))
-            for k in way:
-                del rest[k]
-    return arcs, rest
-
-
-def _block(key: str, record: Show, parts: Mapping[str, Part]) -> _Block:
-    if key not in parts:
-        return _Block(key, record["inputs"][key], "input")
-    part = parts[key]
-    return _Block(key, part.output, part.family, tuple(label(part)), part, part.times)
-
-
-def _wrapped(chain: Sequence[_Block], scale: _Scale) -> Iterator[list[_Block]]:
-    """A chain in rows of about the same width."""
-    spans = [_span(block, scale) for block in chain]
-    rows = max(1, -(-int(sum(spans)) // int(WIDEST)))
-    share = sum(spans) / rows
-    line: list[_Block] = []
-    length = 0.0
-    for block, span in zip(chain, spans, strict=True):
-        if line and length + span / 2 > share:
-            yield line
-            line, length = [], 0.0
-        line.append(block)
-        length += span
-    yield line
-
-
-def _span(block: _Block, scale: _Scale) -> float:
-    wide, _, deep = scale.sides(block.chw)
-    return max(wide + deep * SLANT[0], width(size_text(block.chw), SIZE)) + _arrow_room(block) + 16
-
-
-def _arrow_room(block: _Block) -> float:
-    if block.part is None:
-        return 0.0
-    return max(ARROW, *(width(text, size) for text, size, _ in _arrow_lines(block))) + 2 * PAD
-
-
-def _arrow_lines(block: _Block) -> list[tuple[str, float, str]]:
-    """Text, size and color of the lines at an arrow."""
-    first, *rest = block.arrow
-    texts = [(shortened(first, SIZE, TEXT_ROOM), SIZE, "ink")]
-    texts += [(shortened(text, SMALL_FONT_SIZE, TEXT_ROOM), SMALL_FONT_SIZE, "muted") for text in rest]
-    return texts
+def _turn(sheet: Sheet, source: _Spot, target: _Spot, y: float) -> None:
+    """The line from the last block of a row to the arrow of the first one of another, between the rows at y."""
+    right, left = source.stop + BESIDE, target.start - BESIDE
+    sheet.path(
+        [
+            (source.stop + 4, source.middle),
+            (right, source.middle),
+            (right, y),
+            (left, y),
+            (left, target.middle),
+            (target.start + 4, target.middle),
+        ],
+        "", "line", bend=8, thick=1.5,
+    )  # fmt: skip
 
 
 # -- one row ------------------------------------------------------------------------------------------------------
@@ -265,23 +113,39 @@ def _arrow_lines(block: _Block) -> list[tuple[str, float, str]]:
 
 @dataclasses.dataclass(frozen=True)
 class _Spot:
-    """Where a block stands: its front face, and its upper left and right ends with the slanted edges."""
+    """Where a block stands: the box around its faces, and where its arrow starts and its labels stop in the row."""
 
     left: float
     top: float
     right: float
     bottom: float
+    start: float
+    stop: float
+
+    @property
+    def middle(self) -> float:
+        """The y at which arrows run."""
+        return (self.top + self.bottom) / 2
+
+    def moved(self, dx: float, dy: float) -> _Spot:
+        return _Spot(
+            self.left + dx, self.top + dy, self.right + dx, self.bottom + dy, self.start + dx, self.stop + dx
+        )
 
 
 def _row(
     sheet: Sheet,
-    line: Sequence[_Block],
-    scale: _Scale,
+    line: Sequence[Block],
+    scale: Scale,
     marks: Numbered,
     most: tuple[int, int] | None,
-    loose: Sequence[_Arc],
+    loose: Sequence[Arc],
+    jumps: Mapping[str, float],
 ) -> dict[str, _Spot]:
-    """Blocks on one middle line, y = 0. loose: ways from another row or to one, which are told in words."""
+    """Blocks on one middle line, y = 0.
+
+    loose: ways from another row or to one, which are told in words; jumps: key of a block to where it begins.
+    """
     spots: dict[str, _Spot] = {}
     x = 0.0
     lowest = max((high + deep * SLANT[1]) / 2 for _, high, deep in (scale.sides(block.chw) for block in line))
@@ -294,9 +158,10 @@ def _row(
         far = _far(block.key, loose)
         texts = (width(text, SIZE), name_width, *(width(text, SMALL_FONT_SIZE) for text in far))
         half = max(wide + across, *texts, BAR if most and block.part else 0) / 2
+        x = start = jumps.get(block.key, x)
         with sheet.about(block.key):
             if block.part is not None:
-                room = _arrow_room(block)
+                room = arrow_room(block)
                 _arrow(sheet, block, x, x + room)
                 x += room
             middle = x + half
@@ -307,7 +172,7 @@ def _row(
             else:
                 sheet.rect(left, top, wide, high, "error-fill", "error", dash=True)
                 sheet.text(left + wide / 2, top + high / 2 + 7, "?", 20, "error", bold=True)
-            spots[block.key] = _Spot(left, top - up, left + wide + across, top + high)
+            spots[block.key] = _Spot(left, top - up, left + wide + across, top + high, start, middle + half)
             y = lowest + 8
             y = sheet.column(middle, y, [(text, "ink")])
             y = sheet.column(
@@ -342,11 +207,11 @@ def _volume(
     sheet.rect(x, y, wide, high, family, "line")
 
 
-def _arrow(sheet: Sheet, block: _Block, start: float, end: float) -> None:
+def _arrow(sheet: Sheet, block: Block, start: float, end: float) -> None:
     """The arrow to a block with what makes it: the layer above, the rest below."""
     sheet.path([(start + 4, 0), (end - 4, 0)], "", "line", thick=1.5, arrow=True)
     middle = (start + end) / 2
-    (first, size, fill), *rest = _arrow_lines(block)
+    (first, size, fill), *rest = arrow_lines(block)
     sheet.text(middle, -7, first, size, fill)
     if block.times > 1:
         sheet.text(middle, -7 - LINE * SIZE, f"x {block.times}", SIZE, "ink", bold=True)
@@ -356,7 +221,7 @@ def _arrow(sheet: Sheet, block: _Block, start: float, end: float) -> None:
         y += LINE * size
 
 
-def _far(key: str, loose: Sequence[_Arc]) -> list[str]:
+def _far(key: str, loose: Sequence[Arc]) -> list[str]:
     """What a block reads from other rows and what in them reads it, in lines."""
     texts = []
     for word, names in (
@@ -386,11 +251,11 @@ def _bars(sheet: Sheet, x: float, y: float, part: Part, most: tuple[int, int]) -
 # -- ways outside the row -----------------------------------------------------------------------------------------
 
 
-def _arcs(sheet: Sheet, arcs: Sequence[_Arc], spots: Mapping[str, _Spot]) -> None:
+def _arcs(sheet: Sheet, arcs: Sequence[Arc], spots: Mapping[str, _Spot]) -> None:
     """Ways over the row, short ones under long ones."""
     order = {key: place for place, key in enumerate(spots)}
     levels: list[list[tuple[int, int]]] = []
-    lines: list[tuple[_Arc, float, float, int]] = []
+    lines: list[tuple[Arc, float, float, int]] = []
     base = sheet.top - 8
     for arc in sorted(arcs, key=lambda arc: (order[arc.end] - order[arc.start], order[arc.start])):
         first, last = order[arc.start], order[arc.end]
@@ -421,7 +286,7 @@ def _arcs(sheet: Sheet, arcs: Sequence[_Arc], spots: Mapping[str, _Spot]) -> Non
         _through(sheet, arc, left + room, right - room, y - DESCENT * SMALL_FONT_SIZE - 2)
 
 
-def _through(sheet: Sheet, arc: _Arc, start: float, end: float, y: float) -> None:
+def _through(sheet: Sheet, arc: Arc, start: float, end: float, y: float) -> None:
     """What stands on a way, each part next to the one before."""
     if not arc.keys:
         return
