@@ -48,7 +48,8 @@ DRAWN = re.findall(r"^(striate (?:draw|diff) .*) -o (\S+\.svg)$", page("pictures
 
 
 @pytest.mark.parametrize(("command", "name"), DRAWN, ids=[name for _, name in DRAWN])
-def test_the_pictures(command, name, golden, tmp_path):
+def test_the_pictures(command, name, golden, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
     done = run(*shlex.split(command)[1:], "-o", str(tmp_path / name))
     assert not done.code, done.err
     golden(f"../../docs/pictures/{name}", (tmp_path / name).read_text("utf-8"))

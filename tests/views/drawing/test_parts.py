@@ -45,6 +45,16 @@ def test_modules_open_while_there_is_room():
     assert [part.scope for part in of("googlenet") if part.scope][:2] == ["inception3a", "inception3b"]
 
 
+def test_shared_weights_are_named():
+    b = Builder("shared", input=(4, 8, 8))
+    x = b(Conv(4, kernel=3, padding=1), b.input, name="first")
+    y = b(Relu(), b(Conv(4, kernel=3, padding=1), x, name="second", shares="first"))
+    found = of(b.build(b(Add(), x, y)))
+    assert label(found[0]) == ["conv 3x3", "padding 1"]
+    assert label(found[1]) == ["conv 3x3", "padding 1", "relu", "weights of first"]
+    assert found[1].times == 1
+
+
 def module(*, exits):
     """A module of two layers, the first of which is read outside where `exits` is 2."""
     b = Builder("net", input=(4, 8, 8))

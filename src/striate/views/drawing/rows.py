@@ -178,12 +178,12 @@ def _nested(ways: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         before.append(last[at - 1] if at else -1)
         tails[at : at + 1] = [-end]
         last[at : at + 1] = [k]
-    found = []
+    inside = []
     k = last[-1] if last else -1
     while k >= 0:
-        found.append(every[k])
+        inside.append(every[k])
         k = before[k]
-    return found[::-1]
+    return inside[::-1]
 
 
 def _chains(record: Show, members: Sequence[Part]) -> tuple[list[list[Block]], list[Arc]]:
