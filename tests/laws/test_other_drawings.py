@@ -95,8 +95,8 @@ def test_two_networks_of_the_catalogue(pair, colors):
 
 
 @pytest.mark.parametrize("name", SHAPED)
-def test_a_shape_beside_each_other(name):
-    """With a network of its own kind, and with one that has nothing of it."""
+def test_two_shapes_of_graphs(name):
+    """A network next to itself, and next to one that has nothing of it."""
     for other in (name, "residual", "named"):
         assert wrong_between(between(SHAPED[name](), SHAPED[other](), "light")) == []
 

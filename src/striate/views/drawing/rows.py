@@ -153,9 +153,9 @@ def _as_u(chain: Sequence[Block], ways: Sequence[Arc], scale: Scale) -> list[Row
         blocks = [*chain[slice(*left)], *chain[slice(*right)]]
         row_of |= dict.fromkeys([*range(*left), *range(*right)], number)
         before = chain[left[0] - 1].key if left[0] else ""
-        beside = chain[right[0]].key if right[1] else ""
+        right_key = chain[right[0]].key if right[1] else ""
         below = chain[right[0] - 1].key if right[1] else ""
-        rows.append(Row(blocks, before, beside, below, not right[1]))
+        rows.append(Row(blocks, before, right_key, below, not right[1]))
     widths = [0.0] * len(rows)
     for k, number in row_of.items():
         widths[number] += spans[k]

@@ -62,7 +62,7 @@ def layout(record: Show, members: Sequence[Part], marks: Numbered, *, cost: bool
         else None
     )
     rows, arcs = rows_of(record, members, scale)
-    beside = max((_left_half(row, scale) for row in rows if row.right), default=0.0) + SKIP_ROOM
+    right_start = max((_left_half(row, scale) for row in rows if row.right), default=0.0) + SKIP_ROOM
     spots: dict[str, _Spot] = {}
     pending: list[tuple[str, str]] = []
     top = 0.0
@@ -70,7 +70,9 @@ def layout(record: Show, members: Sequence[Part], marks: Numbered, *, cost: bool
         here = {block.key for block in row.blocks}
         drawn = Sheet()
         loose = [a for a in arcs if (a.start in here) != (a.end in here)]
-        own = _row(drawn, row.blocks, scale, marks, most, loose, {row.right: beside} if row.right else {})
+        own = _row(
+            drawn, row.blocks, scale, marks, most, loose, {row.right: right_start} if row.right else {}
+        )
         _arcs(drawn, [arc for arc in arcs if arc.start in here and arc.end in here], own)
         left = (sheet.right - drawn.right + drawn.left) / 2 if row.bottom else 0.0
         for key, spot in own.items():
