@@ -1,4 +1,4 @@
-"""`striate report`: a network as one HTML page."""
+"""`striate report`: a network, or a training run, as one HTML page."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ def _page(context: click.Context, parameter: click.Parameter, output: str | None
 
 
 @click.command(
-    short_help="One HTML page about a network.",
+    short_help="One HTML page about a network or a training run.",
     epilog=examples(
         "striate report resnet18 -o resnet18.html",
         "striate report '7x7x1 -> conv 3x3 /3' -o stride.html",
+        "striate report runs/digits -o digits.html",
         "striate report model.onnx --input 192x192x3 -o model.html",
     ),
 )
@@ -41,12 +42,21 @@ def _page(context: click.Context, parameter: click.Parameter, output: str | None
 def command(model: str, input: Any, output: str | None) -> None:
     """Write an HTML page: pictures, findings with fixes, fitting input sizes, pixel use, receptive fields, cost.
 
+    The page of a run folder begins with its training and evaluation, and shows its worst images.
+
     The page is one file without scripts: it opens offline, can be mailed and printed, and follows the reader's theme.
     """
     from striate.checks import Config, check
+    from striate.files import exists
+    from striate.formats.folder import RUN_CONFIG
     from striate.views.html.document import document
     from striate.views.html.network_part import network_part
 
     net = load(model, input)
     findings = check(net, Config.find()).findings
-    emit(document(network_part(net, findings)), output, "xml")
+    run = None
+    if exists(Path(model) / RUN_CONFIG):
+        from striate.views.html.run_part import run_part
+
+        run = run_part(model)
+    emit(document(network_part(net, findings), run), output, "xml")

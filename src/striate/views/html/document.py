@@ -20,6 +20,7 @@ from striate.views.text.pixels import large
 
 if TYPE_CHECKING:
     from striate.views.html.network_part import NetworkPart
+    from striate.views.html.run_part import RunPart
 
 COLORS = ("paper", "ink", "muted", "faint", "line", "error", "warning", "info", "error-fill", "warning-fill",
           "info-fill", "good", "params", "macs", "filter")  # fmt: skip
@@ -36,14 +37,19 @@ FILTERS = {
     "total": number_format.total,
     "bound": number_format.bound,
     "digits": lambda value: f"{value:.6g}",
+    "percent": lambda share: f"{share:.2%}",
+    "decimals": lambda value, digits: f"{value:.{digits}f}",
+    "measure": lambda value: f"{value:,.0f}" if value == int(value) else f"{value:.4g}",
+    "hashed": lambda column: f"#{column}",
+    "heading": lambda column: f"{'#' if column != 'epoch' else ''}{column.replace('_', ' ')}",
     "axis": lambda letter: AXES[letter][0],
 }
 
 
-def document(network: NetworkPart) -> str:
-    """The text of the HTML file."""
+def document(network: NetworkPart, run: RunPart | None = None) -> str:
+    """The text of the HTML file. run: the training run whose network it is."""
     template = _environment().get_template("page.html")
-    return template.render(network=network, version=__version__, fonts=FONTS, colors=COLORS,
+    return template.render(network=network, run=run, version=__version__, fonts=FONTS, colors=COLORS,
                            light=theme.LIGHT, dark=theme.DARK) + "\n"  # fmt: skip
 
 
