@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.run import run
+from striate.views.drawing.scene import KINDS
 
 HEAVY = {"PIL", "jinja2", "llvmlite", "torch", "numpy", "onnx", "h5py"}
 
@@ -32,6 +33,13 @@ def test_it_loads_no_more_packages_than_show(kind, tmp_path):
     assert not (drawing - shown) - sys.stdlib_module_names
     assert not drawing & HEAVY
     assert output.stat().st_size < 300_000
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"filters", "maps"}))
+def test_only_kinds_that_show_numbers_load_numpy(kind, tmp_path):
+    assert not loaded("draw", "lenet5", "--kind", kind, "-o", str(tmp_path / "x.svg")) & HEAVY
+    (tmp_path / "x.svg").unlink()
+    assert loaded("draw", "lenet5", "--kind", "filters", "-o", str(tmp_path / "x.svg")) & HEAVY == {"numpy"}
 
 
 @pytest.mark.parametrize("model", ["resnet152", "densenet201", "vgg19", "googlenet"])

@@ -14,7 +14,10 @@ from striate.cli.options import (
     input_option,
     json_option,
     load,
+    mean_option,
     model_argument,
+    std_option,
+    weights_option,
 )
 
 
@@ -42,19 +45,37 @@ def _position(context: click.Context, parameter: click.Parameter, text: str) -> 
         "striate draw resnet18 --kind field --unit 0,0 -o field.svg",
         "striate draw '7x7x1 -> conv 3x3 /3' --kind layer > layer.svg",
         "striate draw '7x7x1 -> conv 3x3' --kind layer --numbers --animate -o slide.svg",
+        "striate draw runs/mine --kind filters -o filters.svg",
+        "striate draw runs/mine --kind maps --image cat.jpg --node conv1 --node conv2 -o maps.svg",
     ),
 )
 @model_argument
 @input_option
 @click.option("-o", "--output", type=click.Path(), metavar="FILE",
               help="Write to FILE (.svg .png .pdf .tex .json) instead of SVG to standard output.")  # fmt: skip
-@click.option("--kind", default="", metavar="NAME", type=Names("NAME", _kinds),
-              help="blocks, graph, pixels, field, layer or fc [graph with branches, else blocks].")  # fmt: skip
 @click.option(
-    "--node",
+    "--kind",
     default="",
     metavar="NAME",
-    help="Layer to draw (layer, fc), or node at which paths end (pixels, field).",
+    type=Names("NAME", _kinds),
+    help="blocks, graph, pixels, field, layer, fc, filters or maps [graph with branches, else blocks].",
+)
+@click.option(
+    "--image",
+    type=click.Path(allow_dash=True),
+    metavar="FILE",
+    help="Image of which maps are drawn, or - for standard input.",
+)
+@click.option("--own-scale", is_flag=True, help="Give each filter or map its own scale of colors.")
+@weights_option
+@mean_option
+@std_option
+@click.option(
+    "--node",
+    "nodes",
+    multiple=True,
+    metavar="NAME",
+    help="Layer to draw (layer, fc, filters, several for maps), or node at which paths end (pixels, field).",
 )
 @click.option(
     "--unit",
@@ -84,7 +105,12 @@ def command(
     input: Any,
     output: str | None,
     kind: str,
-    node: str,
+    nodes: tuple[str, ...],
+    image: str | None,
+    own_scale: bool,
+    weights: str | None,
+    mean: str | None,
+    std: str | None,
     unit: tuple[int, ...],
     numbers: bool | None,
     compare: bool,
@@ -103,10 +129,21 @@ def command(
     """
     from striate.views.drawing.picture import draw
 
+    net = load(model, input)
+    if weights is not None:
+        from striate.formats.with_weights import with_weights
+
+        net = with_weights(net, weights)
+    if mean is not None or std is not None:
+        from striate.train.evaluate_model import normalized
+
+        net = net.with_parts(transform=normalized(net, mean or "", std or ""))
     picture = draw(
-        load(model, input),
+        net,
         kind,
-        node=node,
+        node=nodes,
+        image=image,
+        own_scale=own_scale,
         unit=unit,
         numbers=numbers,
         compare=compare,

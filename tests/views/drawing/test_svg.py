@@ -71,3 +71,25 @@ def test_missing_cells_of_an_image_are_clear():
     with Image.open(io.BytesIO(png([[0, None], [255]], "counts"))) as image:
         pixels = image.convert("RGBA")
     assert [pixels.getpixel(at)[3] for at in ((0, 0), (1, 0), (0, 1), (1, 1))] == [255, 0, 255, 0]
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_colors_and_long_palettes_are_the_pixels_of_an_image(missing):
+    rows = [[0x102030, 0xFFFFFF, None if missing else 0]]
+    with Image.open(io.BytesIO(png(rows, "rgb"))) as image:
+        pixels = [image.convert("RGBA").getpixel((k, 0)) for k in range(3)]
+    assert pixels == [(16, 32, 48, 255), (255, 255, 255, 255), (0, 0, 0, 0 if missing else 255)]
+    every = [[*range(256), *([None] if missing else [])]]
+    with Image.open(io.BytesIO(png(every, "signed"))) as image:
+        pixels = [image.convert("RGBA").getpixel((k, 0)) for k in range(len(every[0]))]
+    shown = [rgb(mapped("signed", min(level, 254) if missing else level)) for level in range(256)]
+    assert [pixel[:3] for pixel in pixels[:256]] == shown
+    assert [pixel[3] for pixel in pixels] == [255] * 256 + [0] * missing
+
+
+def test_a_small_grid_may_be_an_image_too():
+    text = written(lambda sheet: sheet.cells(0, 0, 10, [[0, 255]], "signed", image=True))
+    data = base64.b64decode(re.search(r"base64,([^\"]+)", text)[1])
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.size == (2, 1)
+    assert len(data) < 120  # only the colors that it has

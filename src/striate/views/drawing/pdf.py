@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from striate.views.drawing import theme as themes
 from striate.views.drawing.extra import font_files, needed, replaced
-from striate.views.drawing.svg import DASH, HEAD, arrowhead, segments, shortened_end
+from striate.views.drawing.svg import (
+    DASH,
+    HEAD,
+    arrowhead,
+    has_gaps,
+    is_image,
+    png,
+    segments,
+    shortened_end,
+)
 
 if TYPE_CHECKING:
     from striate.views.schemas.scene import CellsMark, Drawing, Mark, PathMark, RectMark, TextMark
@@ -123,6 +132,9 @@ class _Page:
         draw[mark["anchor"]](mark["x"], -mark["y"], mark["text"])
 
     def cells(self, mark: CellsMark) -> None:
+        if is_image(mark):
+            self.image(mark)
+            return
         side = mark["side"]
         for k, row in enumerate(mark["levels"]):
             x, y = mark["x"], -mark["y"] - (k + 1) * side
@@ -134,6 +146,16 @@ class _Page:
                     self.canvas.setFillColor(themes.mapped(mark["palette"], level))
                     self.canvas.rect(x, y, span, side, stroke=0, fill=1)
                 x += span
+
+    def image(self, mark: CellsMark) -> None:
+        from reportlab.lib.utils import ImageReader
+
+        rows = mark["levels"]
+        wide, high = max(map(len, rows)) * mark["side"], len(rows) * mark["side"]
+        corner = mark["x"], -mark["y"] - high, wide, high
+        if has_gaps(mark):
+            self.hatch(*corner)
+        self.canvas.drawImage(ImageReader(io.BytesIO(png(rows, mark["palette"]))), *corner, mask="auto")
 
     def hatch(self, x: float, y: float, wide: float, high: float) -> None:
         """Slanted lines over a rectangle."""

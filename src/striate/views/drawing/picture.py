@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import OpError, suggest
 from striate.files import write_aside
@@ -95,7 +96,7 @@ def draw(
     net: NetworkSource,
     kind: str = "",
     *,
-    node: str = "",
+    node: str | Sequence[str] = "",
     unit: tuple[int, ...] = (),
     direction: str = "",
     cost: bool = False,
@@ -104,6 +105,8 @@ def draw(
     compare: bool = False,
     animate: bool = False,
     speed: float = 2.0,
+    image: Any = None,
+    own_scale: bool = False,
     theme: str = "auto",
     scale: float = 1.0,
 ) -> Picture:
@@ -111,8 +114,8 @@ def draw(
 
     Args:
         net: a network, a model, or a text that names one.
-        kind: "blocks", "graph", …; "" takes blocks, or graph for a network with branches.
-        node: the layer to draw, or the node up to which paths and fields are followed.
+        kind: "blocks", "graph", …; "" takes blocks, graph for a network with branches, or maps for an image.
+        node: the layer to draw, or the node up to which paths and fields are followed; maps take several, in a list.
         unit: index of a unit along each axis of space, from 0; () is the middle one.
         direction: "down" or "right", the flow of a graph; "" is down.
         cost: bars of parameters and MACs.
@@ -121,6 +124,8 @@ def draw(
         compare: padding modes side by side.
         animate: the window of a layer slides, in a loop; files that cannot move hold the last step.
         speed: steps a second.
+        image: one image, as `Model.predict` takes it, for maps.
+        own_scale: each filter or map has its own scale of colors, not that of its layer.
         theme: "light", "dark", or "auto" for what the reader's system prefers.
         scale: of the size in pixels at which the picture is shown.
 
@@ -144,5 +149,21 @@ def draw(
     if not 0 < speed <= 60:
         raise OpError(f"speed is {speed}", why="it is above 0 and at most 60 steps a second", fix="write 2")
     network = as_network(net)
-    request = Request(node, tuple(unit), direction == "right", cost, numbers, fold, compare, animate, speed)
+    nodes = tuple(filter(None, (node,) if isinstance(node, str) else node))
+    held = getattr(net, "net", None) is network  # a model, which has weights
+    request = Request(
+        nodes[0] if nodes else "",
+        tuple(unit),
+        direction == "right",
+        cost,
+        numbers,
+        fold,
+        compare,
+        animate,
+        speed,
+        nodes,
+        image,
+        own_scale,
+        net if held else network,
+    )
     return Picture(scene(network, kind, request, check(network).findings), theme, scale)

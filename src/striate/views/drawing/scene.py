@@ -25,6 +25,8 @@ KINDS = {
     "pixels": "how often each input pixel is used",
     "field": "what a unit sees, through all layers",
     "layer": "one layer: its input, its filter, where the window stands, its output, the formula",
+    "filters": "the learned filters of a convolution as images",
+    "maps": "what the channels of a layer say to an image",
     "fc": "a convolution next to the fully connected layer that would do its step",
 }
 """Kind of picture to what it shows. A kind is the file of its name in `kinds/`."""
@@ -39,23 +41,42 @@ def scene(
     """
     request = request or Request()
     show = show_record(net, findings=findings)
-    if request.node:
-        net.node(request.node)
+    for name in (*request.nodes, *filter(None, [request.node])):
+        net.node(name)
     if not kind:
-        kind = "graph" if branched(net) else "blocks"
+        kind = "maps" if request.image is not None else "graph" if branched(net) else "blocks"
     if kind not in KINDS:
         raise unknown_key("striate draw", "kind", kind, KINDS)
+    _fitting(kind, request)
     module: Any = importlib.import_module(f"striate.views.drawing.kinds.{kind}")
     record: Any = {**show, "schema": "striate.scene/1", "facts": module.facts(net, show, request)}
     record["drawing"] = module.drawing(record, request)
-    if request.animate and kind != "layer":
-        raise OpError(
-            f"the picture {kind} does not move",
-            where="striate draw --animate",
-            why="a window slides in pictures of the kind layer",
-            fix="--kind layer",
-        )
     return record  # type: ignore[no-any-return]
+
+
+def _fitting(kind: str, request: Request) -> None:
+    """Raises OpError for an option that another kind is needed for."""
+    for given, only, what, option, why in (
+        (
+            request.animate,
+            "layer",
+            "does not move",
+            "--animate",
+            "a window slides in pictures of the kind layer",
+        ),
+        (
+            request.image is not None,
+            "maps",
+            "shows no image",
+            "--image",
+            "maps are what layers say to an image",
+        ),
+        (len(request.nodes) > 1, "maps", "is of one node", "--node", "maps take several nodes"),
+    ):
+        if given and kind != only:
+            raise OpError(
+                f"the picture {kind} {what}", where=f"striate draw {option}", why=why, fix=f"--kind {only}"
+            )
 
 
 def branched(net: Network) -> bool:

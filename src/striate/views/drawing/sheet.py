@@ -142,9 +142,16 @@ class Sheet:
         return wide
 
     def cells(
-        self, x: float, y: float, side: float, levels: Sequence[Sequence[int | None]], palette: str
+        self,
+        x: float,
+        y: float,
+        side: float,
+        levels: Sequence[Sequence[int | None]],
+        palette: str,
+        *,
+        image: bool = False,
     ) -> None:
-        """A grid of squares: levels 0 to 255 of a palette; None is hatched."""
+        """A grid of squares: levels 0 to 255 of a palette; None is hatched. image: an image also where it is small."""
         mark: CellsMark = {
             "mark": "cells",
             "x": _tidy(x),
@@ -153,6 +160,8 @@ class Sheet:
             "levels": [list(row) for row in levels],
             "palette": palette,
         }
+        if image:
+            mark["image"] = True
         self._add(mark, x, y, x + side * max(map(len, levels)), y + side * len(levels))
 
     def _add(self, mark: Mark, left: float, top: float, right: float, bottom: float) -> None:

@@ -28,7 +28,7 @@ THEMES = ("auto", "light", "dark")
 HEAD = 7.0
 """Length of an arrowhead."""
 SEPARATE = 1024
-"""Grids of up to this many cells are written as squares, larger ones as an image."""
+"""Grids of up to this many cells are written as squares unless they say otherwise, larger ones as an image."""
 DASH = "4 3"
 
 
@@ -168,12 +168,10 @@ class _Writer:
 
     def cells(self, mark: CellsMark) -> Iterator[str]:
         rows, side = mark["levels"], mark["side"]
-        if sum(map(len, rows)) > SEPARATE:
+        if is_image(mark):
             wide, high = max(map(len, rows)), len(rows)
             data = base64.b64encode(png(rows, mark["palette"])).decode()
-            if any(
-                level is None for row in rows for level in row
-            ):  # transparent in the image: hatched under it
+            if has_gaps(mark):  # transparent in the image: hatched under it
                 self.hatched = True
                 yield f'<rect {_corner(mark["x"], mark["y"], wide * side, high * side)} fill="url(#{self.unread})"/>'
             yield (
@@ -279,28 +277,47 @@ def number(value: float, digits: int = 2) -> str:
 # -- images ---------------------------------------------------------------------------------------------------
 
 
+def is_image(mark: CellsMark) -> bool:
+    """Whether a grid is written as an image."""
+    return mark.get("image", False) or sum(map(len, mark["levels"])) > SEPARATE
+
+
+def has_gaps(mark: CellsMark) -> bool:
+    """Whether cells of a grid are hatched."""
+    return any(level is None for row in mark["levels"] for level in row)
+
+
 def png(rows: Sequence[Sequence[int | None]], palette: str) -> bytes:
     """A PNG of levels with its palette, one pixel for each; None is transparent (PNG, third edition, 11.2)."""
     wide = max(map(len, rows))
-    colors = b"".join(bytes(themes.rgb(themes.mapped(palette, level))) for level in range(256))
-    # The level 255 gives way to transparency where cells are missing.
-    missing = any(level is None for row in rows for level in row)
-    lines = b"".join(
-        b"\0"
-        + bytes(
-            255 if v is None else min(v, 254 if missing else 255) for v in (*row, *[None] * (wide - len(row)))
-        )
-        for row in rows
-    )
-    clear = [_chunk(b"tRNS", b"\xff" * 255 + b"\0")] if missing else []
-    header = struct.pack(">IIBBBBB", wide, len(rows), 8, 3, 0, 0, 0)
+    full = [[*row, *[None] * (wide - len(row))] for row in rows]
+    missing = any(level is None for row in full for level in row)
+    chunks = []
+    if palette == "rgb":
+        depth = 6 if missing else 2  # with and without transparency
+        solid = b"\xff" if missing else b""
+        lines = [
+            b"".join(b"\0" * 4 if v is None else v.to_bytes(3, "big") + solid for v in row) for row in full
+        ]
+    else:
+        depth = 3
+        levels = {v for row in full for v in row if v is not None}
+        if missing and len(levels) > 255:
+            levels.discard(255)  # which the level under it stands for
+        places = {level: k for k, level in enumerate(sorted(levels))}
+        colors = b"".join(bytes(themes.rgb(themes.mapped(palette, level))) for level in places)
+        chunks = [_chunk(b"PLTE", colors + b"\0\0\0" * missing)]
+        if missing:
+            chunks.append(_chunk(b"tRNS", b"\xff" * len(places) + b"\0"))
+        lines = [
+            bytes(len(places) if v is None else places.get(v, len(places) - 1) for v in row) for row in full
+        ]
     return b"".join(
         [
             b"\x89PNG\r\n\x1a\n",
-            _chunk(b"IHDR", header),
-            _chunk(b"PLTE", colors),
-            *clear,
-            _chunk(b"IDAT", zlib.compress(lines, 9)),
+            _chunk(b"IHDR", struct.pack(">IIBBBBB", wide, len(rows), 8, depth, 0, 0, 0)),
+            *chunks,
+            _chunk(b"IDAT", zlib.compress(b"".join(b"\0" + line for line in lines), 9)),
             _chunk(b"IEND", b""),
         ]
     )

@@ -65,11 +65,13 @@ def rgb(color: str) -> tuple[int, int, int]:
 
 
 def mapped(palette: str, level: int) -> str:
-    """The color of a level from 0 to 255, between the neighbors that a palette lists.
+    """The color of a level from 0 to 255, between the neighbors that a palette lists; of `rgb`, the level is the color.
 
-    >>> mapped("gray", 128)
-    '#808080'
+    >>> mapped("gray", 128), mapped("rgb", 0x1F6FBF)
+    ('#808080', '#1f6fbf')
     """
+    if palette == "rgb":
+        return f"#{level:06x}"
     colors = PALETTES[palette]
     place = level * (len(colors) - 1) / 255
     left = min(int(place), len(colors) - 2)

@@ -5,10 +5,11 @@ Texts are set in the sans-serif font of the document; they are narrower than the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from striate.diagnostics import warn
 from striate.views.drawing import theme as themes
 from striate.views.drawing.extra import in_letters
 from striate.views.drawing.svg import DASH, HEAD, arrowhead, number, segments, shortened_end
@@ -16,6 +17,7 @@ from striate.views.drawing.svg import DASH, HEAD, arrowhead, number, segments, s
 if TYPE_CHECKING:
     from striate.views.schemas.scene import CellsMark, Drawing, Mark, PathMark, RectMark, TextMark
 
+_Item = TypeVar("_Item")
 POINT = 0.75
 MAX_LENGTH_POINTS = 14_000.0
 """TeX knows lengths of up to 16,383 points, readers of PDF pages of up to 14,400."""
@@ -28,6 +30,8 @@ SPELLED = {
     "–": "--", "—": "---", "\u00a0": "~",
 }  # fmt: skip
 """Signs that LaTeX does not take as they are."""
+MAX_CELLS = 20_000
+"""Cells of all grids that are written, equal neighbors as one; more take LaTeX minutes."""
 LATIN = "äöüÄÖÜßàáâãåæçèéêëìíîïñòóôõøùúûýÿÀÁÂÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕØÙÚÛÝ"
 
 
@@ -37,7 +41,7 @@ def tikz(drawing: Drawing, theme: str = "light", scale: float = 1.0) -> str:
     wide, high = drawing["width"], drawing["height"]
     unit = min(POINT * scale, MAX_LENGTH_POINTS / max(wide, high))
     drawing = in_letters(drawing, spelled, "LaTeX")
-    marks = drawing["marks"]
+    marks = _fewer_cells(drawing["marks"])
     names = {"paper", "error"}
     for mark in marks:
         names |= {str(mark.get("fill", "")), str(mark.get("stroke", ""))} - {""}
@@ -68,6 +72,38 @@ def tikz(drawing: Drawing, theme: str = "light", scale: float = 1.0) -> str:
             "",
         ]
     )
+
+
+def _fewer_cells(marks: Sequence[Mark]) -> Sequence[Mark]:
+    """The same marks; where their grids have too many cells, every second, third … of them, and a warning."""
+    grids = [mark["levels"] for mark in marks if mark["mark"] == "cells"]
+    step = 1
+    while step < 256 and sum(_runs(levels, step) for levels in grids) > MAX_CELLS:
+        step += 1
+    if step == 1:
+        return marks
+    warn(f"the grids have too many cells for LaTeX: one of {step} x {step} is drawn; .pdf holds all")
+    found: list[Mark] = []
+    for mark in marks:
+        if mark["mark"] == "cells" and len(mark["levels"]) >= step:
+            few = mark.copy()
+            few["levels"] = [_every(row, step) for row in _every(mark["levels"], step)]
+            few["side"] = mark["side"] * min(
+                len(mark["levels"]) / len(few["levels"]), len(mark["levels"][0]) / len(few["levels"][0])
+            )
+            found.append(few)
+        else:
+            found.append(mark)
+    return found
+
+
+def _runs(levels: Sequence[Sequence[int | None]], step: int) -> int:
+    return sum(1 for row in _every(levels, step) for _ in groupby(_every(row, step)))
+
+
+def _every(items: Sequence[_Item], step: int) -> list[_Item]:
+    """One of each `step` items, from the middle of them."""
+    return list(items[step // 2 :: step])[: max(len(items) // step, 1)] or list(items[:1])
 
 
 def spelled(character: str) -> str:

@@ -8,8 +8,22 @@ from __future__ import annotations
 from typing import Annotated, NotRequired, TypedDict
 
 from striate.views.schemas.keys import Axis, Name
-from striate.views.schemas.networks import PixelMap
-from striate.views.schemas.scene import Failed
+from striate.views.schemas.networks import FullyConnected, PixelMap
+from striate.views.schemas.scene import Example, Failed, Layer
+
+
+class LayerFacts(TypedDict):
+    """Kind `layer`."""
+
+    layer: Layer
+    example: NotRequired[Annotated[Example, "with `--numbers`"]]
+
+
+class Compared(TypedDict):
+    """Kind `fc`."""
+
+    layer: Layer
+    fully_connected: FullyConnected
 
 
 class PixelPanel(PixelMap):
@@ -77,3 +91,77 @@ class FieldFacts(TypedDict):
     inputs: Annotated[dict[Name, dict[Axis, SeenInput]], "what it reads of each input, by axis"]
     misaligned: list[Misaligned]
     failed: Annotated[list[Failed], "nodes without an output"]
+
+
+class Plane(TypedDict):
+    """One plane of numbers as levels of 8 bits."""
+
+    channels: Annotated[list[int], "its channel; those of its rows where there is one axis of space"]
+    slice: NotRequired[Annotated[int, "index along the first of three axes of space"]]
+    levels: Annotated[list[list[int | None]], "rows of levels; null: not a finite number"]
+    values: NotRequired[Annotated[list[list[str]], "rows of the numbers, as they are written into cells"]]
+
+
+class LearnedFilter(TypedDict):
+    filter: Annotated[int, "its index; of a transposed convolution, the input channel"]
+    most: Annotated[float, "its largest weight without the sign"]
+    planes: list[Plane]
+
+
+class FilterFacts(TypedDict):
+    """Kind `filters`: a weight is (level - 128) / 127 times `most`."""
+
+    node: Annotated[str, "the convolution"]
+    text: Annotated[str, "its op in notation"]
+    shape: Annotated[list[int], "of its weights: filters, channels of each, sizes along the axes of space"]
+    trained: Annotated[bool, "whether weights came with the model; otherwise they are fresh"]
+    seed: Annotated[int, "of fresh weights"]
+    transposed: Annotated[bool, "whether there is a filter for each input channel"]
+    groups: int
+    colored: Annotated[bool, "whether the channels of a filter are drawn as red, green and blue"]
+    most: Annotated[float, "the largest weight without the sign"]
+    own_scale: Annotated[bool, "whether levels are of `most` of each filter, not of all"]
+    block: Annotated[int, "weights along each side of a cell; over 1: a cell is their mean"]
+    channels: Annotated[list[int], "channels of each filter that are shown"]
+    filters: Annotated[list[LearnedFilter], "those that are shown"]
+
+
+class ShownImage(TypedDict):
+    name: Annotated[str, "file, or what else it is"]
+    shape: Annotated[list[int], "as the network reads it, channels first"]
+    transform: Annotated[str, "the model's transformation in words"]
+    notes: Annotated[list[str], "what had to be changed for the network to read it"]
+    colored: Annotated[bool, "whether its planes are red, green and blue"]
+    low: Annotated[float, "number of level 0"]
+    high: Annotated[float, "number of level 255"]
+    planes: list[Plane]
+
+
+class ShownMap(Plane):
+    low: Annotated[float, "its smallest number"]
+    high: Annotated[float, "its largest number"]
+
+
+class NodeMaps(TypedDict):
+    node: Annotated[str, "the node"]
+    value: Annotated[str, "its output"]
+    text: Annotated[str, "its op in notation"]
+    shape: Annotated[list[int], "of the output, channels first"]
+    signed: Annotated[
+        bool,
+        "whether a number is (level - 128) / 127 times `most`; otherwise it is level / 255 times `most`",
+    ]
+    most: Annotated[float, "the largest number without the sign"]
+    silent: Annotated[int, "channels that are 0 everywhere"]
+    block: Annotated[int, "numbers along each side of a cell; over 1: a cell is their mean"]
+    maps: list[ShownMap]
+
+
+class MapFacts(TypedDict):
+    """Kind `maps`."""
+
+    image: ShownImage
+    trained: Annotated[bool, "whether weights came with the model; otherwise they are fresh"]
+    seed: Annotated[int, "of fresh weights"]
+    own_scale: Annotated[bool, "whether levels are of the largest number of each map, not of all of a node"]
+    nodes: list[NodeMaps]

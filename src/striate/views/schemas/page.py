@@ -8,7 +8,7 @@ import typing
 from collections.abc import Iterator
 from typing import Annotated, Any, NotRequired, Required, Union
 
-from striate.views.schemas import lists, machines, networks, scene, training
+from striate.views.schemas import facts, lists, machines, networks, scene, training
 from striate.views.schemas.keys import Key
 
 SCHEMAS: dict[str, type] = {
@@ -35,6 +35,15 @@ SCHEMAS: dict[str, type] = {
     "striate check": lists.CheckFinding,
 }
 """Heading of the section to the record. The last is the one without a schema: a list of them is printed."""
+FACTS: dict[str, type] = {
+    "layer": facts.LayerFacts,
+    "fc": facts.Compared,
+    "pixels": facts.PixelFacts,
+    "field": facts.FieldFacts,
+    "filters": facts.FilterFacts,
+    "maps": facts.MapFacts,
+}
+"""Kind of picture to what it shows besides the network."""
 EXTENDED: dict[type, type] = {
     networks.Detail: networks.ShownNode,
     scene.Scene: networks.Show,
@@ -77,10 +86,12 @@ WORDS = {
 def page() -> str:
     """The text of docs/json.md."""
     records: set[type] = set()
-    return HEAD + "".join(_section(title, record, records) for title, record in SCHEMAS.items())
+    text = HEAD + "".join(_section(title, record, records) for title, record in SCHEMAS.items())
+    text += "\n## Facts of pictures\n\nThe key `facts` of `striate.scene/1`, by the kind of the picture.\n"
+    return text + "".join(_section(kind, record, records, "###") for kind, record in FACTS.items())
 
 
-def _section(title: str, record: type, printed: set[type]) -> str:
+def _section(title: str, record: type, printed: set[type], level: str = "##") -> str:
     command, _, rest = inspect.cleandoc(record.__doc__ or "").partition("\n\n")
     inherited = typing.get_type_hints(EXTENDED[record]) if record in EXTENDED else {}
     path = "[]." if title == "striate check" else ""
@@ -92,7 +103,7 @@ def _section(title: str, record: type, printed: set[type]) -> str:
     ]
     table = "\n".join(dict.fromkeys(rows))  # axes that stand under one word are one row
     after = f"\n\n{rest}" if rest else ""
-    return f"\n## {title}\n\n{command}\n\n| key | type | meaning |\n|---|---|---|\n{table}{after}\n"
+    return f"\n{level} {title}\n\n{command}\n\n| key | type | meaning |\n|---|---|---|\n{table}{after}\n"
 
 
 def _rows(path: str, hint: Any, printed: set[type]) -> Iterator[str]:

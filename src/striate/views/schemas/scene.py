@@ -14,7 +14,6 @@ from striate.views.schemas.networks import (
     Diff,
     Filters,
     Finding,
-    FullyConnected,
     Show,
 )
 
@@ -76,7 +75,7 @@ class TextMark(TypedDict):
 
 
 class CellsMark(TypedDict):
-    """A grid of equal squares, each with a level from 0 to 255 of a color map; null: hatched."""
+    """A grid of equal squares, each with a level of a color map; null: hatched."""
 
     mark: Annotated[Literal["cells"], "`cells`"]
     x: float
@@ -84,7 +83,12 @@ class CellsMark(TypedDict):
     side: Annotated[float, "of one cell"]
     levels: Annotated[list[list[int | None]], "rows from the top"]
     palette: Annotated[
-        str, "`counts` (pale to dark), `signed` (blue, pale, orange) or `gray` (black to white)"
+        str,
+        "`counts` (pale to dark), `signed` (blue, pale, orange) or `gray` (black to white), each of levels from "
+        "0 to 255; or `rgb`, whose levels are 65536 red + 256 green + blue",
+    ]
+    image: NotRequired[
+        Annotated[bool, "whether an SVG file holds it as an image; otherwise only grids of over 1,024 cells"]
     ]
     about: NotRequired[str]
     steps: NotRequired[list[int]]
@@ -167,13 +171,6 @@ class Example(TypedDict):
     padded: Annotated[list[list[float]], "the input with its padding; empty where padding has no numbers"]
     filter: Annotated[list[list[float]], "numbers of the filter; empty for a pool"]
     output: list[list[float]]
-
-
-class Compared(TypedDict):
-    """`facts.fully_connected` of the kind `fc`."""
-
-    layer: Layer
-    fully_connected: FullyConnected
 
 
 class Scene(Show):
