@@ -135,9 +135,9 @@ def command(
 
         net = with_weights(net, weights)
     if mean is not None or std is not None:
-        from striate.train.evaluate_model import normalized
+        from striate.train.evaluate_model import normalization
 
-        net = net.with_parts(transform=normalized(net, mean or "", std or ""))
+        net = net.with_parts(transform=normalization(net, mean or "", std or ""))
     picture = draw(
         net,
         kind,

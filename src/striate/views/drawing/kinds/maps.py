@@ -84,7 +84,7 @@ def _read(model: Loaded, source: Any) -> tuple[Any, ShownImage]:
 
     from striate.train.adapt_network import image_input
     from striate.train.data.dataset import BadImage
-    from striate.train.inputs import shown
+    from striate.train.inputs import file_label
     from striate.train.prediction_inputs import PredictionInputs
     from striate.views.drawing import numbers
 
@@ -94,7 +94,7 @@ def _read(model: Loaded, source: Any) -> tuple[Any, ShownImage]:
     notes: tuple[str, ...] = ()
     if isinstance(source, str | os.PathLike):
         file = os.fspath(source)
-        name = shown(file)
+        name = file_label(file)
         ready = inputs.reader().read((name, os.path.expanduser(file)))
         if isinstance(ready, BadImage):
             raise FormatError(f"{name} cannot be read", where=name, why=ready.why, fix="give another image")
