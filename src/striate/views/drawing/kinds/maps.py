@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Iterator
@@ -101,10 +102,7 @@ def _read(model: Loaded, source: Any) -> tuple[Any, ShownImage]:
         x, notes = ready.x[None], ready.notes
     else:
         name = str(getattr(source, "filename", "") or name)
-        batch = list(inputs.batches(source, 2))
-        if len(batch) != 1 or len(batch[0]) != 1:
-            raise UsageError("more than one image is given", fix="give one: an array of shape (1, C, H, W)")
-        x = np.asarray(batch[0], np.float32)
+        x = _one(list(inputs.batches(source, 2)), (1, *target))
     pixels = x[0].astype(np.float64)
     if (step := inputs.transform.normalize) is not None:
         mean, std = (np.array(v, np.float64)[:, None, None] for v in (step.mean, step.std))
@@ -128,6 +126,20 @@ def _read(model: Loaded, source: Any) -> tuple[Any, ShownImage]:
         "high": high,
         "planes": planes,
     }
+
+
+def _one(batches: list[Any], shape: tuple[int, ...]) -> Any:
+    """The one image in them, of this shape. Raises UsageError."""
+    import numpy as np
+
+    with contextlib.suppress(TypeError, ValueError):
+        x = np.asarray(batches[0] if len(batches) == 1 else batches, np.float32)
+        if x.shape == shape:
+            return x
+    raise UsageError(
+        "maps are drawn of one image, and this is none or more than one",
+        fix=f"give a path, a Pillow image, or an array of shape {shape}",
+    )
 
 
 def _node(net: Network, name: str, value: str, array: Any, request: Request) -> NodeMaps:
