@@ -45,6 +45,7 @@ def _position(context: click.Context, parameter: click.Parameter, text: str) -> 
         "striate draw resnet18 --kind field --unit 0,0 -o field.svg",
         "striate draw '7x7x1 -> conv 3x3 /3' --kind layer > layer.svg",
         "striate draw '7x7x1 -> conv 3x3' --kind layer --numbers --animate -o slide.svg",
+        "striate draw '7x7x1 -> conv 3x3' --kind layer --numbers --speed 4 -o slide.gif",
         "striate draw runs/mine --kind filters -o filters.svg",
         "striate draw runs/mine --kind maps --image cat.jpg --node conv1 --node conv2 -o maps.svg",
     ),
@@ -52,7 +53,7 @@ def _position(context: click.Context, parameter: click.Parameter, text: str) -> 
 @model_argument
 @input_option
 @click.option("-o", "--output", type=click.Path(), metavar="FILE",
-              help="Write to FILE (.svg .png .pdf .tex .json) instead of SVG to standard output.")  # fmt: skip
+              help="Write to FILE (.svg .png .gif .webp .pdf .tex .json) not SVG to standard output.")  # fmt: skip
 @click.option(
     "--kind",
     default="",
@@ -97,7 +98,7 @@ def _position(context: click.Context, parameter: click.Parameter, text: str) -> 
     help="Theme: auto, light or dark [auto: as the reader's system].",
 )
 @click.option("--scale", default=1.0, metavar="X", help="Factor of the size [1].")
-@click.option("--animate", is_flag=True, help="Animate the window of a layer, in a loop.")
+@click.option("--animate", is_flag=True, help="Animate the window of a layer, in a loop [in .gif files].")
 @click.option("--speed", default=2.0, metavar="X", help="Steps of the animation per second [2].")
 @json_option
 def command(
@@ -150,7 +151,7 @@ def command(
         direction=direction,
         cost=cost,
         fold=fold,
-        animate=animate,
+        animate=animate or (kind == "layer" and str(output).lower().endswith(".gif")),
         speed=speed,
         theme=theme,
         scale=scale,

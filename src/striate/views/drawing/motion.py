@@ -30,14 +30,19 @@ def _spaced(size: int, most: int) -> list[int]:
 
 
 def last(drawing: Drawing) -> Drawing:
-    """The drawing as it is in its last step, still."""
+    """The drawing in its last step, without motion."""
     motion = drawing.get("motion")
-    if motion is None:
+    return drawing if motion is None else still(drawing, motion["steps"] - 1)
+
+
+def still(drawing: Drawing, step: int) -> Drawing:
+    """The drawing in a step, from 0, without motion."""
+    if "motion" not in drawing:
         return drawing
-    still = drawing.copy()
-    del still["motion"]
-    still["marks"] = [mark for mark in drawing["marks"] if seen(mark, motion["steps"] - 1)]
-    return still
+    one = drawing.copy()
+    del one["motion"]
+    one["marks"] = [mark for mark in drawing["marks"] if seen(mark, step)]
+    return one
 
 
 def seen(mark: Mark, step: int) -> bool:

@@ -19,8 +19,8 @@ from striate.views.drawing.svg import THEMES, svg
 if TYPE_CHECKING:
     from striate.views.schemas.scene import DiffScene, Scene
 
-FORMS = (".svg", ".png", ".pdf", ".tex", ".json")
-PIXELS = (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
+FORMS = (".svg", ".png", ".pdf", ".tex", ".gif", ".webp", ".json")
+PIXELS = (".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 """Endings of other images; PNG is what drawings are written as."""
 
 
@@ -44,9 +44,10 @@ class Picture(metaclass=ExplainMisuse):
         return svg(self.scene["drawing"], self.theme, self.scale)
 
     def save(self, path: str | Path) -> None:
-        """Write the picture; the ending of the name says how: .svg, .png, .pdf, .tex, or .json for the record.
+        """Write the picture; the ending of the name says how: .svg, .png, .gif, .webp, .pdf, .tex, or .json for the
+        record.
 
-        The file is written aside and renamed. Raises OpError for another ending, MissingExtraError for .png and .pdf
+        The file is written aside and renamed. Raises OpError for another ending, MissingExtraError for images and PDF
         without the extra `draw`, SourceError for a path that cannot be written.
         """
         write_aside(path, self.content(Path(path).suffix.lower(), str(path)))
@@ -67,6 +68,10 @@ class Picture(metaclass=ExplainMisuse):
             from striate.views.drawing.raster import png
 
             return png(drawing, self.theme, self.scale)
+        if suffix in (".gif", ".webp"):
+            from striate.views.drawing.animation import animation
+
+            return animation(self.scene["drawing"], suffix, self.theme, self.scale)
         if suffix == ".pdf":
             from striate.views.drawing.pdf import pdf
 

@@ -37,14 +37,22 @@ def color(layer: Layer) -> str:
     return "warning" if harmless else "error"
 
 
-def sums(sheet: Sheet, y: float, layer: Layer, room: float, numbers: bool, ruled: bool) -> None:
-    """The state and the formula with its numbers, then what else is told."""
+def sums(
+    sheet: Sheet, y: float, layer: Layer, room: float, numbers: bool, ruled: bool, shown: str = ""
+) -> None:
+    """The state and the formula with its numbers, then what else is told.
+
+    shown: which of the positions an animation shows, if not all.
+    """
     word, shade = WORDS[layer["state"]], color(layer)
     wide = width(word, SIZE, True) + 20
     sheet.rect(0, y, wide, 22, "info-fill" if shade == "good" else f"{shade}-fill", shade, round=11)
     sheet.text(wide / 2, y + 15.5, word, SIZE, shade, bold=True)
     y += 32
-    for text, size, fill in _caption(layer, numbers, ruled):
+    told = [*_caption(layer, numbers, ruled)]
+    if shown:
+        told.append((f"the animation shows {shown}, at equal distances", SMALL_FONT_SIZE, "muted"))
+    for text, size, fill in told:
         for line in lines(text, size, room):
             sheet.text(0, y + ASCENT * size, line, size, fill, anchor="start")
             y += LINE * size

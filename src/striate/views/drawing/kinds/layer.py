@@ -63,7 +63,9 @@ def drawing(record: Scene, request: Request) -> Drawing:
     room = max(sheet.right - sheet.left, MIN_WIDTH)
     y = head(page, layer, room) + 14
     page.put(sheet, max(0.0, (room - (sheet.right - sheet.left)) / 2), y)
-    sums(page, page.bottom + 18, layer, room, numbers is not None, board.big.ruled)
+    places = board.small.rows.size * board.small.columns.size
+    shown = f"{len(moving):,} of {places:,} positions" if moving and len(moving) < places else ""
+    sums(page, page.bottom + 18, layer, room, numbers is not None, board.big.ruled, shown)
     result = finished("layer", page, f"{layer['name']}: {layer['text']}", " ".join(described(layer)))
     if moving:
         result["motion"] = {"steps": len(moving), "speed": request.speed, "hold": 2.0}
