@@ -40,14 +40,20 @@ class TransposedWindow(AxisMap):
 
     @property
     def output(self) -> int:
-        size = (self.input - 1) * self.stride + self.extent - self.before - self.after + self.output_padding
-        return max(size, 0)
+        return max(self._size, 0)
+
+    @property
+    def _size(self) -> int:
+        """The result of the size formula, below 1 where nothing is left."""
+        return (self.input - 1) * self.stride + self.extent - self.before - self.after + self.output_padding
 
     @property
     def formula(self) -> str:
         """The size formula with its numbers: ``(4 - 1)·2 + 3 - 2 + 1 = 8``."""
         pad = self.before + self.after
-        return f"({self.input} - 1)·{self.stride} + {self.extent} - {pad} + {self.output_padding} = {self.output}"
+        return (
+            f"({self.input} - 1)·{self.stride} + {self.extent} - {pad} + {self.output_padding} = {self._size}"
+        )
 
     @property
     def taps(self) -> int:

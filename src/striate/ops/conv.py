@@ -125,17 +125,7 @@ class ConvTranspose(Windowed):
         rank = need_spatial(self, x)
         depth = need_groups(self.groups, x.channels, "input channels")
         group_filters = need_groups(self.groups, self.filters, "filters")
-        fields = [self.per_axis(name, rank) for name in ("kernel", "stride", "dilation", "output_padding")]
-        maps = []
-        for n, k, s, d, extra, pad in zip(x.spatial, *fields, self.padding_per_axis(rank), strict=True):
-            before, after = pad if isinstance(pad, tuple) else (0, 0)
-            if extra >= max(s, d):
-                raise OpError(
-                    f"output padding {extra} is not smaller than stride {s} or dilation {d}",
-                    why="it selects among the output sizes that the stride allows",
-                    fix=f"output padding {max(s, d) - 1}",
-                )
-            maps.append(TransposedWindow(n, k, s, d, before, after, extra))
+        maps = self.maps_over(x)
         if not all(axis.output for axis in maps):
             raise ShapeError(
                 f"{self.word} has no output",
@@ -166,6 +156,22 @@ class ConvTranspose(Windowed):
             Statement("y0", where, Load("t0", where) + load("bias", "k"), full_domain),
         )
         return Declaration(self, inputs, (result,), tuple(weights), statements)
+
+    def maps_over(self, x: TensorSpec) -> list[TransposedWindow]:
+        """The map along every spatial axis of x, whether or not anything is left of the output. Raises OpError."""
+        rank = len(x.spatial)
+        fields = [self.per_axis(name, rank) for name in ("kernel", "stride", "dilation", "output_padding")]
+        maps = []
+        for n, k, s, d, extra, pad in zip(x.spatial, *fields, self.padding_per_axis(rank), strict=True):
+            before, after = pad if isinstance(pad, tuple) else (0, 0)
+            if extra >= max(s, d):
+                raise OpError(
+                    f"output padding {extra} is not smaller than stride {s} or dilation {d}",
+                    why="it selects among the output sizes that the stride allows",
+                    fix=f"output padding {max(s, d) - 1}",
+                )
+            maps.append(TransposedWindow(n, k, s, d, before, after, extra))
+        return maps
 
 
 def filter_volume(declaration: Declaration) -> int:

@@ -44,8 +44,7 @@ class Picture(metaclass=ExplainMisuse):
         return svg(self.scene["drawing"], self.theme, self.scale)
 
     def save(self, path: str | Path) -> None:
-        """Write the picture; the ending of the name says how: .svg, .png, .gif, .webp, .pdf, .tex, or .json for the
-        record.
+        """Write the picture in the format of its ending: .svg, .png, .gif, .webp, .pdf, .tex, or .json for the record.
 
         The file is written aside and renamed. Raises OpError for another ending, MissingExtraError for images and PDF
         without the extra `draw`, SourceError for a path that cannot be written.

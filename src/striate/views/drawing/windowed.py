@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from striate.diagnostics import OpError, few
 from striate.geometry import TransposedWindow, Window
-from striate.op import Trait, Windowed
+from striate.op import Op, Trait, Windowed
 from striate.views.node_record import axis_record, detail_record, runs_of
 
 if TYPE_CHECKING:
@@ -120,26 +120,31 @@ def _axis(name: str, window: Window | TransposedWindow) -> LayerAxis:
 
 def _axes_without_output(node: Node, x: TensorSpec) -> list[LayerAxis]:
     """The windows of a layer that has no output; none where its options do not suit the axes."""
-    spreads = Trait.WEIGHTED_SUM in node.op.traits and Trait.CONVOLUTION not in node.op.traits
-    if not isinstance(node.op, Windowed) or not x.spatial or spreads:
+    op: Any = node.op
+    if not isinstance(op, Windowed) or not x.spatial:
         return []
     try:
-        windows = node.op.windows_over(x)
+        windows = op.maps_over(x) if _spreads(op) else op.windows_over(x)
     except OpError:
         return []
     return [_axis(axis, window) for axis, window in zip(x.spatial_axes, windows, strict=True)]
 
 
+def _spreads(op: Op) -> bool:
+    """Whether an op with a window is a transposed convolution."""
+    return Trait.WEIGHTED_SUM in op.traits and Trait.CONVOLUTION not in op.traits
+
+
 def _requested_filters(node: Node, x: TensorSpec) -> Filters | None:
     """The filters that a convolution without an output asks for."""
     op: Any = node.op
-    if Trait.CONVOLUTION not in op.traits or not x.spatial:
+    if Trait.WEIGHTED_SUM not in op.traits or not x.spatial:
         return None
     groups = x.channels if op.groups == "depthwise" else op.groups
-    depth = max((op.in_channels or x.channels) // groups, 1)
-    shape = [depth, *op.per_axis("kernel", len(x.spatial))]
+    depth = (op.filters if _spreads(op) else op.in_channels or x.channels) // groups
+    shape = [max(depth, 1), *op.per_axis("kernel", len(x.spatial))]
     return {
-        "count": op.filters or x.channels,
+        "count": x.channels if _spreads(op) else op.filters or x.channels,
         "shape": shape,
         "numbers": math.prod(shape),
         "groups": groups,

@@ -108,12 +108,48 @@ def test_cells_of_input_filter_and_output_are_equal(text):
         ("1d 16000x1 -> conv 80 32 /4", "fits", "length: (16000 + 0 - 80)/4 + 1 = 3981"),
         ("8x16x16x3 -> conv 3x3x3 4", "fits", "one slice is drawn"),
         ("4x4x3 -> tconv 3x3 6 /2", "fits", "spreads its filter over 6 output channels"),
+        (
+            "4x4x2 -> tconv 3x3 6 /2 pad 9",
+            "impossible",
+            "each of 2 channels spreads its filter over 6 output",
+        ),
+        ("4x4x2 -> tconv 3x3 6 /2 pad 9", "impossible", "(4 - 1)·2 + 3 - 18 + 0 = -9"),
+        ("1d 5x1 -> tconv 3 pad 9", "impossible", "length: (5 - 1)·1 + 3 - 18 + 0 = -11"),
     ],
 )
 def test_states_and_what_is_special_are_told(text, state, says):
     record = scene(text)
     assert record["facts"]["layer"]["state"] == state
     assert says in " ".join(m["text"] for m in record["drawing"]["marks"] if m["mark"] == "text")
+
+
+@pytest.mark.parametrize(
+    ("text", "taps"),
+    [
+        ("4x4x2 -> tconv 3x4 6 /2 pad 9", (3, 4)),
+        ("1d 5x1 -> tconv 3 pad 9", (1, 3)),
+        ("7x7x1 -> conv 9x8", (9, 8)),
+    ],
+)
+def test_a_layer_without_an_output_has_its_input_and_its_filter_to_scale(text, taps):
+    found = marks(text)
+    layer = scene(text)["facts"]["layer"]
+    (outline,) = rects(found, fill="", stroke="window")
+    sizes = [*[1] * (3 - len(layer["input"])), *layer["input"][1:]]
+    (plane, *_) = rects(found, fill="", stroke="ink")
+    assert outline["width"] / taps[1] == pytest.approx(outline["height"] / taps[0], abs=0.1)
+    cell = outline["width"] / taps[1]
+    assert (plane["width"], plane["height"]) == (
+        pytest.approx(sizes[1] * cell, abs=0.2),
+        pytest.approx(sizes[0] * cell, abs=0.2),
+    )
+    assert "?" in [m["text"] for m in found if m["mark"] == "text"]
+
+
+def test_bars_stand_below_a_window_that_is_too_large():
+    found = marks("7x7x1 -> conv 9x9")
+    (window, *bars) = [r for r in rects(found, fill="", stroke="error") if r.get("dash")]
+    assert all(bar["y"] >= window["y"] + window["height"] or bar["x"] < window["x"] for bar in bars)
 
 
 def test_the_layer_is_the_first_with_a_window_or_the_named_one():

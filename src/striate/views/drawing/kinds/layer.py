@@ -100,7 +100,7 @@ class _Tile:
 def _tile(axis: LayerAxis | None, size: int) -> _Tile:
     if axis is None:
         return _Tile(over=size, positions=size)
-    before, after = axis["pad"]
+    before, after = axis["pad"] if axis["over"] else (0, 0)  # nothing is left to crop
     positions = axis["positions"]
     short = (axis["remainder"] and not axis["overhang"]) or not positions
     follows = positions * axis["stride"] - before if short and not axis["transposed"] else None
@@ -119,7 +119,7 @@ class _Board:
         self.transposed = any(axis["transposed"] for axis in layer["axes"])
         self.works = bool(layer["output"] and layer["axes"])
         axes = {axis["axis"]: axis for axis in layer["axes"]}
-        source, target = layer["input"], layer["output"] or [1]
+        source, target = layer["input"], layer["output"] or [1] * len(layer["input"])
         over = target if self.transposed else source
         flat = len(over) < 3
         across = over[-1] if len(over) > 1 else 1
@@ -259,7 +259,10 @@ def _draw_window_side(
         )
     if board.layer["axes"]:
         missing = color(board.layer)
-        _bars(sheet, plane, column, moving, 1, missing)
+        past = (
+            0.0 if board.works else max(row.extent - row.before - plane.rows.size - row.after, 0) * plane.high
+        )
+        _bars(sheet, plane, column, moving, 1, missing, past)
         if row.over > 1 or row.positions != 1:
             _bars(sheet, plane, row, moving, 0, missing)
         _bar_words(sheet, plane, column, missing)
@@ -278,7 +281,13 @@ def _block(row: _Tile, column: _Tile) -> tuple[int, int]:
 
 
 def _bars(
-    sheet: Sheet, plane: Plane, tile: _Tile, moving: Sequence[tuple[int, int]], along: int, missing: str
+    sheet: Sheet,
+    plane: Plane,
+    tile: _Tile,
+    moving: Sequence[tuple[int, int]],
+    along: int,
+    missing: str,
+    past: float = 0.0,
 ) -> None:
     """A bar for each window along an axis, where it stands. along: 0 for rows, left of the plane; 1 for columns, below.
 
@@ -296,7 +305,7 @@ def _bars(
         )
         away = 8 + track * TRACK
         if along:
-            sheet.rect(x, plane.y + plane.height + away, max(wide, 1.0), BAR, fill, stroke, dash=dash)
+            sheet.rect(x, plane.y + plane.height + past + away, max(wide, 1.0), BAR, fill, stroke, dash=dash)
         else:
             sheet.rect(plane.x - away - BAR, y, BAR, max(high, 1.0), fill, stroke, dash=dash)
 
