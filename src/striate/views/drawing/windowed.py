@@ -120,9 +120,9 @@ def _axis(name: str, window: Window | TransposedWindow) -> LayerAxis:
 
 def _axes_without_output(node: Node, x: TensorSpec) -> list[LayerAxis]:
     """The windows of a layer that has no output; none where its options do not suit the axes."""
-    op: Any = node.op
-    if not isinstance(op, Windowed) or not x.spatial:
+    if not isinstance(node.op, Windowed) or not x.spatial:
         return []
+    op: Any = node.op
     try:
         windows = op.maps_over(x) if _spreads(op) else op.windows_over(x)
     except OpError:
