@@ -1,6 +1,6 @@
 """A small network learns to tell brick, grass and gravel apart, and is judged on the halves it has not seen.
 
-The photographs are inside a wheel of the samples: pip install 'striate[samples]'
+The photographs are inside a wheel of the samples: pip install '.[samples]'
 """
 
 import striate as st

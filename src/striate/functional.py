@@ -125,7 +125,7 @@ def conv2d(
 ) -> Array:
     """Convolution of x (N, C, H, W) with w (K, C / groups, F, F) and b (K,) to (N, K, H', W').
 
-    H' = floor((H + p - dilation (F - 1) - 1) / stride) + 1, where p is the padding of both sides together; W' likewise.
+    H' = floor((H + p - dilation (F - 1) - 1) / stride) + 1, where p is the padding of both sides together; W' alike.
     stride, dilation: steps in pixels, one number or one for each axis. padding: pixels around x; one number, one for
     each axis, (before, after) for each axis, or "same", "valid", "full". groups: C and K are split into as many parts,
     each with its own filters. padding_mode: values beyond the border, "zeros", "reflect", "replicate" or "circular".
@@ -203,7 +203,7 @@ def conv_transpose2d(
     """Transposed convolution of x (N, C, H, W) with w (C, K / groups, F, F) and b (K,) to (N, K, H', W').
 
     H' = (H - 1) stride - p + dilation (F - 1) + output_padding + 1, where p is the padding of both sides together;
-    W' likewise. padding is cropped from the output, output_padding added to its end, both in pixels. stride, dilation,
+    W' alike. padding is cropped from the output, output_padding added to its end, both in pixels. stride, dilation,
     groups and engine are those of `conv2d`, whose adjoint this is.
 
     Raises OpError where the shapes of x, w and b do not go together or output_padding is not below the stride,
@@ -235,7 +235,7 @@ def max_pool2d(
 ) -> Array:
     """Largest value of each window of x (N, C, H, W), for each channel: (N, C, H', W').
 
-    H' = floor((H + p - kernel) / stride) + 1, where p is the padding of both sides together; W' likewise. kernel: size
+    H' = floor((H + p - kernel) / stride) + 1, where p is the padding of both sides together; W' alike. kernel: size
     of the window in pixels; stride: the kernel where it is None; padding: pixels around x, which are never the largest
     (minus infinity); ceil: round H' up, as PyTorch's ceil_mode. engine: see the module.
 

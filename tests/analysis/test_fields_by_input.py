@@ -81,11 +81,11 @@ def test_inputs_of_one_size_change_together():
 
 def test_branches_of_different_inputs_are_never_called_misaligned():
     padded = (Conv(1, kernel=3, padding=((0, 2), (0, 2))),)
-    centred = (Conv(1, kernel=3, padding=1),)
-    assert not misalignments(pair((1, 8, 8), (1, 8, 8), padded, centred, Add()))
+    centered = (Conv(1, kernel=3, padding=1),)
+    assert not misalignments(pair((1, 8, 8), (1, 8, 8), padded, centered, Add()))
     build = Builder("twice", input={"left": (1, 8, 8), "right": (1, 8, 8)})
     a, b = build.inputs.values()
-    met = build(Add(), build(padded[0], b), build(centred[0], b))
+    met = build(Add(), build(padded[0], b), build(centered[0], b))
     (fault, _) = misalignments(net := build.build(build(Add(), a, met)))
     assert fault.input == "right" and fault.pixels == 1
     (found,) = [f for f in check(net).findings if f.code == "R001"]

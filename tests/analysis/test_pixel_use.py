@@ -39,9 +39,9 @@ def test_a_stride_that_loses_rows_leaves_pixels_unread():
     use = pixels(parse("7x7x1 -> conv 3x3 /3"))
     assert use.unread == 13 == sum(count == 0 for row in use.counts for count in row)
     assert (use.total, use.most, use.uniform) == (36, 1, False)
-    assert (use.corner, use.centre) == (1, 1)
-    assert use.corner_to_centre == 1
-    assert use.border_to_centre == Fraction(11, 24)
+    assert (use.corner, use.center) == (1, 1)
+    assert use.corner_to_center == 1
+    assert use.border_to_center == Fraction(11, 24)
 
 
 def test_dilation_leaves_a_grid_of_holes():
@@ -52,7 +52,7 @@ def test_dilation_leaves_a_grid_of_holes():
 
 def test_paths_multiply_along_a_chain_and_add_over_branches():
     one = pixels(chain(9, Conv(1, 3, padding=1)))
-    assert pixels(chain(9, Conv(1, 3, padding=1), Conv(1, 3, padding=1))).centre == one.centre**2
+    assert pixels(chain(9, Conv(1, 3, padding=1), Conv(1, 3, padding=1))).center == one.center**2
     build = Builder("sum", input=(1, 9, 9))
     net = build.build(build(Add(), build.input, build(Conv(1, 3, padding=1), build.input)))
     assert pixels(net).counts == [[n + 1 for n in row] for row in one.counts]
@@ -107,7 +107,7 @@ def test_maps_in_one_and_three_dimensions():
     use = pixels(build.build(build(Conv(1, 2), build.input)))
     assert use.counts[1][1] == [4, 8, 8, 8, 4]
     assert len(use.counts), len(use.counts[0]) == (3, 4)
-    assert use.centre == 8
+    assert use.center == 8
 
 
 def test_what_cannot_be_counted_is_refused_in_words():
@@ -128,7 +128,7 @@ tracemalloc.start()
 net = parse("100000x100000x1 -> conv 3x3 /2 pad 1 -> conv 5x5 -> maxpool 3x3 /2 -> conv 7x7 pad 3")
 use, last = pixels(net), net.outputs[0]
 check(net), exact_field(net, last, (12_000, 3))
-print(use.unread, use.corner, use.centre, use.total, analyze(net).node(last).receptive_field["h"].size)
+print(use.unread, use.corner, use.center, use.total, analyze(net).node(last).receptive_field["h"].size)
 print(sizes(net).axes["h"].rule)
 print(tracemalloc.get_traced_memory()[1])
 """
@@ -142,7 +142,7 @@ def test_a_huge_input_is_exact_in_a_few_megabytes():
     unread, corner, center, total, size = map(int, facts.split())
     text = "240x240x1 -> conv 3x3 /2 pad 1 -> conv 5x5 -> maxpool 3x3 /2 -> conv 7x7 pad 3"
     small = pixels(parse(text))
-    assert (corner, center) == (small.corner, small.centre), "corners and middles look alike at both sizes"
+    assert (corner, center) == (small.corner, small.center), "corners and middles look alike at both sizes"
     # The pool loses one row, behind which lie two rows of the input.
     assert unread == 100_000**2 - 99_998**2
     assert small.unread == 240**2 - 238**2

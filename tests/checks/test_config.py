@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from striate.checks import Config, check
+from striate.checks import Config, all_rules, check
 from striate.diagnostics import FormatError, Severity, SourceError, UnknownNameError, UsageError
 from striate.formats import parse
 
@@ -188,3 +188,10 @@ def test_object_size():
     assert finding.severity is Severity.WARNING and finding.message == "units see 5x5 of objects of 9x9"
     assert finding.fixes[0].text.startswith("2 more 3x3 layers")
     assert codes(text, select="R003", object_px="5") == []
+
+
+def test_former_names_of_rules_are_read():
+    """Settings written for an earlier version."""
+    rules = [(name, rule.code) for rule in all_rules() for name in rule.former]
+    assert rules and not {name for name, _ in rules} & {rule.name for rule in all_rules()}
+    assert [Config(ignore=(name,)).ignore for name, _ in rules] == [(code,) for _, code in rules]

@@ -90,6 +90,7 @@ def test_a_reason_is_kept_by_files_and_makes_no_difference_between_networks():
 def test_a_broken_rule_for_torch_is_a_fault_that_names_the_operator(error, monkeypatch):
     import torch
 
+    import striate.formats.torch.importing  # noqa: F401  # fills the table
     from striate.formats.torch.rules import OPERATORS
 
     def broken(site, x):
@@ -284,6 +285,7 @@ def test_a_rule_that_gives_up_late_leaves_the_weights_of_others(kind, monkeypatc
 def test_a_fault_within_a_rule_for_torch_is_not_taken_for_an_unsupported_use(monkeypatch):
     import torch
 
+    import striate.formats.torch.importing  # noqa: F401  # fills the table
     from striate.formats.torch.rules import OPERATORS
 
     def broken(site, x):

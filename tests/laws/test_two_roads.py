@@ -28,12 +28,12 @@ def test_pixel_use_counts_paths(net):
     assert use.most == poked.max()
     assert use.uniform == (poked.min() == poked.max() > 0)
     center = tuple(n // 2 for n in net.input.spatial)
-    assert (use.corner, use.centre) == (poked.flat[0], poked[center])
+    assert (use.corner, use.center) == (poked.flat[0], poked[center])
     if poked[center]:
         rim = np.ones(poked.shape, bool)
         rim[(slice(1, -1),) * poked.ndim] = False
-        assert use.corner_to_centre == pytest.approx(poked.flat[0] / poked[center])
-        assert use.border_to_centre == pytest.approx(poked[rim].mean() / poked[center])
+        assert use.corner_to_center == pytest.approx(poked.flat[0] / poked[center])
+        assert use.border_to_center == pytest.approx(poked[rim].mean() / poked[center])
 
 
 @given(networks(2), st.data())

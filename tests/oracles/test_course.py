@@ -160,7 +160,7 @@ def test_half_the_filter_keeps_the_size(kernel, pad):
 
 def test_how_far_padding_makes_all_pixels_used_equally_often():
     same = st.pixels(st.parse("7x7x1 -> conv 3x3 pad 1"))
-    assert (same.corner, same.centre, same.corner_to_centre) == (4, 9, Fraction(4, 9))
+    assert (same.corner, same.center, same.corner_to_center) == (4, 9, Fraction(4, 9))
     assert not same.uniform
     for text in ("7x7x1 -> conv 3x3 pad full", "7x7x1 -> conv 3x3 pad 1 mode circular"):
         use = st.pixels(st.parse(text))

@@ -242,7 +242,7 @@ def test_same_is_mildly_and_valid_strongly_uneven(k):
     assert FOVEATION[1] == "zero SAME is mildly non-uniform; VALID strongly"
     same, valid = (pixels(stack(15, Conv(1, k, padding=padding))) for padding in ("same", "valid"))
     assert not same.uniform
-    assert valid.corner_to_centre < same.corner_to_centre / 2 < 1 / 2
+    assert valid.corner_to_center < same.corner_to_center / 2 < 1 / 2
 
 
 @pytest.mark.parametrize("k", [3, 5])

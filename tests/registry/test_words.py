@@ -34,6 +34,12 @@ PHRASES = {
     r"(?i)\b(a|an|this|new|other|lower|higher|between|every|one) rooms?\b(?! (for|to|on)\b)": "package",
     r"(?i)\b(nobody|no one)\b": "nothing, no node, is unknown, is not read",
     r"(?i)\banew\b": "again",
+    r"(?i)\blikewise\b": "also, the same",
+    r"\bis not known\b": "is unknown",
+    r"\bdoes not suit\b": "does not fit, is not allowed",
+    r"\bcut off\b": "truncated, cropped",
+    r"(?i)\bsomebody\b": "another user, a caller",
+    r"\brefuses to know\b": "knows no …",
     r"(?i)\b(normalis|initialis|optimis|recognis|vectoris|regularis|organis|utilis)(e|ed|es|er|ing|ation)\b": "-ize",
     r"(?i)\b(colour|behaviour|neighbour|favour|grey)": "American spelling",
 }

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from striate.engine.threads import available, quota, useful
-from striate.views.doctor_record import cpu, doctor_record, install_command, packages
+from striate.extras import install_command
+from striate.views.doctor_record import cpu, doctor_record, missing_command, packages
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:
@@ -75,5 +76,5 @@ def test_packages_come_from_the_project_itself():
 def test_one_command_installs_what_is_missing():
     rows = [("click", "8", None), ("torch", None, "torch"), ("onnx", "1", "onnx"), ("h5py", None, "keras")]
     record = {"packages": [{"name": n, "version": v, "extra": e} for n, v, e in rows]}
-    assert install_command(record) == "pip install 'striate[keras,torch]'"
-    assert install_command({"packages": record["packages"][:1]}) == ""
+    assert missing_command(record) == install_command("keras", "torch")
+    assert missing_command({"packages": record["packages"][:1]}) == ""

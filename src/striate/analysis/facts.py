@@ -42,7 +42,7 @@ class NodeFacts:
 class Totals:
     """Sums over the nodes, and peaks over time; bytes are per image.
 
-    unknown: for params, macs and memory, the nodes where it is not known. With any, the sum is a lower bound.
+    unknown: for params, macs and memory, the nodes where it is unknown. With any, the sum is a lower bound.
     """
 
     params: int
@@ -154,7 +154,7 @@ def analyze(net: NetworkSource, convention: str = "striate") -> Analysis:
 
 
 def unknown_costs(net: Network) -> dict[str, tuple[str, ...]]:
-    """For params, macs and memory, the nodes where it is not known: opaque ones, and those without an output."""
+    """For params, macs and memory, the nodes where it is unknown: opaque ones, and those without an output."""
     inference = net.inference
     lost = [node.name for node in net.nodes if node.name not in inference.declarations]
     return {

@@ -55,7 +55,7 @@ class PixelUse:
             rows = [list(map(str, row)) for row in self.rows()]
             width = max(len(word) for row in rows for word in row)
             lines += [" ".join(word.rjust(width) for word in row) for row in rows]
-        share = self.corner_to_centre
+        share = self.corner_to_center
         lines.append(
             f"unread {self.unread} · corner to center {'none' if share is None else f'{float(share):.3g}'}"
         )
@@ -136,20 +136,20 @@ class PixelUse:
         return self.at(*(0 for _ in self.shape))
 
     @property
-    def centre(self) -> int:
+    def center(self) -> int:
         return self.at(*(n // 2 for n in self.shape))
 
     @property
-    def corner_to_centre(self) -> Fraction | None:
+    def corner_to_center(self) -> Fraction | None:
         """Paths of the corner pixel over those of the center pixel; None when the center has none."""
-        return Fraction(self.corner, self.centre) if self.centre else None
+        return Fraction(self.corner, self.center) if self.center else None
 
     @property
-    def border_to_centre(self) -> Fraction | None:
+    def border_to_center(self) -> Fraction | None:
         """Mean paths of the outermost pixels over those of the center pixel; None when the center has none."""
         inner = sum(prod(sum(v[1:-1]) for v in term) for term in self.terms)
         pixels = self.cells - prod(max(n - 2, 0) for n in self.shape)
-        return Fraction(self.total - inner, pixels * self.centre) if self.centre else None
+        return Fraction(self.total - inner, pixels * self.center) if self.center else None
 
     @property
     def uniform(self) -> bool:
@@ -192,7 +192,7 @@ def pixels(net: NetworkSource, value: str | None = None, input: str | None = Non
     instead of all outputs of the network; input: of several inputs, the one that is meant.
 
     Returns a `PixelUse`: `counts` are whole numbers, nested by the input's axes (H, W); `unread` is the number of
-    pixels that nothing reads, `corner_to_centre` the share of a corner's count in that of the center.
+    pixels that nothing reads, `corner_to_center` the share of a corner's count in that of the center.
     Raises ShapeError when a node has no output, UnknownNameError for a value that does not exist, OpError for an
     input without spatial axes, LimitError when branches make a map that is too large.
     Source: Araujo, Norris & Sim, Computing Receptive Fields of Convolutional Neural Networks, Distill 2019.

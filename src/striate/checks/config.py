@@ -84,7 +84,7 @@ def selector(word: str) -> str:
     from striate.checks.rule import all_rules
 
     rules = all_rules()
-    by_name = {rule.name: rule.code for rule in rules}
+    by_name = {name: rule.code for rule in rules for name in (rule.name, *rule.former)}
     upper = word.upper()
     if upper == EVERYTHING or any(upper and rule.code.startswith(upper) for rule in rules):
         return upper

@@ -48,6 +48,8 @@ class Rule(abc.ABC):
     good: ClassVar[str]
     settings: ClassVar[Mapping[str, Any]] = {}
     """Settings of `Config` for the examples."""
+    former: ClassVar[tuple[str, ...]] = ()
+    """Earlier names, which settings may still have."""
     companions: ClassVar[tuple[str, ...]] = ()
     """Other codes that correctly report the bad example."""
 

@@ -208,7 +208,7 @@ def _header(key: bytes, content: bytes) -> bytes:
 
 
 def _fault(about: os.stat_result) -> str:
-    """Why a folder or file could hold somebody else's code, or an empty string."""
+    """Why a folder or file could hold another user's code, or an empty string."""
     if about.st_uid != os.geteuid():
         return "it belongs to another user; STRIATE_CACHE=FOLDER names another place"
     if about.st_mode & 0o022:

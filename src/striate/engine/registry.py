@@ -16,6 +16,7 @@ from striate.diagnostics import (
 )
 from striate.engine.interface import Engine
 from striate.engine.process_group import launch_environment
+from striate.extras import install_command
 
 ENGINES = ("auto", "compiled", "numpy", "torch")
 
@@ -67,7 +68,7 @@ def get_engine(name: str | Engine = "auto", device: str = "") -> Engine:
 def _torch(device: str) -> Engine:
     if importlib.util.find_spec("torch") is None:
         raise MissingExtraError(
-            "PyTorch is not installed", why="the torch engine runs on it", fix="pip install 'striate[torch]'"
+            "PyTorch is not installed", why="the torch engine runs on it", fix=install_command("torch")
         )
     from striate.engine.torch.engine import TorchEngine
 

@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from striate.diagnostics import FormatError, SourceError, StriateError, by_reader, setting, suggest, warn
+from striate.extras import install_command
 from striate.formats import notation
 from striate.formats.loaded import Loaded, structure
 from striate.formats.notation import Size
@@ -124,7 +125,7 @@ def _fix(error: BaseException, name: str) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         if package in EXTRAS:
-            return f"pip install 'striate[{EXTRAS[package]}]'"
+            return install_command(EXTRAS[package])
         return f"install {package} into this environment"
     return f"run `python {name}` to see the full traceback" if name.endswith(".py") else "correct that line"
 

@@ -77,7 +77,7 @@ def parse(text: str, name: str | None = None, input: notation.Size | None = None
     try:
         aliases = sharing.read_aliases(head.get("aliases", {}))
         network = Network(title, inputs, nodes, outputs, aliases=aliases)
-        _ = network.inference  # An op that does not suit its input raises here, with the line of its node.
+        _ = network.inference  # An op that does not fit its input raises here, with the line of its node.
     except StriateError as error:
         raise _at_place(error, error.place, file) from None
     return network

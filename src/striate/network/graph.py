@@ -1,6 +1,6 @@
 """Networks: immutable, named, validated directed acyclic graphs of ops. The center of everything.
 
-Decides names, order and inference; refuses to know any op, any weight and any file format.
+Decides names, order and inference; knows no single op, no weights and no file format.
 """
 
 from __future__ import annotations

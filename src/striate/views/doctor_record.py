@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from striate.extras import install_command
+
 if TYPE_CHECKING:
     from striate.views.schemas.machines import CodeCache, Cpu, Doctor, Kernels, Package, Threads
 
@@ -139,7 +141,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def install_command(record: Doctor) -> str:
+def missing_command(record: Doctor) -> str:
     """The one command that installs every optional part that is missing, or an empty string."""
     missing = sorted({row["extra"] for row in record["packages"] if row["extra"] and not row["version"]})
-    return f"pip install 'striate[{','.join(missing)}]'" if missing else ""
+    return install_command(*missing) if missing else ""

@@ -49,8 +49,8 @@ def expected(x, weight, bias, eps, group):
     wide = x.astype(np.float64)
     shaped = wide.reshape(len(x), -1, group, *x.shape[2:]) if group else wide
     axes = (2, 3, 4) if group else (1,)
-    centred = shaped - shaped.mean(axes, keepdims=True)
-    normal = centred / np.sqrt((centred * centred).mean(axes, keepdims=True) + eps)
+    centered = shaped - shaped.mean(axes, keepdims=True)
+    normal = centered / np.sqrt((centered * centered).mean(axes, keepdims=True) + eps)
     scale = 1 if weight is None else weight[:, None, None].astype(np.float64)
     shift = 0 if bias is None else bias[:, None, None]
     return normal.reshape(x.shape) * scale + shift

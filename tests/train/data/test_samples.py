@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from striate.diagnostics import MissingExtraError, SourceError
+from striate.extras import install_command
 from striate.train.data import open_data
 from striate.train.data.samples import SAMPLES
 from train.data.makers import five_parts, needs
@@ -68,7 +69,7 @@ def test_without_the_extra(name, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
     with pytest.raises(MissingExtraError) as caught:
         open_data(name)
-    assert "pip install 'striate[samples]'" in five_parts(caught.value)
+    assert install_command("samples") in five_parts(caught.value)
 
 
 def test_another_version_of_the_wheel(monkeypatch, tmp_path):

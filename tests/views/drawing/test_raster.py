@@ -9,6 +9,7 @@ from PIL import Image
 
 import striate as st
 from striate.diagnostics import LimitError
+from striate.extras import install_command
 from striate.views.drawing import theme
 from striate.views.drawing.raster import FINE, png
 
@@ -78,5 +79,5 @@ except st.StriateError as error:
     print(error.fix)
 """
     answer = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True)
-    assert "pip install 'striate[draw]'" in answer.stdout, answer.stderr
+    assert install_command("draw") in answer.stdout, answer.stderr
     assert not list(tmp_path.iterdir())

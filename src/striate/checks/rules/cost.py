@@ -89,7 +89,7 @@ class OverBudget(Rule):
                 context,
                 None,
                 f"at least {total}; {plural(len(names), 'node')} unknown",
-                why=f"the budget is {budget:,}, and the share of {leading(names, MAX_NAMED_NODES)} is not known",
+                why=f"the budget is {budget:,}, and the share of {leading(names, MAX_NAMED_NODES)} is unknown",
             )
 
 

@@ -161,7 +161,9 @@ class FieldAlreadyCoversInput(Rule):
             field_sizes = {
                 axis: axis_field.field.size for axis, axis_field in context.fields[first.inputs[0]].items()
             }
-            more = f" ({plural(len(late) - 1, 'later convolution')} likewise)" if len(late) > 1 else ""
+            more = (
+                f", and so do those of {plural(len(late) - 1, 'later convolution')}" if len(late) > 1 else ""
+            )
             yield self.finding(
                 context,
                 first,

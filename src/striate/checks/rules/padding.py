@@ -138,10 +138,11 @@ def _same_size(declaration: Declaration) -> bool:
     )
 
 
-class EvenWindowOffCentre(Rule):
+class EvenWindowOffCenter(Rule):
     """A window of even size at stride 1 has no middle pixel, so its output cannot sit on its input's grid."""
 
     code = "P003"
+    former = ("even-window-off-centre",)
     severity = Severity.WARNING
     why = "Shifts of half a pixel per layer add up; with `pad same` the extra row is on one side only."
     fix = "an odd window"

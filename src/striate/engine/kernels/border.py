@@ -21,7 +21,7 @@ TOP, HEIGHT, BOTTOM, LEFT, WIDTH, RIGHT = 32, 40, 48, 56, 64, 72
 VALUE = 80
 """The constant, a float32 (mode "constant")."""
 LINES, PIXELS = 88, 96
-"""Tables of int32 (mode "fold"): line of the map that each border line repeats, top then bottom; likewise pixels."""
+"""Tables of int32 (mode "fold"): line of the map that each border line repeats, top then bottom; and pixels."""
 ARGUMENTS = 104
 
 

@@ -86,8 +86,8 @@ def _pixel(target: Target) -> str:
         def block(k: Int, mask: Any) -> None:
             w, c = (weight + k * code.bytes).vector(), (bias + k * code.bytes).vector()
             for t in range(count):
-                centred = code.sub((x + k * in_block).vector(t * code.bytes), means[t])
-                value = code.fma(centred, code.mul(scales[t], w), c)
+                centered = code.sub((x + k * in_block).vector(t * code.bytes), means[t])
+                value = code.fma(centered, code.mul(scales[t], w), c)
                 value = value if mask is None else code.select(mask, value, zero)
                 (y + k * out_block).store(value, t * code.bytes)
 
@@ -181,8 +181,8 @@ def _group(target: Target) -> str:
 
                 def pixels(at: Int, count: int, source: Pointer, to: Pointer) -> None:
                     for t in range(count):
-                        centred = code.sub((source + at * code.bytes).vector(t * code.bytes), mean)
-                        value = code.select(real, code.fma(centred, scale, shift), zero)
+                        centered = code.sub((source + at * code.bytes).vector(t * code.bytes), mean)
+                        value = code.select(real, code.fma(centered, scale, shift), zero)
                         (to + at * code.bytes).store(value, t * code.bytes)
 
                 with code.loop(0, bulk, TILE_PIXELS) as c:

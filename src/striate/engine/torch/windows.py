@@ -63,7 +63,7 @@ def _conv(op: Any, declaration: Declaration) -> Run:
 
 @lowers("tconv")
 def _tconv(op: Any, declaration: Declaration) -> Run:
-    """torch crops both sides equally; the rest is cut off afterwards."""
+    """torch crops both sides equally; the rest is cropped afterwards."""
     pairs = _sides(declaration)
     rank = len(pairs)
     function = getattr(F, f"conv_transpose{rank}d")

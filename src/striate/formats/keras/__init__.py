@@ -5,7 +5,7 @@ variables  weights out of HDF5 (needs h5py)              reading    the network,
 site       one call: its values and their axes           layers     the meaning of each layer, one file per family
 
 Keras images are height x width x channels, Striate's channels first: weights are transposed once, on reading. The
-architecture of a `.keras` file needs no package; weights and `.h5` files need h5py: pip install 'striate[keras]'.
+architecture of a `.keras` file needs no package; weights and `.h5` files need h5py, the optional part [keras].
 """
 
 from __future__ import annotations

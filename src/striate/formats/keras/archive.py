@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from striate.diagnostics import FormatError, LimitError, MissingExtraError
+from striate.extras import install_command
 from striate.files import opened as open_file
 from striate.formats.keras.variables import Variables
 
@@ -42,7 +43,7 @@ DAMAGE = (
 def missing(what: str, why: str) -> MissingExtraError:
     """The error that names the one command to install h5py."""
     return MissingExtraError(
-        what, why=f"{why}, which is an optional part of Striate", fix="pip install 'striate[keras]'"
+        what, why=f"{why}, which is an optional part of Striate", fix=install_command("keras")
     )
 
 

@@ -1,4 +1,4 @@
-"""Import and export of ONNX files. Needs the package onnx: pip install 'striate[onnx]'.
+"""Import and export of ONNX files. Needs the package onnx, the optional part [onnx].
 
 proto      a file as plain data, within limits           names      names of nodes
 layout     channels-last inputs                          reading    the graph, operator by operator

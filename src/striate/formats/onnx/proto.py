@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import FormatError, GraphError, LimitError, MissingExtraError
+from striate.extras import install_command
 from striate.files import check_file, opened
 
 Array = NDArray[Any]
@@ -77,7 +78,7 @@ def package() -> Any:
         raise MissingExtraError(
             "ONNX files need the package onnx",
             why="it is an optional part of Striate",
-            fix="pip install 'striate[onnx]'",
+            fix=install_command("onnx"),
         ) from None
     return onnx
 

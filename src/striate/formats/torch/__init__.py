@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from striate.diagnostics import MissingExtraError, UsageError
+from striate.extras import install_command
 from striate.formats.loaded import Loaded
 from striate.formats.torch.arguments import Shapes
 from striate.signatures import explain_misuse
@@ -59,7 +60,7 @@ def require() -> None:
         raise MissingExtraError(
             "PyTorch is not installed",
             why="torch modules are read and written with PyTorch itself",
-            fix="pip install 'striate[torch]'",
+            fix=install_command("torch"),
         )
 
 

@@ -289,10 +289,10 @@ def _variance(site: Site, x: Any, dims: Any = (), unbiased: Any = True, keepdim:
     ddof = correction if correction is not None else float(bool(unbiased))
     need(count > ddof, "the variance of one element")
     mean = _affine(site, reduce(site, value, "mean", at, True), -1.0)
-    centred = site.node(merge.Add(), value, mean)
+    centered = site.node(merge.Add(), value, mean)
     variance = _affine(
         site,
-        reduce(site, site.node(Pow(2.0), centred), "mean", at, keepdim),
+        reduce(site, site.node(Pow(2.0), centered), "mean", at, keepdim),
         count / (count - ddof),
     )
     return site.node(Pow(0.5), variance) if site.operator == "std" else variance

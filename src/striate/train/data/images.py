@@ -48,7 +48,7 @@ def load_image(
     """Read an image as (C, H, W) uint8, and notes about changes. channels: 1, 3, or None for those of the image.
 
     Pixels of 16 bits are reduced to the upper 8; if none exceeds 4095, to the upper 8 of 12.
-    Raises SourceError (missing, unreadable), FormatError (no image, cut off), LimitError (too many pixels).
+    Raises SourceError (missing, unreadable), FormatError (no image, a truncated one), LimitError (too many pixels).
     """
     pixels, notes = read_image(source, channels, name)
     if pixels.dtype == np.uint8:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from striate.diagnostics import FormatError, MissingExtraError, SourceError
+from striate.extras import install_command
 from striate.train.data.arrays import ArrayData
 from striate.train.data.bounded_reads import read_whole
 from striate.train.data.dataset import Array, Dataset, Subset
@@ -114,7 +115,7 @@ def _inside(package: str, file: str) -> Path:
         raise MissingExtraError(
             f"the built-in samples need {name}",
             why="it contains the images and is not installed",
-            fix="pip install 'striate[samples]'",
+            fix=install_command("samples"),
         )
     path = Path(spec.submodule_search_locations[0]) / file
     if not path.is_file():
@@ -122,6 +123,6 @@ def _inside(package: str, file: str) -> Path:
             f"{package} has no {file}",
             where=str(path),
             why="this version of the package differs",
-            fix="pip install -U 'striate[samples]'",
+            fix=install_command("samples", upgrade=True),
         )
     return path

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from striate.diagnostics import MissingExtraError, few, plural, warn
+from striate.extras import install_command
 
 if TYPE_CHECKING:
     from striate.views.schemas.scene import Drawing, Mark
@@ -23,7 +24,7 @@ def needed() -> Iterator[None]:
         raise MissingExtraError(
             "images and PDF need the packages that draw them",
             why=str(error),
-            fix="pip install 'striate[draw]', or write an .svg file",
+            fix=f"{install_command('draw')}, or write an .svg file",
         ) from None
 
 

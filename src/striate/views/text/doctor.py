@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from striate.diagnostics import plural
-from striate.views.doctor_record import install_command
+from striate.views.doctor_record import missing_command
 from striate.views.text.number_format import size
 from striate.views.text.page import Column, Page, Row, Text
 
@@ -45,7 +45,7 @@ def draw(page: Page, record: Doctor) -> None:
     page.line()
     if any(not package["extra"] and not package["version"] for package in record["packages"]):
         page.line([("base packages are missing: ", "red"), "pip install --upgrade striate"], 2)
-    install = install_command(record)
+    install = missing_command(record)
     page.line(f"optional packages: {install}" if install else "all optional packages are installed", 2)
 
 

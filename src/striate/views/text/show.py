@@ -1,7 +1,7 @@
 """The table of `striate show`: one row for each node, its findings under it, then the totals.
 
 On a narrow screen node names hang under their scope (`layer1.0`), counts are abbreviated, and below about 60 columns
-every node gets a short paragraph instead of a row. Nothing is ever cut off.
+every node gets a short paragraph instead of a row. Nothing is ever truncated.
 """
 
 from __future__ import annotations

@@ -197,7 +197,7 @@ def borders(page: Page) -> None:
         ("5x5x1 -> conv 3x3", "5x5 image, 3x3 filter"),
     ):
         use = pixels(parse(text))
-        page.line([(title, "bold"), f"   corner {use.corner}, center {use.centre}"], 2)
+        page.line([(title, "bold"), f"   corner {use.corner}, center {use.center}"], 2)
         picture(page, use, 4)
         page.line()
     page.line("Through a whole network the number of paths multiplies; here three 3x3 layers on 11x11:", 2)
@@ -253,7 +253,7 @@ def padding(page: Page) -> None:
     _say(
         page,
         f"Does padding make all pixels used equally often? Not quite: a corner gets {same['corner']} uses, the "
-        f"center {same['centre']}. Only {equal} padding do.",
+        f"center {same['center']}. Only {equal} padding do.",
     )
     draw_modes(page, record)
     commands(page, "striate pixels '7x7x1 -> conv 3x3' --compare")

@@ -1,7 +1,7 @@
 """A training run as it happens: its settings, one line per epoch, a progress bar in a terminal, the result.
 
-A listener of the loop's events (`train/events.py`). Lines are complete when they are written, so that a log that is
-cut off anywhere is still right.
+A listener of the loop's events (`train/events.py`). Lines are complete when they are written, so that a log that
+ends anywhere is still right.
 """
 
 from __future__ import annotations

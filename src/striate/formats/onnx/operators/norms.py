@@ -116,8 +116,8 @@ def _ln(site: Site) -> list[Value]:
     outputs = [_normalize(site, x, over, epsilon, weights)]
     if site.reads_output(1) or site.reads_output(2):
         mean = _mean(site, x, over)
-        centred = site.emit(Add(), x, site.emit(Affine(-1.0), mean))
-        variance = _mean(site, site.emit(Pow(2.0), centred), over)
+        centered = site.emit(Add(), x, site.emit(Affine(-1.0), mean))
+        variance = _mean(site, site.emit(Pow(2.0), centered), over)
         outputs += [mean, site.emit(Pow(-0.5), site.emit(Affine(1.0, epsilon), variance))]
     return outputs
 
