@@ -19,8 +19,8 @@ MAX_PIXELS = 400_000_000
 """Pixels of all steps together."""
 FACTOR = 0.75
 """Size of a step compared with that of a PNG file: files of many steps stay small."""
-COLORS = 256
-"""Colors of one image; the most frequent ones stay exactly as they are."""
+COLORS = 255
+"""Colors of one image, the most frequent ones exactly as they are; GIF writes what does not change with one more."""
 APART = 8
 """Levels by which two colors of a palette differ at least in one of red, green and blue."""
 GIF_MIN_STEP_MS = 20
@@ -63,7 +63,7 @@ def animation(drawing: Drawing, suffix: str, theme: str = "light", scale: float 
         }
     buffer = io.BytesIO()
     if suffix == ".gif":
-        frames[0].save(buffer, "GIF", optimize=False, **kwargs)
+        frames[0].save(buffer, "GIF", optimize=True, **kwargs)
     else:
         frames[0].save(buffer, "WEBP", lossless=True, method=3, **kwargs)
     return buffer.getvalue()
