@@ -5,6 +5,8 @@ import pytest
 import striate as st
 from drawn import read
 from laws.pictured import SHAPED
+from striate.ops import Add, Conv
+from striate.views.drawing.kinds.graph import LONGEST
 
 
 def boxes(net, **options):
@@ -42,3 +44,39 @@ def test_every_connection_is_one_line():
     assert len(drawn.lines) == sum(
         len(set(node.inputs)) for node in net.nodes if not node.name.startswith("relu")
     )
+
+
+@pytest.mark.parametrize("direction", ["down", "right"])
+def test_a_long_graph_goes_on_next_to_itself(direction):
+    text = "64x64x3 -> " + " -> ".join(f"conv 3x3 {4 + k} pad 1" for k in range(30))
+    drawn, area = boxes(text, direction=direction)
+    limit = LONGEST[direction]
+    tall = direction == "down"
+    columns = {}
+    for name, box in area.items():
+        columns.setdefault(box.left if tall else round(box.middle[1]), []).append(name)
+    assert len(columns) > 1
+    assert (drawn.height if tall else drawn.width) < limit * 1.5
+    assert len(drawn.lines) == len(area) - 1
+    order = ["input", *(f"conv{k}" for k in range(1, 31))]
+    assert [name for column in columns.values() for name in column] == order
+
+
+def test_a_graph_with_lines_all_along_stays_whole():
+    """A skip from the first box to the last leaves no place to cut."""
+    b = st.Builder("skip", input=(4, 8, 8))
+    x = b(Conv(4, kernel=1), b.input)
+    y = x
+    for k in range(30):
+        y = b(Conv(4 + k, kernel=1), y)
+    net = b.build(b(Add(), x, b(Conv(4, kernel=1), y)))
+    drawn, area = boxes(net)
+    assert len({box.left for box in area.values()}) == 1 and drawn.height > 2 * LONGEST["down"]
+
+
+def test_a_box_that_several_read_is_repeated_by_name():
+    drawn, area = boxes("resnet18")
+    names = [text.node for text in drawn.texts if text.text == "layer1.1.add"]
+    assert names == ["layer1.1.add"] * 2
+    assert len({round(box.left) for box in area.values()}) > 3
+    assert "\0" not in "".join(filter(None, drawn.nodes))
