@@ -6,7 +6,7 @@ import striate as st
 from drawn import read
 from laws.pictured import SHAPED
 from striate.ops import Add, Conv
-from striate.views.drawing.kinds.graph import LONGEST
+from striate.views.drawing.kinds.graph import MAX_PIXELS_ALONG
 
 
 def boxes(net, **options):
@@ -50,7 +50,7 @@ def test_every_connection_is_one_line():
 def test_a_long_graph_goes_on_next_to_itself(direction):
     text = "64x64x3 -> " + " -> ".join(f"conv 3x3 {4 + k} pad 1" for k in range(30))
     drawn, area = boxes(text, direction=direction)
-    limit = LONGEST[direction]
+    limit = MAX_PIXELS_ALONG[direction]
     tall = direction == "down"
     columns = {}
     for name, box in area.items():
@@ -71,7 +71,7 @@ def test_a_graph_with_lines_all_along_stays_whole():
         y = b(Conv(4 + k, kernel=1), y)
     net = b.build(b(Add(), x, b(Conv(4, kernel=1), y)))
     drawn, area = boxes(net)
-    assert len({box.left for box in area.values()}) == 1 and drawn.height > 2 * LONGEST["down"]
+    assert len({box.left for box in area.values()}) == 1 and drawn.height > 2 * MAX_PIXELS_ALONG["down"]
 
 
 def test_a_box_that_several_read_is_repeated_by_name():

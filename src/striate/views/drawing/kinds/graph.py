@@ -33,7 +33,7 @@ LANE = 12.0
 """Width of a column that holds lines only."""
 GAP, TRACK = 26.0, 9.0
 """Height between two layers with one line across, and of each further one."""
-LONGEST = {"down": 1100.0, "right": 1500.0}
+MAX_PIXELS_ALONG = {"down": 1100.0, "right": 1500.0}
 """A graph that would be longer goes on next to itself, where it can be cut."""
 BETWEEN = 40.0
 """Pixels between two pieces of a graph."""
@@ -193,7 +193,9 @@ def _pieces(grid: _Grid, reads: Mapping[str, Sequence[str]]) -> list[Piece]:
 
     It is cut between two layers where all lines between them come from one box of the first.
     """
-    limit = max(LONGEST["right" if grid.right else "down"], (grid.length * grid.breadth) ** 0.5 * 1.3)
+    limit = max(
+        MAX_PIXELS_ALONG["right" if grid.right else "down"], (grid.length * grid.breadth) ** 0.5 * 1.3
+    )
     count = math.ceil(grid.length / limit)
     if count < 2 or len(reads) > MAX_BOXES:
         return []
@@ -217,7 +219,7 @@ def _pieces(grid: _Grid, reads: Mapping[str, Sequence[str]]) -> list[Piece]:
         bounds.append(min(near, key=lambda at: abs(grid.start[at] - even), default=0))
     stops = [*(grid.start[at] for at in bounds), grid.length]
     lengths = [b - a for a, b in itertools.pairwise(stops)]
-    if min(lengths) <= 0 or max(lengths) > limit * 1.3:
+    if min(lengths) <= 0 or max(lengths) > grid.length / count * 1.4:
         return []
     pieces: list[Piece] = [({}, "", "")]
     for at in bounds[1:]:
