@@ -248,7 +248,7 @@ ARGUMENTS: Mapping[str, Mapping[str, str]] = {
 FILES = (
     ".bin", ".ckpt", ".h5", ".hdf5", ".joblib", ".json", ".keras", ".mlmodel", ".npy", ".npz", ".onnx", ".pb",
     ".pickle", ".pkl", ".pt", ".pt2", ".pth", ".py", ".safetensors", ".tar", ".tflite", ".toml", ".torchscript",
-    ".yaml", ".zip",
+    ".yaml", ".yml", ".zip",
 )  # fmt: skip
 """Suffixes of files that hold models; other names are those of folders."""
 

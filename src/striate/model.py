@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate import elsewhere, hooks
-from striate.diagnostics import SourceError, plural, setting
+from striate.diagnostics import SourceError, UnknownNameError, plural, setting
 from striate.engine.inputs import (
     InputBatch,
     accept_former_name,
@@ -466,11 +466,14 @@ class Model(elsewhere.Teaching):
         engine, device: as `Model` takes them. Raises SourceError if there are no weights, and the errors of
         `striate.load`.
         """
-        from striate.formats.load_model import load_any
+        from striate.formats.load_model import load_any, no_run
 
         if weights is not None or isinstance(source, Model):
             return cls(source, weights=weights, engine=engine, device=device, input=input)
-        model = load_any(source, input)
+        try:
+            model = load_any(source, input)
+        except UnknownNameError as error:
+            raise no_run(error) from None
         if model.weights is None:
             name = str(source) if isinstance(source, str | Path) else model.name
             raise SourceError(

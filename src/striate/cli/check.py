@@ -167,7 +167,8 @@ def _configured_models(config: Any) -> tuple[str, ...]:
         raise UsageError(
             "no model is named",
             where="striate check [MODEL...]",
-            why="there is no MODEL, and no `models` in [tool.striate] of a pyproject.toml",
+            why="no MODEL is given; this folder is not that of a model, and no pyproject.toml has `models` in "
+            "[tool.striate]",
             fix='give one, such as `striate check resnet18`, or add models = ["nets/*.toml"] there',
         )
     return models

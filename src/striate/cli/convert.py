@@ -71,4 +71,6 @@ def command(
     parts = [plural(len(net.nodes), "node")] if net is not None else []
     parts += [plural(result.tensors, "tensor")] if result.weights else []
     parts += [f"weights {result.weights}"] if net is not None and result.weights else []
+    if result.weights.startswith("fresh"):
+        parts.append("which are random numbers: --weights FILE gives trained ones")
     click.echo(f"{out}: {', '.join(parts)}")

@@ -170,6 +170,9 @@ def _usage(error: click.UsageError, arguments: Sequence[str]) -> StriateError:
                 f"it must be a whole number of at least {sort.min}",
             )
     fix = f"did you mean {nearest}?" if nearest else remark or f"see `{where} --help`"
+    if isinstance(error, click.MissingParameter) and context and context.command.epilog:
+        example = context.command.epilog.splitlines()[2].strip()
+        fix = f"such as {example} (`{where} --help` has more)"
     if "unexpected extra argument" in message:
         flags = " ".join(f"{flag} …" for flag in ("--data", "--model") if flag in _flags(context))
         fix = _in_pairs(arguments) or (f"name them: {flags}" if flags else fix)

@@ -122,17 +122,22 @@ def convert(
         from striate.formats.load_model import load_any
 
         model = load_any(source, input)
+        replaced = path.exists()
         write(path, model, raw)
         has_weights = model.weights is not None or weights is not None
         note = f"{out} does not contain the weights; convert to .safetensors or .onnx to keep them"
-        return Converted(str(out), model, 0, "", (note,) * has_weights)
+        return Converted(
+            str(out), model, 0, "", (f"{out} existed and is replaced",) * replaced + (note,) * has_weights
+        )
     from striate.formats.with_weights import with_weights
 
     model = with_weights(source, weights, input=input, seed=seed)
+    replaced = path.exists()
     write(path, model, raw)
     origin = "given" if isinstance(weights, Mapping) else str(weights or source_path or model.name)
     weights_source = origin if model.trained else f"fresh, seed {seed}"
-    return Converted(str(out), model, len(model.weights or ()), weights_source)
+    notes = [f"{out} existed and is replaced"] * replaced
+    return Converted(str(out), model, len(model.weights or ()), weights_source, tuple(notes))
 
 
 def _save_weights(path: Path, arrays: Mapping[str, Any]) -> None:

@@ -10,7 +10,16 @@ import os
 from pathlib import Path
 from typing import Any
 
-from striate.diagnostics import FormatError, SourceError, StriateError, UnknownNameError, plural
+from striate.diagnostics import (
+    FormatError,
+    SourceError,
+    StriateError,
+    UnknownNameError,
+    by_reader,
+    few,
+    plural,
+)
+from striate.elsewhere import FILES
 from striate.files import exists
 from striate.formats import folder, notation
 from striate.formats.loaded import Loaded, structure
@@ -150,6 +159,13 @@ def _unknown(text: str, error: StriateError) -> StriateError:
             why="no such path",
             fix=f"give the path of a file of one of these kinds: {KINDS}",
         )
+    if text.lower().endswith(FILES):
+        return SourceError(
+            f"there is no file {text}",
+            where=text,
+            why=f"networks are read from {KINDS}",
+            fix="check the name and the current directory, or give a name of `striate models`",
+        )
     if "." in text:
         return SourceError(
             f"there is no model or file {text}",
@@ -158,4 +174,16 @@ def _unknown(text: str, error: StriateError) -> StriateError:
             fix=f"{text.rpartition('.')[0]}:{text.rpartition('.')[2] or 'net'}",
         )
     error.why = f"{error.why}; no file or folder has this name"
+    return error
+
+
+def no_run(error: UnknownNameError) -> UnknownNameError:
+    """The error of a name that is neither a model nor a folder, where weights are wanted: it says what a run is."""
+    folders = sorted({*Path().glob(f"*/{folder.CONFIG}"), *Path().glob(f"*/*/{folder.CONFIG}")})
+    error.why = f"{error.why}; a run is a folder that training writes"
+    near = few([str(path.parent) for path in folders])
+    start = by_reader(
+        'model.fit("digits", out="runs/first")', "striate train --data digits --model lenet5 --out runs/first"
+    )
+    error.fix = f"give one of the folders here: {near}" if folders else f"such as {start}"
     return error

@@ -129,7 +129,16 @@ def list_models(pattern: str = "*") -> tuple[str, ...]:
     >>> st.list_models("lenet*")
     ('lenet5', 'lenet5_1998')
     """
-    return tuple(entry.name for entry in entries(pattern))
+    return tuple(entry.name for entry in matching(pattern))
+
+
+def matching(pattern: str) -> tuple[Entry, ...]:
+    """The entries whose name or family matches a pattern of the shell, capitals or not, oldest family first."""
+    return tuple(
+        entry
+        for entry in entries()
+        if any(fnmatchcase(name.lower(), pattern.lower()) for name in (entry.name, entry.family.name))
+    )
 
 
 def get(name: str) -> Entry:
@@ -141,7 +150,7 @@ def get(name: str) -> Entry:
     if name not in _entries:
         names = list_models()
         if name not in names:
-            nearest = suggest(name, names)
+            nearest = next((one for one in names if one.endswith(f"_{name}")), "") or suggest(name, names)
             raise UnknownNameError(
                 f"no model is called {name!r}",
                 why="no name or family in the catalogue matches",

@@ -71,6 +71,12 @@ ELSEWHERE: Mapping[str, str] = {
 }
 """Arguments of other frameworks that no op has, and what to write instead."""
 
+IN_PYTHON: Mapping[str, str] = {
+    "activation": "an activation is an op of its own: build(Relu(), build(Conv(16), x)) with build = st.Builder(…)",
+    "input_shape": "the builder has the input: st.Builder(input=(3, 32, 32))",
+}
+"""The same for the ops of Python, where it is said otherwise there."""
+
 CALLS: Mapping[str, tuple[int, tuple[str, ...]]] = {
     **{
         f"{name}{n}{d}": order
@@ -157,7 +163,9 @@ def arguments(kwargs: Mapping[str, Any], names: Collection[str], of: str) -> dic
         name = argument(theirs, names)
         if name not in names and name in ELSEWHERE:
             raise OpError(
-                f"{of} does not take {name}", where=f"{of}: {', '.join(kwargs)}", fix=ELSEWHERE[name]
+                f"{of} does not take {name}",
+                where=f"{of}: {', '.join(kwargs)}",
+                fix=IN_PYTHON.get(name, ELSEWHERE[name]),
             )
         if name in ours:
             raise OpError(

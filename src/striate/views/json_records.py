@@ -5,7 +5,6 @@ A record is made once from the analysis; views draw it and compute nothing about
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -234,10 +233,7 @@ def sizes_record(solved: SolvedSizes, shape: Sequence[int]) -> Sizes:
 
 def models_record(glob: str = "*") -> ModelList:
     """Schema striate.models/1: the catalogue entries whose name or family matches, oldest first."""
-    from striate.models.catalogue import entries
-
-    def matches(*names: str) -> bool:
-        return any(fnmatch.fnmatchcase(name.lower(), glob.lower()) for name in names)
+    from striate.models.catalogue import matching
 
     return {
         "schema": "striate.models/1",
@@ -254,7 +250,6 @@ def models_record(glob: str = "*") -> ModelList:
                 "input": list(entry.input),
                 "note": entry.note,
             }
-            for entry in entries()
-            if matches(entry.name, entry.family.name)
+            for entry in matching(glob)
         ],
     }

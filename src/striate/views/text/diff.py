@@ -141,6 +141,8 @@ def _totals(page: Page, a: DiffSide, b: DiffSide) -> None:
 def _percent(before: int, after: int) -> str:
     if before == after:
         return "="
+    if before and after >= 10 * before:
+        return f"x{after / before:,.0f}"
     return f"{100 * (after - before) / before:+.1f}%" if before else "new"
 
 

@@ -1,0 +1,73 @@
+"""What a person types in the first hour: names that are nearly right, arguments that are missing, files that exist."""
+
+import re
+
+import pytest
+
+import striate as st
+from cli.run import run
+from striate.cli.app import COMMANDS
+from striate.diagnostics import OpError, UnknownNameError
+from striate.ops import Conv
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("command", sorted({*COMMANDS} - {"data", "report", "draw"}))
+def test_a_missing_argument_is_answered_with_an_example(command):
+    done = run(command)
+    if "missing argument" in done.err:
+        assert re.search(rf"such as striate {command} \S+", done.err)
+    assert "I000" not in done.err and done.code in (0, 2)
+
+
+@pytest.mark.parametrize(("word", "name"), [("resnet20", "cifar_resnet20"), ("resnt18", "resnet18")])
+def test_the_nearest_model_is_named(word, name):
+    with pytest.raises(UnknownNameError) as caught:
+        st.create(word)
+    assert f"'{name}'" in caught.value.fix
+
+
+def test_models_are_found_by_family_as_in_the_shell():
+    assert st.list_models("resnet") == st.list_models("ResNet") != ()
+    assert [*st.list_models("resnet")] == re.findall(r"resnet\d+", run("models", "resnet", "--json").out)[:5]
+
+
+@pytest.mark.parametrize("words", [["eval", "nothing"], ["predict", "nothing", "cat.png"]])
+def test_a_run_that_is_not_there_is_told_as_a_run(words, tmp_path):
+    done = run(*words)
+    assert "a run is a folder that training writes" in done.err and "striate train" in done.err
+    st.Model("8x8x1 -> flatten -> fc 2").save(tmp_path / "runs" / "mine")
+    assert "give one of the folders here: runs/mine" in run(*words).err
+
+
+def test_a_file_that_is_not_there_is_a_file():
+    done = run("check", "net.yaml")
+    assert "there is no file net.yaml" in done.err and "net:yaml" not in done.err
+
+
+def test_a_folder_without_models_says_so():
+    assert "this folder is not that of a model" in run("check", ".").err
+
+
+@pytest.mark.parametrize("name", ["activation", "input_shape"])
+def test_ops_in_python_are_answered_in_python(name):
+    with pytest.raises(OpError) as caught:
+        Conv(16, 3, **{name: "relu"})
+    assert "->" not in caught.value.fix and "st.Builder" in caught.value.fix
+
+
+@pytest.mark.parametrize("out", ["net.onnx", "net.pth", "net.toml"])
+def test_convert_says_what_it_replaces_and_that_weights_are_fresh(out):
+    first = run("convert", "8x8x1 -> conv 3x3 2", out)
+    assert "is replaced" not in first.err
+    assert ("random numbers" in first.out) == (out != "net.toml")
+    assert f"{out} existed and is replaced" in run("convert", "8x8x1 -> conv 3x3 2", out).err
+
+
+def test_a_change_beyond_ten_times_is_a_factor():
+    text = run("diff", "lenet5", "vgg16").out
+    assert re.search(r"x[\d,]{3,}", text) and not re.search(r"\+\d{4,}\.", text)
