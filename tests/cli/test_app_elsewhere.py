@@ -77,7 +77,7 @@ def test_every_translation_leads_to_something():
     said = " ".join(errors.REMARKS.values())
     assert {*re.findall(r"--[a-z-]+", said)} <= flags
     assert not {name for names in errors.REMARKS for name in names.split()} & (
-        flags - {"-o", "--output", "-f", "-s"}
+        flags - {"--image", "-o", "--output", "-f", "-s"}
     )
 
 
