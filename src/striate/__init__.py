@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy.attach(__name__, __file__, __loader__)
 
 hooks.register("network", "striate.formats.load_model:load_any")
 hooks.register("elsewhere", "striate.models.catalogue:instead")
+hooks.register("draw", "striate.views.drawing.picture:draw")
 hooks.register("size", "striate.formats.notation:parse_size")
 hooks.register("html", "striate.views.displays:html")
 hooks.register("table", "striate.views.displays:table")

@@ -21,3 +21,11 @@ def ask(name: str, *values: Any) -> Any:
     """The result of the function that is registered under a name."""
     module, _, function = _FUNCTIONS[name].partition(":")
     return getattr(importlib.import_module(module), function)(*values)
+
+
+class Displayed:
+    """Base of classes that a notebook shows as HTML, which a package above makes; their text stays."""
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: static HTML."""
+        return str(ask("html", self))

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-class Model(elsewhere.Teaching):
+class Model(hooks.Displayed, elsewhere.Teaching):
     """A network with weights on an engine, its classes, and the transformation of its inputs.
 
     net: a file, a folder, a torch.nn.Module, what `striate.load` or `striate.from_torch` returned, or another model,

@@ -67,3 +67,30 @@ def test_a_wrong_word_names_the_nearest(options, near, tmp_path, monkeypatch):
     assert (failed.code, failed.out) == (2, "")
     assert near in failed.err
     assert not list(tmp_path.iterdir())
+
+
+def test_results_of_runs_are_drawn(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = str(trained[0])
+    assert run("draw", folder, folder, "--kind", "training", "-o", "t.svg").code == 0
+    assert run("eval", folder, "--json", "-o", "eval.json").code == 0
+    for source in (folder, "eval.json"):
+        for kind in ("confusion", "calibration"):
+            printed = run("draw", source, "--kind", kind)
+            assert (printed.code, printed.err) == (0, "")
+            assert kind in printed.out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["lenet5", "vgg16"], "--kind training"),
+        (["lenet5", "--kind", "training"], "does not hold a run"),
+        (["lenet5", "--kind", "confusion"], "striate eval lenet5"),
+        (["a", "b", "--kind", "calibration"], "one at a time"),
+    ],
+)
+def test_what_is_no_result_is_refused(words, said):
+    failed = run("draw", *words)
+    assert (failed.code, failed.out) == (2, "")
+    assert said in failed.err

@@ -12,8 +12,9 @@ from cli.run import run
 from striate.formats import toml
 from striate.network import Builder
 from striate.ops import Concat, Conv
-from striate.views.schemas import networks
-from striate.views.schemas.page import SCHEMAS, unwrap
+from striate.views.drawing.scene import KINDS, RESULTS
+from striate.views.schemas import networks, scene
+from striate.views.schemas.page import FACTS, SCHEMAS, unwrap
 
 ANSWERS = {
     "striate.show/1": [
@@ -126,6 +127,33 @@ def test_records_are_as_documented(schema, command, images, trained, tmp_path):
     record = json.loads(Path(command[-1]).read_text("utf-8") if "-o" in command else printed.out)
     assert record["schema"] == schema
     assert differences(record, SCHEMAS[schema]) == []
+
+
+DRAWN = {
+    "blocks": ["7x7x1 -> conv 3x3 4 -> conv 9x9"],
+    "graph": ["resnet18"],
+    "layer": ["7x7x1 -> conv 3x3 /3", "--numbers"],
+    "fc": ["lenet5"],
+    "pixels": ["5x5x1 -> conv 3x3", "--compare"],
+    "field": ["resnet18"],
+    "filters": ["{trained}"],
+    "maps": ["{trained}", "--image", "{image}"],
+    "training": ["{trained}", "{trained}"],
+    "confusion": ["{trained}"],
+    "calibration": ["{trained}"],
+}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *RESULTS])
+def test_facts_of_pictures_are_as_documented(kind, trained, images):
+    known = {"{trained}": trained[0], "{image}": min(images.glob("test/*/*.png"))}
+    words = [str(known.get(word, word)) for word in DRAWN[kind]]
+    printed = run("draw", *words, "--kind", kind, "--json")
+    assert printed.code == 0, printed.err
+    record = json.loads(printed.out)
+    assert record["schema"] == "striate.scene/1"
+    assert differences(record, scene.ResultScene if kind in RESULTS else scene.Scene) == []
+    assert differences(record["facts"], FACTS[kind]) == []
 
 
 def test_records_of_several_inputs(tmp_path):

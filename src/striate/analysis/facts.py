@@ -11,6 +11,7 @@ from striate.analysis.fields import Fields, Misalignment, fields_by_input, misal
 from striate.analysis.memory import liveness
 from striate.diagnostics import ShapeError, plural
 from striate.geometry import ReceptiveField, TransposedWindow, Window
+from striate.hooks import Displayed
 from striate.network import Network, NetworkSource, as_network
 from striate.signatures import explain_misuse
 from striate.tensor import TensorSpec
@@ -66,7 +67,7 @@ class Totals:
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Analysis:
+class Analysis(Displayed):
     """Facts of every node that has an output; `problems` and `unknown` tell of the others."""
 
     network: Network

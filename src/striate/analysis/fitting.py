@@ -12,6 +12,7 @@ from fractions import Fraction
 from math import lcm
 
 from striate.geometry import Condition, Shift, SizeLaw, solve
+from striate.hooks import Displayed
 from striate.network import Network, NetworkSource, Node, as_network
 from striate.op import Declaration
 from striate.signatures import explain_misuse
@@ -62,7 +63,7 @@ class AxisSizes:
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Sizes:
+class Sizes(Displayed):
     """Fitting sizes per axis of the input ("h", "w", …), and those nearest to a wish that fit all of them (square)."""
 
     axes: Mapping[str, AxisSizes]

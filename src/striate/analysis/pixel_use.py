@@ -20,6 +20,7 @@ from typing import Any
 
 from striate.diagnostics import LimitError, OpError
 from striate.geometry import AxisMap
+from striate.hooks import Displayed
 from striate.network import NetworkSource, as_network
 from striate.op import Declaration, Reading
 from striate.signatures import explain_misuse
@@ -38,7 +39,7 @@ NUMBERS_LIMIT = 2_000_000
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class PixelUse:
+class PixelUse(Displayed):
     """Paths from each pixel of a network's input to a value.
 
     shape: sizes of the spatial axes; terms: outer products whose sum is the map.

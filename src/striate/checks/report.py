@@ -6,11 +6,12 @@ import dataclasses
 
 from striate.checks.config import Config
 from striate.diagnostics import Diagnostic, Severity
+from striate.hooks import Displayed
 from striate.network import Network
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Report:
+class Report(Displayed):
     """Findings in one network.
 
     findings: by severity, code and position in the network. skipped: nodes that could not be checked, because a node

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from striate.cli.options import (
+    Model,
     Names,
     emit,
     emit_json,
@@ -15,16 +16,15 @@ from striate.cli.options import (
     json_option,
     load,
     mean_option,
-    model_argument,
     std_option,
     weights_option,
 )
 
 
 def _kinds() -> list[str]:
-    from striate.views.drawing.scene import KINDS
+    from striate.views.drawing.scene import KINDS, RESULTS
 
-    return list(KINDS)
+    return [*KINDS, *RESULTS]
 
 
 def _position(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
@@ -48,9 +48,11 @@ def _position(context: click.Context, parameter: click.Parameter, text: str) -> 
         "striate draw '7x7x1 -> conv 3x3' --kind layer --numbers --speed 4 -o slide.gif",
         "striate draw runs/mine --kind filters -o filters.svg",
         "striate draw runs/mine --kind maps --image cat.jpg --node conv1 --node conv2 -o maps.svg",
+        "striate draw runs/a runs/b --kind training -o curves.svg",
+        "striate draw runs/a --kind confusion -o confusion.svg",
     ),
 )
-@model_argument
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=Model())
 @input_option
 @click.option("-o", "--output", type=click.Path(), metavar="FILE",
               help="Write to FILE (.svg .png .gif .webp .pdf .tex .json) not SVG to standard output.")  # fmt: skip
@@ -59,7 +61,8 @@ def _position(context: click.Context, parameter: click.Parameter, text: str) -> 
     default="",
     metavar="NAME",
     type=Names("NAME", _kinds),
-    help="blocks, graph, pixels, field, layer, fc, filters or maps [graph with branches, else blocks].",
+    help="blocks, graph, pixels, field, layer, fc, filters, maps, training, confusion or calibration "
+    "[graph with branches, else blocks].",
 )
 @click.option(
     "--image",
@@ -102,7 +105,7 @@ def _position(context: click.Context, parameter: click.Parameter, text: str) -> 
 @click.option("--speed", default=2.0, metavar="X", help="Steps of the animation per second [2].")
 @json_option
 def command(
-    model: str,
+    models: tuple[str, ...],
     input: Any,
     output: str | None,
     kind: str,
@@ -126,21 +129,30 @@ def command(
 ) -> None:
     """Draw a network: volumes as blocks, or the graph of its layers, with sizes, windows and findings.
 
+    The kinds training, confusion and calibration draw the results of run folders (training: of several), or of a file
+    that `striate eval --json` has written.
+
     A network is drawn up to a layer without an output. SVG needs no other software; PNG and PDF need striate[draw].
     """
     from striate.views.drawing.picture import draw
+    from striate.views.drawing.scene import RESULTS
 
-    net = load(model, input)
-    if weights is not None:
-        from striate.formats.with_weights import with_weights
+    source: Any = models
+    if kind not in RESULTS:
+        if len(models) > 1:
+            raise click.UsageError("several are drawn with --kind training; give one network")
+        net = load(models[0], input)
+        if weights is not None:
+            from striate.formats.with_weights import with_weights
 
-        net = with_weights(net, weights)
-    if mean is not None or std is not None:
-        from striate.train.evaluate_model import normalization
+            net = with_weights(net, weights)
+        if mean is not None or std is not None:
+            from striate.train.evaluate_model import normalization
 
-        net = net.with_parts(transform=normalization(net, mean or "", std or ""))
+            net = net.with_parts(transform=normalization(net, mean or "", std or ""))
+        source = net
     picture = draw(
-        net,
+        source,
         kind,
         node=nodes,
         image=image,

@@ -73,6 +73,7 @@ def command(
     data.
     """
     from striate.terminal import Bar
+    from striate.views.evaluation_record import evaluation_record
 
     model = load_trained(run, weights, mean, std, engine, device)
     with Bar() as bar:
@@ -83,13 +84,7 @@ def command(
             on_bad=on_bad,
             watch=lambda images, total: bar.count("evaluating", images, total),
         )
-    metrics = evaluation.to_dict()
-    record = {
-        "schema": "striate.eval/1",
-        "model": run,
-        "data": evaluation.source,
-        **metrics,
-    }
+    record = evaluation_record(evaluation, run)
     if as_json:
         emit_json(record, output)
         return

@@ -140,7 +140,7 @@ _STRUCTURE = ("name", "inputs", "nodes", "outputs")
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Network(elsewhere.Teaching, metaclass=ExplainMisuse):
+class Network(hooks.Displayed, elsewhere.Teaching, metaclass=ExplainMisuse):
     """A graph of nodes in topological order, its inputs with their specs, and the values that leave it.
 
     name: of the network; inputs: name -> TensorSpec, batch axis first; nodes: in any order in which names resolve;
@@ -193,10 +193,6 @@ class Network(elsewhere.Teaching, metaclass=ExplainMisuse):
     def __str__(self) -> str:
         """The table of `striate show`, for the width of the terminal: sizes, parameters, cost, fields, findings."""
         return str(hooks.ask("table", self))
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows: the picture, and the table under it."""
-        return str(hooks.ask("html", self))
 
     def __eq__(self, other: object) -> bool:
         """Whether name, inputs, nodes and outputs are equal, whatever either was read from."""

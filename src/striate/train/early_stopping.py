@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
+
+from striate.train.history import Row
 
 
 @dataclasses.dataclass
@@ -44,3 +47,14 @@ class EarlyStopping:
     def saved_state(self, values: dict[str, Any]) -> None:
         for name, value in values.items():
             setattr(self, name, value)
+
+
+def best_epoch(rows: Iterable[Row], monitors_accuracy: bool) -> int | None:
+    """The best of these epochs, as a run has found it; None without validation data."""
+    stopping = EarlyStopping()
+    for row in rows:
+        if "validation_loss" in row:
+            loss = -row["validation_loss"]
+            score = row["validation_accuracy"] if monitors_accuracy else loss
+            stopping.epoch_done(int(row["epoch"]), score, loss)
+    return stopping.best_epoch

@@ -6,11 +6,11 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from striate import elsewhere
+from striate import elsewhere, hooks
 from striate.diagnostics import Named, plural
 from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup
 from striate.network import Network
@@ -22,7 +22,7 @@ from striate.train.update import NotFinite
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Evaluation(elsewhere.Teaching):
+class Evaluation(hooks.Displayed, elsewhere.Teaching):
     """Metrics of a network on a dataset; `print` shows accuracy and loss.
 
     loss: mean over the set; tally: counts of the answers; names: of the worst images; seconds: duration; notes:
@@ -37,6 +37,8 @@ class Evaluation(elsewhere.Teaching):
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     source: str = ""
+    drawn_as: ClassVar[str] = "confusion"
+    """Kind of picture that shows it."""
 
     @property
     def accuracy(self) -> float:

@@ -8,8 +8,9 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
-from striate import elsewhere
+from striate import elsewhere, hooks
 from striate.diagnostics import UnknownNameError, plural, suggest
 
 Row = Mapping[str, float]
@@ -30,10 +31,11 @@ COLUMNS = {
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class History(elsewhere.Teaching):
+class History(hooks.Displayed, elsewhere.Teaching):
     """What a run has measured in every epoch.
 
-    rows: one per epoch, keys as in COLUMNS; best_epoch: whose weights are kept; stopped: why it ended.
+    rows: one per epoch, keys as in COLUMNS; best_epoch: whose weights are kept; stopped: why it ended; out: its folder;
+    planned: epochs that were asked for, 0 where it is not known.
 
     ``history["accuracy"]`` is the validation accuracy of every epoch, ``history["loss"]`` the validation loss, and
     ``history["train_accuracy"]`` that of the training; every column has its name.
@@ -43,6 +45,13 @@ class History(elsewhere.Teaching):
     best_epoch: int | None = None
     stopped: str = "done"
     out: Path | None = None
+    planned: int = 0
+    drawn_as: ClassVar[str] = "training"
+    """Kind of picture that shows it."""
+
+    def plot(self) -> Any:
+        """The curves of loss and accuracy, the `Picture` of `striate.draw`. Raises UsageError without epochs."""
+        return hooks.ask("draw", self)
 
     def __len__(self) -> int:
         return len(self.rows)

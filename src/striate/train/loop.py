@@ -18,8 +18,6 @@ from striate.diagnostics import (
     SourceError,
     StriateError,
     TrainingError,
-    by_reader,
-    setting,
 )
 from striate.engine.interface import Engine, Program
 from striate.engine.learner import Learner
@@ -49,7 +47,7 @@ from striate.train.interrupts import Interrupted, Stop, stop_signals
 from striate.train.loggers import loggers
 from striate.train.losses import Array
 from striate.train.report import report
-from striate.train.run import BEST, CONFIG, STATE, Run, read_run
+from striate.train.run import BEST, CONFIG, STATE, Run, read_run, resume_command
 from striate.train.settings import Settings
 from striate.train.setup import TrainingSetup, objective_of, set_up_training
 from striate.train.state import Meter, State
@@ -196,7 +194,9 @@ class _Loop:
             raise self._with_checkpoint(error) from None
         except StriateError as error:
             raise self._with_checkpoint(error) from None
-        return History(tuple(state.rows), state.early_stopping.best_epoch, state.stopped, out)
+        return History(
+            tuple(state.rows), state.early_stopping.best_epoch, state.stopped, out, settings.epochs
+        )
 
     # ------------------------------------------------------------ one epoch
     def _epoch(self) -> None:
@@ -253,7 +253,7 @@ class _Loop:
         best = False
         score = -row["train_loss"]
         if validation:
-            score = validation.accuracy if setup.monitors_accuracy else -validation.loss
+            score = validation.accuracy if setup.settings.monitors_accuracy else -validation.loss
             best = state.early_stopping.epoch_done(state.epoch, score, -validation.loss)
         if best:
             self.good = {}
@@ -311,7 +311,7 @@ class _Loop:
         out = self.run.path if self.run else None
         best = self.state.early_stopping.best_epoch
         self._tell(Finished("interrupted", self.state.epoch, best, self.state.seconds, out))
-        note = f"; saved, continue with: {_resume(out)}" if out else ""
+        note = f"; saved, continue with: {resume_command(out)}" if out else ""
         return Interrupted(f"interrupted at {self.state.place}{note}", self.stop.signum or 2)
 
     # ------------------------------------------------------------ small things
@@ -380,14 +380,9 @@ class _Loop:
     def _with_checkpoint(self, error: StriateError) -> StriateError:
         """The error, with a note about the last checkpoint."""
         if self.run and (self.run.path / STATE).exists():
-            note = f"the last checkpoint is kept: {_resume(self.run.path)}"
+            note = f"the last checkpoint is kept: {resume_command(self.run.path)}"
             error.fix = f"{error.fix}; {note}" if error.fix else note
         return error
-
-
-def _resume(run: Path) -> str:
-    """The command that continues a run."""
-    return by_reader(f"model.fit({setting('resume', run)})", f"striate train {setting('resume', run)}")
 
 
 def _row(state: State, validation: Evaluation | None) -> Row:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from striate import weights
-from striate.diagnostics import FormatError, SourceError, StriateError, UsageError, setting
+from striate.diagnostics import FormatError, SourceError, StriateError, UsageError, by_reader, setting
 from striate.formats import folder, safetensors
 from striate.formats.folder import describe
 from striate.network import Network
@@ -52,9 +52,9 @@ class Recorded:
     config: Config
 
 
-def read_run(path: Path) -> Recorded:
-    """Read the record of a run. Raises SourceError if there is none, FormatError if it is damaged."""
-    for name in (CONFIG, NETWORK):
+def must_hold(path: Path, *names: str) -> None:
+    """Raises SourceError unless a folder holds the files of a run."""
+    for name in names:
         if not (path / name).is_file():
             raise SourceError(
                 f"{path} does not hold a run",
@@ -62,6 +62,11 @@ def read_run(path: Path) -> Recorded:
                 why=f"there is no {name}",
                 fix=f"give a folder that was written with {setting('out', 'RUN')}",
             )
+
+
+def read_run(path: Path) -> Recorded:
+    """How a run began, without touching it. Raises SourceError if there is none, FormatError if it is damaged."""
+    must_hold(path, CONFIG, NETWORK)
     config, record = Config.read(path / CONFIG), read_json(path / NETWORK)
     try:
         net, classes = Network.from_dict(record["network"]), tuple(map(str, record["classes"]))
@@ -89,6 +94,11 @@ def read_resumed_run(path: Path, net: Network) -> Recorded:
             fix=f"continue with Model({str(path)!r}), or start a new run with another out",
         )
     return recorded
+
+
+def resume_command(run: Path) -> str:
+    """What continues a run."""
+    return by_reader(f"model.fit({setting('resume', run)})", f"striate train {setting('resume', run)}")
 
 
 class Run:

@@ -149,6 +149,11 @@ class Settings(Declared):
             changes |= {"epochs": 1, "warmup_epochs": 0.0}
         return dataclasses.replace(self, **changes)
 
+    @property
+    def monitors_accuracy(self) -> bool:
+        """Whether the validation accuracy decides which epoch is best, or else the loss."""
+        return self.monitor == "accuracy" or (self.monitor == "auto" and self.loss != "mean_squared_error")
+
 
 def options() -> Iterator[Option]:
     """Every setting of training: flags, pages and completions are made from these."""

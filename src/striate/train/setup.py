@@ -35,11 +35,6 @@ class TrainingSetup:
         return Mixing(self.settings.mixup, self.settings.cutmix)
 
     @property
-    def monitors_accuracy(self) -> bool:
-        monitor = self.settings.monitor
-        return monitor == "accuracy" or (monitor == "auto" and self.settings.loss != "mean_squared_error")
-
-    @property
     def rule(self) -> UpdateRule:
         """The update rule in plain values, for engines that update weights themselves."""
         names = {field.name for field in dataclasses.fields(UpdateRule)} & self.settings.to_dict().keys()

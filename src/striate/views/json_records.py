@@ -15,7 +15,7 @@ from striate.network import sharing
 from striate.op import Trait
 
 if TYPE_CHECKING:
-    from striate.analysis import NodeFacts
+    from striate.analysis import Analysis, NodeFacts
     from striate.analysis import Sizes as SolvedSizes
     from striate.analysis.cost import CostRow
     from striate.diagnostics import Diagnostic
@@ -52,7 +52,12 @@ def show_record(net: Network, convention: str = "striate", findings: Iterable[Di
     """
     from striate.analysis import analyze
 
-    facts = analyze(net, convention)
+    return analysis_record(analyze(net, convention), findings)
+
+
+def analysis_record(facts: Analysis, findings: Iterable[Diagnostic] = ()) -> Show:
+    """Schema striate.show/1 of an analysis."""
+    net = facts.network
     inputs = {name: list(spec.without_batch) for name, spec in net.inputs.items()}
     failed = {problem.node for problem in facts.problems}
     return {

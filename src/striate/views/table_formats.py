@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from striate.diagnostics import plural
+from striate.diagnostics import plural, printable
 from striate.views.text.number_format import bound, count, inputs, lacking, per_axis, shape, size
 
 if TYPE_CHECKING:
@@ -91,22 +91,38 @@ def markdown_text(record: Show) -> str:
 
 def html_text(record: Show) -> str:
     """An HTML table with the totals under it, for a notebook."""
-    head = "".join(f"<th>{escape(title)}</th>" for title in HEAD)
-    rows = [
-        "".join(f"<td style='text-align: {'left' if k in (0, 1, 7) else 'right'}'>{escape(cell)}</td>"
-                for k, cell in enumerate(cells))
-        for cells in _cells(record)
-    ]  # fmt: skip
-    rows += [
-        f"<td><b>{escape(problem['node'] or '')}</b></td>"
-        f"<td colspan='7' style='text-align: left'>{escape(problem['code'])}: {escape(problem['why'])}</td>"
-        for problem in record["problems"]
-    ]
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return (
-        f"<p><b>{escape(record['name'])}</b>, {escape(inputs(record))}</p>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{escape(_totals(record))}</p>"
+    problems = ((p["node"] or "", f"{p['code']}: {p['why']}") for p in record["problems"])
+    failed = "".join(
+        f"<tr><td><b>{html_words(node)}</b></td>"
+        f'<td colspan="7" style="text-align: left">{html_words(text)}</td></tr>'
+        for node, text in problems
     )
+    return (
+        f"<p><b>{html_words(record['name'])}</b>, {html_words(inputs(record))}</p>"
+        f"{html_table(HEAD, [*_cells(record)], (0, 1, 7), failed)}<p>{html_words(_totals(record))}</p>"
+    )
+
+
+def html_words(text: str) -> str:
+    """A text of a stranger inside HTML."""
+    return escape(printable(text))
+
+
+def html_table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], texts: Collection[int] = (0,), last: str = ""
+) -> str:
+    """An HTML table. texts: the columns that hold texts, the others are numbers; last: HTML of the last rows."""
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        sides = ("left" if k in texts else "right" for k in range(len(cells)))
+        inner = (
+            f'<{tag} style="padding: 0.15em 0.6em; text-align: {side}">{html_words(cell)}</{tag}>'
+            for side, cell in zip(sides, cells, strict=True)
+        )
+        return f"<tr>{''.join(inner)}</tr>"
+
+    top = f"<thead>{line('th', head)}</thead>" if head else ""
+    return f"<table>{top}<tbody>{''.join(line('td', row) for row in rows)}{last}</tbody></table>"
 
 
 def _escape(text: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 import striate as st
 from laws.pictured import SHAPED
 from striate.diagnostics import UnknownNameError
-from striate.views.drawing.scene import KINDS, branched, scene
+from striate.views.drawing.scene import KINDS, RESULTS, branched, scene
 
 
 @pytest.mark.parametrize(("name", "kind"), [("vgg16", "blocks"), ("resnet18", "graph"), ("unet", "graph")])
@@ -28,7 +28,7 @@ def test_a_scene_is_the_shown_record_and_more():
 def test_every_kind_is_named_and_others_are_refused():
     with pytest.raises(UnknownNameError) as error:
         scene(st.create("lenet5"), "block")
-    assert all(kind in error.value.why for kind in KINDS)
+    assert all(kind in error.value.why for kind in (*KINDS, *RESULTS))
 
 
 def test_a_picture_is_told_in_words():

@@ -112,25 +112,25 @@ def finished(kind: str, sheet: Sheet, title: str, words: str) -> Drawing:
     }
 
 
+def titled(sheet: Sheet, title: str, said: Sequence[str], room: float) -> float:
+    """A title, and lines under it. Returns the y below them."""
+    size = TITLE_FONT_SIZE
+    sheet.text(0, ASCENT * size, shortened(title, size, room, True), size, anchor="start", bold=True)
+    y = LINE * size
+    for text in said:
+        for line in lines(text, SIZE, room):
+            sheet.text(0, y + ASCENT * SIZE, line, SIZE, "muted", anchor="start")
+            y += LINE * SIZE
+    return y
+
+
 def _head(sheet: Sheet, record: Show, room: float) -> float:
-    sheet.text(
-        0,
-        ASCENT * TITLE_FONT_SIZE,
-        shortened(record["name"], TITLE_FONT_SIZE, room, True),
-        TITLE_FONT_SIZE,
-        anchor="start",
-        bold=True,
-    )
     totals = record["totals"]
     counts = []
     for what, word in (("params", "params"), ("macs", "MACs")):
         least = "at least " if unknown(record, what) else ""
         counts.append(f"{least}{short(totals[what])} {word}")  # type: ignore[literal-required]
-    y = LINE * TITLE_FONT_SIZE
-    for line in lines(", ".join(counts), SIZE, room):
-        sheet.text(0, y + ASCENT * SIZE, line, SIZE, "muted", anchor="start")
-        y += LINE * SIZE
-    return y
+    return titled(sheet, record["name"], [", ".join(counts)], room)
 
 
 def _legend(sheet: Sheet, y: float, marks: Numbered, record: Show, room: float) -> None:

@@ -13,11 +13,13 @@ from striate.network import NetworkSource, as_network
 from striate.signatures import ExplainMisuse, explain_misuse
 from striate.views.drawing.motion import last
 from striate.views.drawing.request import Request
-from striate.views.drawing.scene import scene
+from striate.views.drawing.scene import RESULTS, scene
 from striate.views.drawing.svg import THEMES, svg
 
 if TYPE_CHECKING:
-    from striate.views.schemas.scene import DiffScene, Scene
+    from striate.train.evaluation import Evaluation
+    from striate.train.history import History
+    from striate.views.schemas.scene import DiffScene, ResultScene, Scene
 
 FORMS = (".svg", ".png", ".pdf", ".tex", ".gif", ".webp", ".json")
 PIXELS = (".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -25,7 +27,7 @@ PIXELS = (".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 class Picture(metaclass=ExplainMisuse):
-    """A drawing of a network; a notebook shows it.
+    """A drawing of a network or of results; a notebook shows it.
 
     scene: its record: striate.scene/1, which `draw` makes, or striate.diff-scene/1; svg: the text of an SVG file.
     theme: "auto", "light" or "dark"; scale: of the size in pixels at which the picture is shown. Raises nothing.
@@ -35,7 +37,9 @@ class Picture(metaclass=ExplainMisuse):
     '<svg xmlns="http://www.w3.org/2000/svg" cl'
     """
 
-    def __init__(self, scene: Scene | DiffScene, theme: str = "auto", scale: float = 1.0) -> None:
+    def __init__(
+        self, scene: Scene | DiffScene | ResultScene, theme: str = "auto", scale: float = 1.0
+    ) -> None:
         self.scene, self.theme, self.scale = scene, theme, scale
 
     @functools.cached_property
@@ -97,7 +101,7 @@ class Picture(metaclass=ExplainMisuse):
 
 @explain_misuse
 def draw(
-    net: NetworkSource,
+    net: NetworkSource | History | Evaluation | Sequence[Any],
     kind: str = "",
     *,
     node: str | Sequence[str] = "",
@@ -114,11 +118,14 @@ def draw(
     theme: str = "auto",
     scale: float = 1.0,
 ) -> Picture:
-    """A picture of a network, with the findings of the default rules.
+    """A picture of a network, with the findings of the default rules, or of the results of training.
 
     Args:
-        net: a network, a model, or a text that names one.
-        kind: "blocks", "graph", …; "" takes blocks, graph for a network with branches, or maps for an image.
+        net: a network, a model, or a text that names one. For the kind "training" a history that `fit` has returned,
+            a run folder, or a list of these; for "confusion" and "calibration" what `evaluate` has returned, a run
+            folder, or a file of `striate eval --json`.
+        kind: "blocks", "graph", …; "" takes blocks, graph for a network with branches, maps for an image,
+            training for a history and confusion for an evaluation.
         node: the layer to draw, or the node up to which paths and fields are followed; maps take several, in a list.
         unit: index of a unit along each axis of space, from 0; () is the middle one.
         direction: "down" or "right", the flow of a graph; "" is down.
@@ -133,7 +140,8 @@ def draw(
         theme: "light", "dark", or "auto" for what the reader's system prefers.
         scale: of the size in pixels at which the picture is shown.
 
-    Raises UnknownNameError for an unknown kind or node, OpError for an option that means nothing.
+    Raises UnknownNameError for an unknown kind or node, OpError for an option that means nothing, SourceError and
+    FormatError for run folders that lack files or hold damaged ones.
 
     >>> import striate as st
     >>> st.draw("lenet5")
@@ -152,6 +160,20 @@ def draw(
         raise OpError(f"scale is {scale}", why="it is above 0 and at most 100", fix="write 1")
     if not 0 < speed <= 60:
         raise OpError(f"speed is {speed}", why="it is above 0 and at most 60 steps a second", fix="write 2")
+    first = next(iter(net), None) if isinstance(net, list | tuple) else net
+    drawn_as = getattr(first, "drawn_as", "")  # of results, which are no networks
+    kind = kind or drawn_as
+    if kind in RESULTS:
+        from striate.views.drawing.results import scene_of
+
+        return Picture(scene_of(kind, net, Request()), theme, scale)
+    if drawn_as or first is not net:
+        raise OpError(
+            f"the picture {kind or 'blocks'} shows a network",
+            where=f"striate draw --kind {kind or 'blocks'}",
+            why=f"it was given {'several' if first is not net else f'the result {type(net).__name__}'}",
+            fix=f"write the kind {drawn_as or 'training'}, or give one network",
+        )
     network = as_network(net)
     nodes = tuple(filter(None, (node,) if isinstance(node, str) else node))
     held = getattr(net, "net", None) is network  # a model, which has weights

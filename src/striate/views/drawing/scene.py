@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import OpError, unknown_key
 from striate.views.drawing.request import Request
-from striate.views.json_records import show_record
+from striate.views.json_records import analysis_record, show_record
 
 if TYPE_CHECKING:
+    from striate.analysis import Analysis
     from striate.diagnostics import Diagnostic
     from striate.network import Network
-    from striate.views.schemas.scene import Scene
+    from striate.views.schemas.scene import ResultScene, Scene
 
 KINDS = {
     "blocks": "the volumes as blocks, what makes them on the arrows",
@@ -29,24 +30,37 @@ KINDS = {
     "maps": "what the channels of a layer say to an image",
     "fc": "a convolution next to the fully connected layer that would do its step",
 }
-"""Kind of picture to what it shows. A kind is the file of its name in `kinds/`."""
+"""Kind of picture of a network to what it shows. A kind is the file of its name in `kinds/`."""
+RESULTS = {
+    "training": "loss and accuracy of runs, epoch by epoch",
+    "confusion": "true classes against predicted ones",
+    "calibration": "confidence against accuracy",
+}
+"""The same for pictures of results."""
 
 
 def scene(
-    net: Network, kind: str = "", request: Request | None = None, findings: Iterable[Diagnostic] = ()
+    net: Network,
+    kind: str = "",
+    request: Request | None = None,
+    findings: Iterable[Diagnostic] = (),
+    analysis: Analysis | None = None,
 ) -> Scene:
     """Schema striate.scene/1. kind: one of KINDS; empty: `graph` where the network has branches, else `blocks`.
 
-    findings: those of a check. Raises UnknownNameError for an unknown kind or node, and what the kind raises.
+    findings: those of a check; analysis: of the network, where there is one.
+    Raises UnknownNameError for an unknown kind or node, and what the kind raises.
     """
     request = request or Request()
-    show = show_record(net, findings=findings)
+    show = analysis_record(analysis, findings) if analysis else show_record(net, findings=findings)
     for name in (*request.nodes, *filter(None, [request.node])):
         net.node(name)
     if not kind:
         kind = "maps" if request.image is not None else "graph" if branched(net) else "blocks"
     if kind not in KINDS:
-        raise unknown_key("striate draw", "kind", kind, KINDS)
+        error = unknown_key("striate draw", "kind", kind, [*KINDS, *RESULTS])
+        error.why = f"its kinds are {', '.join([*KINDS, *RESULTS])}"
+        raise error
     _fitting(kind, request)
     module: Any = importlib.import_module(f"striate.views.drawing.kinds.{kind}")
     record: Any = {**show, "schema": "striate.scene/1", "facts": module.facts(net, show, request)}
@@ -77,6 +91,16 @@ def _fitting(kind: str, request: Request) -> None:
             raise OpError(
                 f"the picture {kind} {what}", where=f"striate draw {option}", why=why, fix=f"--kind {only}"
             )
+
+
+def result_scene(kind: str, name: str, results: Any, request: Request | None = None) -> ResultScene:
+    """Schema striate.scene/1 of a picture of results. kind: one of RESULTS; name: its title; results: what the kind
+    takes, the histories of runs or the record of an evaluation. Raises what the kind raises.
+    """
+    module: Any = importlib.import_module(f"striate.views.drawing.kinds.{kind}")
+    record: Any = {"schema": "striate.scene/1", "name": name, "facts": module.facts(results)}
+    record["drawing"] = module.drawing(record, request or Request())
+    return record  # type: ignore[no-any-return]
 
 
 def branched(net: Network) -> bool:

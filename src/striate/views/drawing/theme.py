@@ -47,6 +47,13 @@ for _family in FAMILIES:  # a tint is the background of text; a mark stands out 
     DARK[f"{_family}-mark"] = DARK[f"{_family}-top"]
 LIGHT |= {"error-tint": LIGHT["error-fill"]}
 DARK |= {"error-tint": DARK["error-fill"]}
+SERIES = {
+    "series-1": ("#1f6fbf", "#6fb1f2"), "series-2": ("#b5500b", "#f0914a"), "series-3": ("#1a7431", "#7ccf8c"),
+    "series-4": ("#7a3fb0", "#c3a0f0"), "series-5": ("#a8246b", "#f294c0"), "series-6": ("#5f5a1e", "#d6c96b"),
+}  # fmt: skip
+"""Curves, and the texts at their ends."""
+LIGHT |= {name: light for name, (light, _) in SERIES.items()}
+DARK |= {name: dark for name, (_, dark) in SERIES.items()}
 CELL_INK = {"cell-dark": "#000000", "cell-pale": "#ffffff"}
 LIGHT |= CELL_INK
 DARK |= CELL_INK

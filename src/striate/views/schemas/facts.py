@@ -10,20 +10,27 @@ from typing import Annotated, NotRequired, TypedDict
 from striate.views.schemas.keys import Axis, Name
 from striate.views.schemas.networks import FullyConnected, PixelMap
 from striate.views.schemas.scene import Example, Failed, Layer
+from striate.views.schemas.training import Calibration
+
+
+class GraphFacts(TypedDict):
+    """The picture shows the network, up to the nodes without an output."""
+
+    failed: Annotated[list[Failed], "nodes without an output"]
 
 
 class LayerFacts(TypedDict):
-    """Kind `layer`."""
+    """One layer, the first with a window unless `--node` names another."""
 
     layer: Layer
-    example: NotRequired[Annotated[Example, "with `--numbers`"]]
+    example: NotRequired[Annotated[Example, "with `--numbers`: one channel and one filter, without a bias"]]
 
 
 class Compared(TypedDict):
-    """Kind `fc`."""
+    """A convolution, and the fully connected layer that does the same step."""
 
-    layer: Layer
-    fully_connected: FullyConnected
+    layer: Annotated[Layer, "the convolution: keys as for the kind `layer`"]
+    fully_connected: Annotated[FullyConnected, "the other: keys as in `striate.node/1`"]
 
 
 class PixelPanel(PixelMap):
@@ -40,7 +47,7 @@ class PixelPanel(PixelMap):
 
 
 class PixelFacts(TypedDict):
-    """Kind `pixels`."""
+    """Maps of pixel use."""
 
     to: Annotated[str, "node or outputs to which paths are counted"]
     maps: list[PixelPanel]
@@ -80,7 +87,7 @@ class Misaligned(TypedDict):
 
 
 class FieldFacts(TypedDict):
-    """Kind `field`."""
+    """What one unit sees."""
 
     to: Annotated[str, "the value that the unit is of"]
     shape: Annotated[list[int], "its shape"]
@@ -109,7 +116,7 @@ class LearnedFilter(TypedDict):
 
 
 class FilterFacts(TypedDict):
-    """Kind `filters`: a weight is (level - 128) / 127 times `most`."""
+    """Learned filters: a weight is (level - 128) / 127 times `most`."""
 
     node: Annotated[str, "the convolution"]
     text: Annotated[str, "its op in notation"]
@@ -158,10 +165,69 @@ class NodeMaps(TypedDict):
 
 
 class MapFacts(TypedDict):
-    """Kind `maps`."""
+    """What layers say to an image."""
 
     image: ShownImage
     trained: Annotated[bool, "whether weights came with the model; otherwise they are fresh"]
     seed: Annotated[int, "of fresh weights"]
     own_scale: Annotated[bool, "whether levels are of the largest number of each map, not of all of a node"]
     nodes: list[NodeMaps]
+
+
+class RunCurves(TypedDict):
+    name: Annotated[str, "of the run: the last parts of its folder"]
+    epochs: Annotated[list[int], "numbers of the epochs, from 1"]
+    measures: Annotated[
+        dict[Name, list[float | None]],
+        "a number for each epoch: `lr`, `train_loss`, `validation_loss`, `train_accuracy`, `validation_accuracy`, "
+        "where the run has them; null: not finite",
+    ]
+    best_epoch: Annotated[int | None, "epoch with the best weights on the validation data"]
+    best: Annotated[dict[Name, float], "its measures"]
+    stopped: Annotated[str, "reason for the end: `done`, `early stop`, `unfinished`"]
+    planned: Annotated[int, "epochs that were asked for; 0 where it is not known"]
+    seconds: Annotated[float, "time of all epochs"]
+
+
+class TrainingFacts(TypedDict):
+    """Curves of one or several runs."""
+
+    runs: list[RunCurves]
+
+
+class Judged(TypedDict):
+    model: Annotated[str, "what was evaluated; empty where it is not known"]
+    data: Annotated[str, "description of the images"]
+    epoch: Annotated[int | None, "of a run: epoch whose weights they are"]
+    images: Annotated[int, "number of images"]
+    predictions: Annotated[int, "number of predictions: one for each image, or for each of its positions"]
+    accuracy: Annotated[float, "share of correct predictions"]
+
+
+class Confusion(TypedDict):
+    label: Annotated[str, "true class"]
+    predicted: Annotated[str, "predicted class"]
+    count: Annotated[int, "how often"]
+    share: Annotated[float, "of the predictions for the true class"]
+
+
+class ConfusionFacts(Judged):
+    """The confusion matrix. Lists have an entry for each class that is shown."""
+
+    number_of_classes: Annotated[int, "of the model"]
+    classes: Annotated[list[str], "those that are shown: all, or those with the most frequent confusions"]
+    positions: Annotated[list[int], "their numbers in the order of the outputs, from 0"]
+    counts: Annotated[list[list[int]], "rows: true class; columns: predicted class"]
+    shares: Annotated[
+        list[list[float | None]], "the same as shares of the true class; null without predictions"
+    ]
+    others: Annotated[list[int], "predictions as a class that is not shown"]
+    totals: Annotated[list[int], "predictions for the true class"]
+    recall: Annotated[list[float | None], "share of the true class that is predicted right"]
+    precision: Annotated[list[float | None], "share of the predictions of the class that are right"]
+    largest: Annotated[list[Confusion], "the most frequent confusions"]
+    more: Annotated[int, "number of other pairs of classes that are confused"]
+
+
+class CalibrationFacts(Judged, Calibration):
+    """The reliability diagram."""

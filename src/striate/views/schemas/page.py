@@ -35,21 +35,26 @@ SCHEMAS: dict[str, type] = {
     "striate check": lists.CheckFinding,
 }
 """Heading of the section to the record. The last is the one without a schema: a list of them is printed."""
-FACTS: dict[str, type] = {
-    "layer": facts.LayerFacts,
-    "fc": facts.Compared,
-    "pixels": facts.PixelFacts,
-    "field": facts.FieldFacts,
-    "filters": facts.FilterFacts,
-    "maps": facts.MapFacts,
-}
-"""Kind of picture to what it shows besides the network."""
 EXTENDED: dict[type, type] = {
     networks.Detail: networks.ShownNode,
     scene.Scene: networks.Show,
     scene.DiffScene: networks.Diff,
 }
 """Record to one that it extends, whose keys another section spells out."""
+FACTS: dict[str, type] = {
+    "blocks": facts.GraphFacts,
+    "graph": facts.GraphFacts,
+    "layer": facts.LayerFacts,
+    "fc": facts.Compared,
+    "pixels": facts.PixelFacts,
+    "field": facts.FieldFacts,
+    "filters": facts.FilterFacts,
+    "maps": facts.MapFacts,
+    "training": facts.TrainingFacts,
+    "confusion": facts.ConfusionFacts,
+    "calibration": facts.CalibrationFacts,
+}
+"""Kind of picture to the `facts` of its scene; kinds with the same facts share a section."""
 
 HEAD = """# JSON that Striate prints
 
@@ -86,9 +91,14 @@ WORDS = {
 def page() -> str:
     """The text of docs/json.md."""
     records: set[type] = set()
+    shared: dict[type, list[str]] = {}
+    for kind, record in FACTS.items():
+        shared.setdefault(record, []).append(kind)
     text = HEAD + "".join(_section(title, record, records) for title, record in SCHEMAS.items())
     text += "\n## Facts of pictures\n\nThe key `facts` of `striate.scene/1`, by the kind of the picture.\n"
-    return text + "".join(_section(kind, record, records, "###") for kind, record in FACTS.items())
+    return text + "".join(
+        _section(", ".join(kinds), record, records, "###") for record, kinds in shared.items()
+    )
 
 
 def _section(title: str, record: type, printed: set[type], level: str = "##") -> str:

@@ -141,7 +141,7 @@ class LayerAxis(DetailAxis):
 
 
 class Layer(TypedDict):
-    """`facts.layer` of the kinds `layer` and `fc`."""
+    """One layer, as the kinds `layer` and `fc` draw it."""
 
     name: Annotated[str, "the node"]
     text: Annotated[str, "its op in notation"]
@@ -165,7 +165,7 @@ class Layer(TypedDict):
 
 
 class Example(TypedDict):
-    """`facts.example` of the kind `layer`, with `--numbers`: one channel, one filter, no bias."""
+    """One channel and one filter with small numbers, without a bias."""
 
     input: Annotated[list[list[float]], "rows of small whole numbers"]
     padded: Annotated[list[list[float]], "the input with its padding; empty where padding has no numbers"]
@@ -174,9 +174,24 @@ class Example(TypedDict):
 
 
 class Scene(Show):
-    """`striate draw MODEL --json`: the keys of `striate.show/1` (`schema` is `striate.scene/1`), and"""
+    """`striate draw MODEL --json`: the keys of `striate.show/1` (`schema` is `striate.scene/1`), and
 
-    facts: Annotated[dict[str, Any], "what the kind shows besides them: `failed`, `detail`, `pixels`, …"]
+    The kinds `training`, `confusion` and `calibration` show results: they have `schema`, `name`, `facts` and `drawing`,
+    and no keys of a network.
+    """
+
+    facts: Annotated[
+        dict[str, Any], "what the kind shows besides them: keys in the last sections of this page"
+    ]
+    drawing: Drawing
+
+
+class ResultScene(TypedDict):
+    """A scene of the kinds `training`, `confusion` and `calibration`, which has no keys of `striate.show/1`."""
+
+    schema: Annotated[str, "`striate.scene/1`"]
+    name: Annotated[str, "title of the picture"]
+    facts: dict[str, Any]
     drawing: Drawing
 
 

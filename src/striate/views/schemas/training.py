@@ -6,7 +6,7 @@ checkers and for that page.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from striate.views.schemas.keys import Name
 
@@ -92,6 +92,7 @@ class Evaluation(TypedDict):
     worst: list[WorstImage]
     seconds: Annotated[float, "time"]
     notes: Annotated[list[str], "adaptations and skipped images"]
+    epoch: NotRequired[Annotated[int, "in a run folder alone: epoch whose weights were evaluated"]]
 
 
 Guess = TypedDict(

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from striate.units import duration
+from striate.views.evaluation_record import MAX_CONFUSIONS, MAX_MATRIX_CLASSES, confusions
 from striate.views.text.number_format import count
 from striate.views.text.page import Column, Page, Row, Text
 
-MAX_MATRIX_CLASSES = 20
-"""Maximum number of classes for a drawn confusion matrix; with more, the most frequent confusions are listed."""
 MAX_LISTED_IMAGES = 5
 BAR_COLUMNS = 20
 
@@ -93,20 +92,17 @@ def draw_confusion(page: Page, record: Mapping[str, Any]) -> None:
         page.line(cells)
 
 
-def _mistakes(page: Page, matrix: Sequence[Sequence[int]], names: Sequence[str], most: int = 10) -> None:
-    pairs = sorted(
-        ((n, j, k) for k, row in enumerate(matrix) for j, n in enumerate(row) if n and j != k),
-        key=lambda entry: (-entry[0], entry[2], entry[1]),
-    )
+def _mistakes(page: Page, matrix: Sequence[Sequence[int]], names: Sequence[str]) -> None:
+    pairs = confusions(matrix)
     if not pairs:
         page.line("no image was misclassified")
         return
     page.line([("most frequent confusions", "bold")])
-    rows = [Row((f"{names[k]}", "predicted as", names[j], count(n))) for n, j, k in pairs[:most]]
+    rows = [Row((names[k], "predicted as", names[j], count(n))) for n, k, j in pairs[:MAX_CONFUSIONS]]
     columns = (Column("", fold=True), Column(""), Column("", fold=True), Column("", "right"))
     page.table(columns, rows, head=False, indent=2)
-    if len(pairs) > most:
-        page.line([(f"and {len(pairs) - most:,} other pairs", "dim")], 2)
+    if len(pairs) > MAX_CONFUSIONS:
+        page.line([(f"and {len(pairs) - MAX_CONFUSIONS:,} other pairs", "dim")], 2)
 
 
 def draw_calibration(page: Page, record: Mapping[str, Any]) -> None:

@@ -153,6 +153,14 @@ class TrainingView:
         self._print(page)
 
 
+def history_table(history: History) -> tuple[list[str], list[list[str]]]:
+    """Headings, and a row for each epoch, as they are printed during a run."""
+    columns = [(key, title) for key, title, _ in COLUMNS if any(key in row for row in history)]
+    epochs = max(history.planned, len(history))
+    rows = [[_cell(key, row[key], epochs) if key in row else "" for key, _ in columns] for row in history]
+    return [title for _, title in columns], rows
+
+
 def _cell(key: str, value: float, epochs: int) -> str:
     match key:
         case "epoch":

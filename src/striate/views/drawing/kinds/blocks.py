@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from striate.views.drawing.frame import Numbered, discs, framed, numbered
 from striate.views.drawing.parts import Part, described, failed_facts, failing, parts_of, size_text
@@ -21,6 +21,7 @@ from striate.views.text.number_format import short
 
 if TYPE_CHECKING:
     from striate.network import Network
+    from striate.views.schemas.facts import GraphFacts
     from striate.views.schemas.networks import Show
     from striate.views.schemas.scene import Drawing, Scene
 
@@ -35,7 +36,7 @@ SKIP_ROOM = 72.0
 BAR, BAR_HIGH = 56.0, 5.0
 
 
-def facts(net: Network, show: Show, request: Request) -> dict[str, Any]:
+def facts(net: Network, show: Show, request: Request) -> GraphFacts:
     """What the picture shows besides striate.show/1."""
     return {"failed": failed_facts(net)}
 

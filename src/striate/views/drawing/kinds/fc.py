@@ -7,7 +7,7 @@ are to scale; if that of the convolution is too small, it is also shown enlarged
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from striate.diagnostics import OpError
 from striate.op import Trait
@@ -22,6 +22,7 @@ from striate.views.text.number_format import count, shape, short
 
 if TYPE_CHECKING:
     from striate.network import Network
+    from striate.views.schemas.facts import Compared
     from striate.views.schemas.networks import FullyConnected, Show
     from striate.views.schemas.scene import Drawing, Layer, Scene
 
@@ -32,7 +33,7 @@ SPECK, GLASS = 12.0, 70.0
 COLUMN, BETWEEN = 300.0, 40.0
 
 
-def facts(net: Network, show: Show, request: Request) -> dict[str, Any]:
+def facts(net: Network, show: Show, request: Request) -> Compared:
     """What the picture shows besides striate.show/1: `layer` and `fully_connected`.
 
     Raises OpError for a layer that is not a convolution, and the ShapeError of one without an output.

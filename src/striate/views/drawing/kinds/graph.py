@@ -8,7 +8,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from striate.views.drawing.frame import Numbered, discs, discs_high, framed, numbered
 from striate.views.drawing.parts import Part, described, failed_facts, failing, label, parts_of, size_text
@@ -19,6 +19,7 @@ from striate.views.drawing.wiring import Tap, Wiring, taps, wired
 
 if TYPE_CHECKING:
     from striate.network import Network
+    from striate.views.schemas.facts import GraphFacts
     from striate.views.schemas.networks import Show
     from striate.views.schemas.scene import Drawing, Scene
 
@@ -65,7 +66,7 @@ class _Box:
     """The part that it stands for, where that is another one."""
 
 
-def facts(net: Network, show: Show, request: Request) -> dict[str, Any]:
+def facts(net: Network, show: Show, request: Request) -> GraphFacts:
     """What the picture shows besides striate.show/1."""
     return {"failed": failed_facts(net)}
 

@@ -23,6 +23,7 @@ from striate.views.text.number_format import per_axis, shape
 
 if TYPE_CHECKING:
     from striate.network import Network
+    from striate.views.schemas.facts import LayerFacts
     from striate.views.schemas.networks import Show
     from striate.views.schemas.scene import Drawing, Layer, LayerAxis, Scene
 
@@ -39,11 +40,11 @@ BARS = 7
 """Windows along an axis that get a bar: beyond, the first ones and the last."""
 
 
-def facts(net: Network, show: Show, request: Request) -> dict[str, Any]:
+def facts(net: Network, show: Show, request: Request) -> LayerFacts:
     """What the picture shows besides striate.show/1: `layer`, and with numbers `example`."""
     node = layer_of(net, request.node, "layer")
     layer = layer_record(net, node, show)
-    result: dict[str, Any] = {"layer": layer}
+    result: LayerFacts = {"layer": layer}
     if request.numbers:
         result["example"] = example(layer)
     return result

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import OpError
-from striate.views.drawing.frame import MIN_WIDTH, framed, numbered
+from striate.views.drawing.frame import MIN_WIDTH, finished, framed, numbered
 from striate.views.drawing.known import known
 from striate.views.drawing.request import Request
 from striate.views.drawing.sheet import ASCENT, LINE, SIZE, SMALL_FONT_SIZE, Sheet
@@ -105,6 +105,19 @@ def drawing(record: Scene, request: Request) -> Drawing:
     return framed("pixels", record, body, marks, notes, "; ".join(_words(pixels)))
 
 
+def map_drawing(use: PixelUse) -> Drawing:
+    """The picture of one map whose network is not known. Raises LimitError for a map that is too large."""
+    from striate.views.pixel_record import shares, use_record
+
+    side = MAX_CELLS if len(use.shape) == 1 else MOST_CELLS
+    panel: Any = {"input": "", "output": [], **use_record(use), "shares": shares(use, side)}
+    body = _panel(panel, panel["most"], Request(), alone=True, inputs=1)
+    if panel["most"]:
+        body.put(_legend([panel], panel["most"]), 0, body.bottom + 16)
+    found: PixelFacts = {"to": "the value", "maps": [panel]}
+    return finished("pixels", body, "pixel use", "; ".join(_words(found)))
+
+
 # -- one map ------------------------------------------------------------------------------------------------------
 
 
@@ -150,8 +163,8 @@ def _heading(panel: PixelPanel, inputs: int) -> Iterator[tuple[str, str, bool]]:
         yield "no output", "error", False
         return
     output = panel["output"]
-    to = " x ".join(map(str, output[1:])) or str(output[0])
-    yield f"{_sizes(panel)} pixels, output {to}", "muted", False
+    to = f", output {' x '.join(map(str, output[1:])) or output[0]}" if output else ""
+    yield f"{_sizes(panel)} pixels{to}", "muted", False
 
 
 def _sizes(panel: PixelPanel) -> str:
