@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MOST_CELLS, MAX_CELLS = 256, 1024
 """Cells along a side of a plane, and along a row that is a map of its own; larger maps are averaged over blocks."""
+MAX_PROBLEM_LINES = 8
+"""Of a mode in which the network has no output."""
 ROOM, SHARED_ROOM = 448.0, 208.0
 """Pixels for a map that stands alone, and for one of several."""
 LARGEST_CELL, NUMBER_CELL = 44.0, 20.0
@@ -131,11 +133,12 @@ def _panel(panel: PixelPanel, most: int, request: Request, *, alone: bool, input
         y += LINE * SIZE
     y += 4
     if "problem" in panel:
-        sheet.rect(0, y, room, room * 0.4, "error-fill", "error", dash=True)
-        at = y + 10
-        for line in lines(panel["problem"], SIZE, room - 20)[:6]:
-            sheet.text(10, at + ASCENT * SIZE, line, SIZE, "error", anchor="start")
-            at += LINE * SIZE
+        texts = lines(panel["problem"], SIZE, room - 20)
+        if len(texts) > MAX_PROBLEM_LINES:
+            texts = [*texts[: MAX_PROBLEM_LINES - 1], "…"]
+        high = max(room * 0.4, len(texts) * LINE * SIZE + 20)
+        sheet.rect(0, y, room, high, "error-fill", "error", dash=True)
+        sheet.column(10, y + 10, [(text, "error") for text in texts], anchor="start")
         return sheet
     if len(panel["shape"]) == 1 and len(panel["shares"][0]) * NUMBER_CELL > ROOM:
         y = _strip(sheet, y, panel, most)
