@@ -8,6 +8,7 @@ import pytest
 
 from cli.run import run
 from conftest import chromium
+from views.html.test_run_part import train
 
 pytestmark = pytest.mark.browser
 
@@ -18,6 +19,7 @@ addEventListener("load", () => {{
   const inner = document.querySelector("iframe").contentDocument
   const texts = [...inner.querySelectorAll("h1, h2, svg text")].map(e => e.getBoundingClientRect().height)
   document.title = JSON.stringify({{
+    images: [...inner.images].filter(image => image.naturalWidth === 0).length,
     wide: inner.documentElement.scrollWidth, texts: texts.length, empty: texts.filter(high => high === 0).length,
     ink: inner.defaultView.getComputedStyle(inner.body).color,
   }})
@@ -40,16 +42,20 @@ def browse(folder, page, *options):
 
 
 @pytest.mark.parametrize(
-    "model", ["lenet5", "googlenet", "12x12x3 -> conv 3x3 4 -> deep: conv 13x13 -> relu"]
+    "model", ["lenet5", "googlenet", "12x12x3 -> conv 3x3 4 -> deep: conv 13x13 -> relu", "a run"]
 )
 @pytest.mark.parametrize("width", [320, 1200])
 def test_a_page_fits_its_window_and_keeps_its_policy(model, width, tmp_path):
+    if model == "a run":
+        train(tmp_path)
+        model = str(tmp_path / "run")
     assert run("report", model, "-o", str(tmp_path / "page.html")).code == 0
     (tmp_path / "probe.html").write_text(PROBE.format(width=width), "utf-8")
     shown, console = browse(tmp_path, "probe.html")
     measured = json.loads(re.search(r"<title>(.*?)</title>", shown)[1])
     assert measured["wide"] <= width
     assert measured["texts"] > 20 and not measured["empty"]
+    assert not measured["images"]  # none that is not shown
     assert measured["ink"] == "rgb(27, 32, 39)"
     assert not console
 

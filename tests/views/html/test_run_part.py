@@ -14,10 +14,8 @@ from page_elements import elements
 NET = "12x12x3 -> conv 3x3 4 -> relu -> gap -> flatten -> fc 3"
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A folder that holds a run, the data that it was trained on, and its report."""
-    place = tmp_path_factory.mktemp("trained")
+def train(place):
+    """Three epochs on a folder of images, whose classes have hostile names, into place/run."""
     draw = np.random.default_rng(0)
     for level, name in enumerate(("<b>ant<", 'bee "&"', "\u05d0\u05d1")):
         (place / "data" / name).mkdir(parents=True)
@@ -26,6 +24,13 @@ def finished(tmp_path_factory):
             Image.fromarray(pixels).save(place / "data" / name / f"{k:02}.png")
     model = striate.Model(striate.parse(NET), engine="numpy")
     model.fit(str(place / "data"), epochs=3, out=str(place / "run"))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder that holds a run, and the data that it was trained on."""
+    place = tmp_path_factory.mktemp("trained")
+    train(place)
     return place
 
 
@@ -87,6 +92,16 @@ def test_the_confusion_matrix_is_that_of_the_report(trained):
         assert (name, counts) == (label, [str(n) for n in expected])
 
 
+def test_pictures_stand_in_their_sections(trained):
+    root = page(trained)
+    found = json.loads((trained / "report.json").read_text("utf-8"))["validation"]
+    assert len(root.at("training").all("svg")) == 1
+    confusion, calibration = root.at("evaluation").all("svg")
+    for name in found["classes"]:
+        assert name in confusion.text
+    assert f"{found['accuracy']:.2%}".rstrip("%") in calibration.text.replace(" %", "%")
+
+
 def test_the_worst_images_are_those_of_the_report(trained):
     worst = json.loads((trained / "report.json").read_text("utf-8"))["validation"]["worst"]
     root = page(trained)
@@ -117,7 +132,7 @@ def test_images_that_have_moved_are_told_in_their_places(finished, trained):
 def test_an_unfinished_run_shows_what_it_has(trained):
     (trained / "report.json").unlink()
     root = page(trained)
-    assert len(root.at("training").all("table")) == 2
+    assert len(root.at("training").all("svg")) == 1
     (told,) = missing(root)
     assert "report.json" in told
     (trained / "metrics.jsonl").unlink()

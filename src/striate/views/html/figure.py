@@ -10,7 +10,7 @@ from striate.diagnostics import StriateError
 from striate.views.drawing.svg import svg
 
 if TYPE_CHECKING:
-    from striate.views.schemas.scene import Scene
+    from striate.views.schemas.scene import ResultScene, Scene
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ class Figure:
     """
 
     key: str
-    scene: Scene
+    scene: Scene | ResultScene
     caption: str
 
     @property

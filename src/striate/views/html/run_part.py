@@ -12,15 +12,22 @@ from striate.formats.folder import RUN_CONFIG
 from striate.train.config import Config
 from striate.train.history import COLUMNS, History
 from striate.train.run import REPORT
+from striate.train.run_results import evaluation_of, history_of
 from striate.units import duration
-from striate.views.html.figure import Missing
-from striate.views.html.run_records import damaged, evaluation_of, history_of, report_of
+from striate.views.drawing.scene import result_scene
+from striate.views.html.figure import Figure, Missing
+from striate.views.html.run_records import damaged, report_of, verify
 from striate.views.html.worst_images import Thumbnail, worst_images
 
 if TYPE_CHECKING:
     from striate.views.schemas.training import Evaluation, WorstImage
 
 T = TypeVar("T")
+CAPTIONS = {
+    "training": "Loss and accuracy, epoch by epoch.",
+    "confusion": "True classes against predicted ones.",
+    "calibration": "Confidence against accuracy: of a calibrated model both are equal.",
+}
 MAX_MATRIX_CLASSES = 50
 """Classes up to which the confusion matrix is printed."""
 
@@ -29,13 +36,14 @@ MAX_MATRIX_CLASSES = 50
 class RunPart:
     """Records and pictures of a run.
 
-    facts: how it was trained, in rows; history, evaluation: records, or why there are none; worst: pictures of the
-    evaluation's worst images.
+    facts: how it was trained, in rows; history, evaluation: records, or why there are none; figures: pictures of
+    them by kind; worst: pictures of the evaluation's worst images.
     """
 
     facts: Sequence[tuple[str, str]]
     history: History | Missing
     evaluation: Evaluation | Missing
+    figures: Mapping[str, Figure]
     worst: Sequence[Thumbnail | Missing]
 
     @property
@@ -91,12 +99,25 @@ def run_part(folder: str) -> RunPart:
     """Gather it. Raises FormatError where files of the run are damaged."""
     path = Path(folder).expanduser()
     report = report_of(path)
-    evaluation = _or_missing(lambda: evaluation_of(path, report))
+    history, evaluation = _or_missing(lambda: history_of(path)), _or_missing(lambda: _evaluation(path))
+    figures: dict[str, Figure] = {}
     worst: Sequence[Thumbnail | Missing] = []
+    if not isinstance(history, Missing):
+        figures["training"] = _drawn("training", path, [history])
     if not isinstance(evaluation, Missing):
+        figures |= {kind: _drawn(kind, path, evaluation) for kind in ("confusion", "calibration")}
         worst = worst_images(Config.read(path / RUN_CONFIG), evaluation["worst"])
-    facts = list(_facts(path, report))
-    return RunPart(facts, _or_missing(lambda: history_of(path, report)), evaluation, worst)
+    return RunPart(list(_facts(path, report)), history, evaluation, figures, worst)
+
+
+def _evaluation(path: Path) -> Evaluation:
+    record: Any = evaluation_of(path)
+    verify(path, record)
+    return record  # type: ignore[no-any-return]
+
+
+def _drawn(kind: str, path: Path, results: Any) -> Figure:
+    return Figure(kind, result_scene(kind, path.name, results), CAPTIONS[kind])
 
 
 def _or_missing(read: Callable[[], T]) -> T | Missing:
@@ -104,7 +125,7 @@ def _or_missing(read: Callable[[], T]) -> T | Missing:
     try:
         return read()
     except SourceError as error:
-        return Missing(error.what)
+        return Missing("; ".join(filter(None, (error.what, error.why))))
 
 
 def _facts(path: Path, report: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:

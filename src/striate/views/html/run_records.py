@@ -1,16 +1,13 @@
-"""The records that a run folder holds: the history of its epochs, the evaluation of its weights."""
+"""What the page reads of a run's report.json, verified."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from striate.diagnostics import FormatError, SourceError
-from striate.files import read_bytes
-from striate.train.history import COLUMNS, History
+from striate.diagnostics import FormatError
 from striate.train.report import SCHEMA
-from striate.train.run import LINES, REPORT
+from striate.train.run import REPORT
 from striate.train.run_files import read_json
 
 if TYPE_CHECKING:
@@ -33,37 +30,6 @@ def report_of(path: Path) -> dict[str, Any] | None:
     record = read_json(path / REPORT)
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise damaged(path, REPORT, f"it is not {SCHEMA}")
-    return record
-
-
-def history_of(path: Path, report: dict[str, Any] | None) -> History:
-    """The epochs in metrics.jsonl. Raises SourceError if there is none, FormatError for a damaged file."""
-    if not (path / LINES).is_file():
-        raise SourceError(f"the run has no finished epoch: there is no {LINES}", where=str(path / LINES))
-    rows = []
-    for number, line in enumerate(read_bytes(path / LINES).splitlines(), 1):
-        try:
-            values = json.loads(line)
-            rows.append({name: float(values[name]) for name in COLUMNS if name in values})
-            if rows[-1]["epoch"] != number:
-                raise ValueError(f"epoch {number} is expected")
-        except (ValueError, TypeError, KeyError) as error:
-            raise damaged(path, LINES, f"line {number}: {error}") from None
-    return History(tuple(rows), report.get("kept_epoch") if report else None)
-
-
-def evaluation_of(path: Path, report: dict[str, Any] | None) -> Evaluation:
-    """The evaluation of the kept weights on the validation data. Raises SourceError if there is none."""
-    if report is None:
-        raise SourceError(f"the run has not ended: there is no {REPORT}", where=str(path / REPORT))
-    found = report.get("validation")
-    if not found:
-        raise SourceError("the run has no evaluation: it was trained without validation data")
-    try:
-        record = cast("Evaluation", {"model": str(path), "data": report["data"]["validation"], **found})
-    except (KeyError, TypeError) as error:
-        raise damaged(path, REPORT, f"evaluation: {error}") from None
-    verify(path, record)
     return record
 
 
