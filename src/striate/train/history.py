@@ -35,7 +35,7 @@ class History(hooks.Displayed, elsewhere.Teaching):
     """What a run has measured in every epoch.
 
     rows: one per epoch, keys as in COLUMNS; best_epoch: whose weights are kept; stopped: why it ended; out: its folder;
-    planned: epochs that were asked for, 0 where it is not known.
+    planned: epochs that were asked for, 0 if unknown.
 
     ``history["accuracy"]`` is the validation accuracy of every epoch, ``history["loss"]`` the validation loss, and
     ``history["train_accuracy"]`` that of the training; every column has its name.

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 SHOWN_CLASSES = 20
 """Names of classes that stand in the display of a model."""
 OPEN_MAX_ROWS = 24
-"""Longer tables of results are closed until somebody opens them."""
+"""Longer tables of results are closed at first."""
 
 
 def table(net: Network) -> str:

@@ -185,7 +185,7 @@ class RunCurves(TypedDict):
     best_epoch: Annotated[int | None, "epoch with the best weights on the validation data"]
     best: Annotated[dict[Name, float], "its measures"]
     stopped: Annotated[str, "reason for the end: `done`, `early stop`, `unfinished`"]
-    planned: Annotated[int, "epochs that were asked for; 0 where it is not known"]
+    planned: Annotated[int, "epochs that were asked for; 0 if unknown"]
     seconds: Annotated[float, "time of all epochs"]
 
 
@@ -196,7 +196,7 @@ class TrainingFacts(TypedDict):
 
 
 class Judged(TypedDict):
-    model: Annotated[str, "what was evaluated; empty where it is not known"]
+    model: Annotated[str, "what was evaluated; empty if unknown"]
     data: Annotated[str, "description of the images"]
     epoch: Annotated[int | None, "of a run: epoch whose weights they are"]
     images: Annotated[int, "number of images"]

@@ -108,7 +108,7 @@ def drawing(record: Scene, request: Request) -> Drawing:
 
 
 def map_drawing(use: PixelUse) -> Drawing:
-    """The picture of one map whose network is not known. Raises LimitError for a map that is too large."""
+    """The picture of one map whose network is unknown. Raises LimitError for a map that is too large."""
     from striate.views.pixel_record import shares, use_record
 
     side = MAX_CELLS if len(use.shape) == 1 else MOST_CELLS
