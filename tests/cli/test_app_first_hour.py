@@ -71,3 +71,10 @@ def test_convert_says_what_it_replaces_and_that_weights_are_fresh(out):
 def test_a_change_beyond_ten_times_is_a_factor():
     text = run("diff", "lenet5", "vgg16").out
     assert re.search(r"x[\d,]{3,}", text) and not re.search(r"\+\d{4,}\.", text)
+
+
+@pytest.mark.parametrize(
+    ("size", "drawn"), [("1x28x28", "0 of 12 nodes"), ("7x7x1", "3 of 12 nodes"), ("28x28x1", "12 nodes")]
+)
+def test_a_network_that_ends_early_says_how_many_nodes_it_has(size, drawn):
+    assert re.search(rf", {drawn}$", run("show", "lenet5", "--input", size).out, re.MULTILINE)

@@ -122,7 +122,7 @@ PAGE = """# Settings of a training run
 
 [Documentation](../README.md#documentation)
 
-Written by `make golden` from the declarations in `src/striate/train/settings.py` and `config.py`.
+Every setting of `Model.fit` and `striate train`, with its default and what it takes.
 
 A file (`--config FILE`) overrides the defaults, and flags override the file. A run folder stores its settings in
 `config.toml`, which has the same form. The keys of the job are at the top, all others in `[train]`:

@@ -45,3 +45,4 @@ def draw(page: Page, rows: Sequence[ModelEntry]) -> None:
     families = {(row["year"], row["family"]) for row in rows}
     page.line()
     page.line([(f"{plural(len(rows), 'model')} of {plural(len(families), 'family', 'families')}", "dim")])
+    page.line([("columns: name, parameters, 1e9 multiply-accumulates, input", "dim")])

@@ -62,11 +62,13 @@ MAX_NAMED_NODES = 3
 def draw(page: Page, record: Show, fold: bool = False) -> None:
     """record: striate.show/1; fold: write repeated blocks in one line."""
     items = list(fold_blocks(record)) if fold else record["nodes"]
-    reads = f"{inputs(record)}, {plural(len(record['nodes']), 'node')}"
-    page.line([(record["name"], "bold"), f"  {reads}"])
+    drawn = len(record["nodes"])
+    all_nodes = drawn + len({problem["node"] for problem in record["problems"]}) + len(record["unreached"])
+    counted = f"{drawn} of " if drawn < all_nodes else ""
+    page.line([(record["name"], "bold"), f"  {inputs(record)}, {counted}{plural(all_nodes, 'node')}"])
     page.line()
     if not record["nodes"]:
-        page.line("no node has an output")
+        page.line("the first node has no output")
     elif page.terminal.width < NARROW_COLUMNS:
         _paragraphs(page, record, items)
     else:
