@@ -13,6 +13,7 @@ Other blocks, such as a bare ``` or ```sh clone (which `.ci/newcomer` runs in a 
 import ast
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -59,7 +60,8 @@ def blocks(page):
 # ---------------------------------------------------------------- blocks run
 @pytest.fixture
 def shell(tmp_path):
-    """shell(script): what bash prints in an empty folder, where `striate` and `python` are those of this test."""
+    """shell(script): what bash prints in a folder that holds the files of the repository that the script names, and no
+    more, where `striate` and `python` are those of this test."""
     folder, programs = tmp_path / "here", tmp_path / "bin"
     folder.mkdir()
     programs.mkdir()
@@ -69,6 +71,11 @@ def shell(tmp_path):
     environment = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
 
     def run(script):
+        for name in re.findall(r"(?<![\w/.])(?:examples|docs)/[\w./-]*\w", script):
+            source, copy = ROOT / name, folder / name
+            if source.exists() and not copy.exists():
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                (shutil.copytree if source.is_dir() else shutil.copy)(source, copy)
         return subprocess.run(
             ["bash", "-c", script], cwd=folder, env=environment, encoding="utf-8", timeout=300,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
