@@ -32,6 +32,7 @@ def browse(folder, page, *options):
     done = subprocess.run(
         [
             chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
+            "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
             "--virtual-time-budget=5000", "--enable-logging=stderr", f"--user-data-dir={folder / 'profile'}",
             *options, "--dump-dom", (folder / page).as_uri(),
         ],
