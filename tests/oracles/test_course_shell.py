@@ -94,7 +94,7 @@ def test_how_far_padding_makes_all_pixels_equal():
         return json.loads(run("pixels", f"7x7x1 -> conv 3x3 {padding}", "--json").out)
 
     same = use("pad 1")
-    assert (same["corner"], same["center"], same["uniform"]) == (4, 9, False)
+    assert (same["corner"], same["centre"], same["uniform"]) == (4, 9, False)
     assert use("pad full")["uniform"]
     assert use("pad 1 mode circular")["uniform"]
 

@@ -152,6 +152,9 @@ class PixelUse(Displayed):
         pixels = self.cells - prod(max(n - 2, 0) for n in self.shape)
         return Fraction(self.total - inner, pixels * self.center) if self.center else None
 
+    # As JSON spells them.
+    centre, corner_to_centre, border_to_centre = center, corner_to_center, border_to_center
+
     @property
     def uniform(self) -> bool:
         """Whether every pixel is used equally often."""

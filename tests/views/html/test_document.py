@@ -162,9 +162,9 @@ def test_pixel_use_is_that_of_pixels(name):
     record = pixels_record(net, pixels(net))
     (row,) = elements(text).at("pixels").all("table")[0].rows()
     assert [digits(cell) for cell in row[1:6]] == [
-        str(record[key]) for key in ("pixels", "unread", "corner", "center", "most")
+        str(record[key]) for key in ("pixels", "unread", "corner", "centre", "most")
     ]
-    for cell, key in ((row[6], "corner_to_center"), (row[7], "border_to_center")):
+    for cell, key in ((row[6], "corner_to_centre"), (row[7], "border_to_centre")):
         assert float(cell) == pytest.approx(record[key], rel=1e-5)
 
 

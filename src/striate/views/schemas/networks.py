@@ -254,11 +254,11 @@ class PixelMap(TypedDict):
     pixels: Annotated[int, "how many pixels"]
     unread: Annotated[int, "pixels without a path"]
     corner: Annotated[int, "paths from the first pixel of every axis"]
-    center: Annotated[int, "paths from the center pixel"]
+    centre: Annotated[int, "paths from the center pixel"]
     most: Annotated[int, "paths from the most used pixel"]
     total: Annotated[int, "paths from all pixels"]
-    corner_to_center: Annotated[float | None, "null if the center has no path"]
-    border_to_center: Annotated[float | None, "mean of the outermost pixels over the center"]
+    corner_to_centre: Annotated[float | None, "null if the center has no path"]
+    border_to_centre: Annotated[float | None, "mean of the outermost pixels over the center"]
     uniform: Annotated[bool, "whether every pixel is used equally often"]
     vectors: Annotated[
         list[list[int]] | None,

@@ -121,10 +121,10 @@ def facts(record: PixelMap) -> Iterator[tuple[str, Text]]:
     if record["uniform"]:
         yield "equal", [("yes", "green"), f": every pixel is used {_times(record['most'])}"]
         return
-    if record["center"]:
-        share = _share(record["corner"], record["center"])
-        yield "corner", f"{share} at the center = {record['corner_to_center']:.3g}"
-        yield "border", f"{record['border_to_center']:.3g} of the center, on average"
+    if record["centre"]:
+        share = _share(record["corner"], record["centre"])
+        yield "corner", f"{share} at the center = {record['corner_to_centre']:.3g}"
+        yield "border", f"{record['border_to_centre']:.3g} of the center, on average"
     else:
         yield "center", "is never read"
     yield "most", _times(record["most"])
@@ -161,15 +161,15 @@ def draw_modes(page: Page, record: ComparedPixels) -> None:
         if "problem" in mode:
             rows.append(Row((mode["mode"], "none", "", "", "", ""), [f"{mode['problem']}"]))
             continue
-        ratio = mode["corner_to_center"]
+        ratio = mode["corner_to_centre"]
         rows.append(
             Row(
                 (
                     mode["mode"],
                     shape(mode["output"]),
                     short(mode["unread"]),
-                    _share(mode["corner"], mode["center"]) if ratio is not None else "",
-                    f"{mode['border_to_center']:.3g}" if ratio is not None else "",
+                    _share(mode["corner"], mode["centre"]) if ratio is not None else "",
+                    f"{mode['border_to_centre']:.3g}" if ratio is not None else "",
                     "yes" if mode["uniform"] else "no",
                 )
             )

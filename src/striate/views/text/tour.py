@@ -253,7 +253,7 @@ def padding(page: Page) -> None:
     _say(
         page,
         f"Does padding make all pixels used equally often? Not quite: a corner gets {same['corner']} uses, the "
-        f"center {same['center']}. Only {equal} padding do.",
+        f"center {same['centre']}. Only {equal} padding do.",
     )
     draw_modes(page, record)
     commands(page, "striate pixels '7x7x1 -> conv 3x3' --compare")
