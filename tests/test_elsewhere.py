@@ -53,7 +53,7 @@ def test_an_attribute_of_another_framework_says_what_to_write(holder, name):
         getattr(value, name)
     hint = str(caught.value).partition("; ")[2]
     assert hint == TABLES[holder][name]
-    assert hint.startswith(("write ", "leave it out", "name what", "give it to"))
+    assert hint.startswith(("write ", "run striate ", "leave it out", "name what", "give it to"))
 
 
 def runnable():
@@ -134,7 +134,7 @@ def test_a_model_is_called():
 
 # ---------------------------------------------------------------- arguments
 def functions():
-    known = {"Model": Model, "create": striate.create, "list_models": striate.list_models}
+    known = {"Model": Model, **{name: getattr(striate, name) for name in ("create", "draw", "list_models")}}
     for name in elsewhere.ARGUMENTS:
         first, _, method = name.partition(".")
         yield name, getattr(known[first], method) if method else known[first]
@@ -146,7 +146,9 @@ def test_an_argument_of_another_framework_says_what_to_write(name, function):
     assert not {*table} & {*parameters}
     assert {answer for answer in table.values() if answer.isidentifier()} <= {*parameters}
     for word, answer in table.items():
-        arguments = [] if name.startswith("list") else ["resnet18"] if name == "create" else [Model(TEXT)]
+        arguments = (
+            [] if name.startswith("list") else ["resnet18"] if name in ("create", "draw") else [Model(TEXT)]
+        )
         with pytest.raises(UsageError, match=word) as caught:
             function(*arguments, **{word: 1})
         assert caught.value.fix == elsewhere.answer(answer)

@@ -83,7 +83,9 @@ MODEL: Mapping[str, str] = _table(
         "to_onnx": 'write model.export("model.onnx")',
         "to_keras to_tflite to_tensorrt to_torchscript to_coreml to_openvino quantize": _ONNX,
         "info describe print_summary table": "write model.summary()",
-        "plot plot_model": "write model.summary()",
+        "plot plot_model draw visualize": "write st.draw(model)",
+        "check lint": "write st.check(model)",
+        "report html": 'run striate report FOLDER -o report.html after model.save("FOLDER")',
         "register_forward_hook register_hook hooks get_intermediate":
             'write st.Model(dataclasses.replace(model.net, outputs=("conv1",)), weights=model.weights)',
         "apply reset_parameters init_weights reset_states": "write st.Model(model.net, seed=1)",
@@ -106,7 +108,8 @@ NETWORK: Mapping[str, str] = {
     **_table(
         {
             "weights": f"{_OF_NETWORK}weights",
-            "summary info describe print_summary table plot plot_model": "write print(net)",
+            "report html": "run striate report MODEL -o report.html",
+            "summary info describe print_summary table": "write print(net)",
             "params": "write net.parameters, a mapping of names to shapes",
         }
     ),
@@ -120,6 +123,8 @@ RESULTS: Mapping[str, str] = _table(
         "epoch epochs": 'write history["epoch"]',
         "params": 'write history.rows, or history["lr"]',
         "acc score": "write evaluation.accuracy",
+        "confusion_matrix confusion": "write evaluation.tally.confusion; st.draw(evaluation) draws it",
+        "curves plot_history": "write history.plot()",
     }
 )
 """Attributes of what `fit` and `evaluate` return."""
@@ -151,6 +156,11 @@ PACKAGE: Mapping[str, str] = _table(
         "applications hub torchvision timm": 'write st.create("resnet18")',
         "count_params flops profile": "write st.analyze(net).totals",
         "lint": "write st.check(net)",
+        "plot_model plot layered_view graph_view draw_graph visualkeras torchview netron": "write st.draw(net)",
+        "diff compare": "run striate diff A B",
+        "report html": "run striate report MODEL -o report.html",
+        "zoo catalogue catalog": "write st.list_models()",
+        "YOLO": 'write st.Model("resnet18"), then model.fit("folder of images")',
         "from_keras from_onnx": "write st.load(FILE)",
     }
 )
@@ -241,6 +251,8 @@ ARGUMENTS: Mapping[str, Mapping[str, str]] = {
             "include_top": "leave it out, or build the network without its head",
         }
     ),
+    "Model.export": _table({"format": 'the suffix of the file names the format: model.export("model.onnx")'}),
+    "draw": _table({"to_file filename filepath file path out output save_path": 'st.draw(…).save("net.svg")'}),
     "list_models": _table({"pretrained": "leave it out: the catalogue has no weights", "filter": "pattern"}),
 }  # fmt: skip
 """Keyword arguments of other functions, by their qualified names."""

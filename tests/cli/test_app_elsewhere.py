@@ -35,6 +35,19 @@ from striate.model import Model
         ("task=classify mode=val model=run data=digits", "striate eval run --data digits"),
         ("predict model=best.pt source='a b.jpg'", "striate predict best.pt 'a b.jpg'"),
         ("export model=lenet5 format=onnx", "striate convert lenet5 model.onnx"),
+        ("export resnet18 format=onnx", "striate convert resnet18 model.onnx"),
+        ("convert --weights w.pth resnet18 format=onnx", "striate convert resnet18 model.onnx"),
+        ("classify train data=digits", "striate train --data digits"),
+        ("draw lenet5 lenet5.svg", "striate draw lenet5 -o lenet5.svg"),
+        ("draw '8x8x1 -> conv 3x3' 'a b.png'", "striate draw '8x8x1 -> conv 3x3' -o 'a b.png'"),
+        ("draw a.onnx b.onnx", "see `striate draw --help`"),
+        ("report lenet5 lenet5.html", "striate report lenet5 -o lenet5.html"),
+        ("show lenet5 --layer conv1", "did you mean --node?"),
+        (
+            "train --data digits --model lenet5 --weights run",
+            "give a model with weights: a run folder, or a file that holds both",
+        ),
+        ("draw lenet5 --kind", "see `striate draw --help`"),
         ("train digits lenet5", "name them: --data … --model …"),
         ("train --learning_rate 0.1", "did you mean --lr?"),
         ("train --data digits --num-epochs 3", "did you mean --epochs?"),
@@ -77,7 +90,7 @@ def test_every_translation_leads_to_something():
     said = " ".join(errors.REMARKS.values())
     assert {*re.findall(r"--[a-z-]+", said)} <= flags
     assert not {name for names in errors.REMARKS for name in names.split()} & (
-        flags - {"--image", "-o", "--output", "-f", "-s"}
+        flags - {"--image", "--weights", "-o", "--output", "-f", "-s"}
     )
 
 

@@ -159,6 +159,7 @@ def test_unreadable_images_are_named_and_the_others_answered(trained, squares, t
         (["{run}", "missing.png"], "there is no missing.png"),
         (["{run}", "{empty}"], "has no images"),
         (["lenet5", "{image}"], "holds no weights"),
+        (["{run}/model.safetensors", "{image}"], "give its folder {run}"),
         (["{run}", "{image}", "--json", "--csv"], "exclude each other"),
         (["{run}", "{image}", "--top", "0"], "at least 1"),
         (["{run}", "{image}", "-o", "/proc/answers"], "cannot be written"),
@@ -168,7 +169,7 @@ def test_predict_mistakes(trained, squares, tmp_path, arguments, said):
     known = {"run": trained[0], "image": squares[0], "empty": tmp_path}
     failed = run("predict", *(word.format(**known) for word in arguments))
     assert (failed.code, failed.out) == (2, "")
-    assert said in failed.err and "I000" not in failed.err
+    assert said.format(**known) in failed.err and "I000" not in failed.err
 
 
 def test_a_damaged_model_is_told(trained, squares, tmp_path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
 
 import click
 
@@ -29,6 +31,7 @@ ELSEWHERE = {
     "--project": "--out", "--name": "--out", "--gpu": "--device", "--gpus": "--device", "--output-file": "--output",
     "--img-size": "--input", "--image-size": "--input", "--input-shape": "--input", "--cfg": "--config",
     "--checkpoint": "--weights", "--ckpt": "--weights", "--list": "--all",
+    "--layer": "--node", "--layer-name": "--node",
 }  # fmt: skip
 """Option of other tools -> ours, if the command has it."""
 
@@ -43,6 +46,7 @@ REMARKS = {
     "--source --image --images -i": "name images without an option: striate predict RUN IMAGE",
     "--val-split --validation-split": "leave it out: a part of each class is set aside, unless --validation PATH",
     "--pretrained": "leave it out, or name a file: nothing is fetched from a network",
+    "--weights --checkpoint --ckpt": "give a model with weights: a run folder, or a file that holds both",
     "--depth --col-names": "leave it out; --fold shows repeated blocks once",
 }
 """Options of other tools without an equivalent -> what to do."""
@@ -119,22 +123,41 @@ def _in_pairs(arguments: Sequence[str]) -> str:
         for name, _, value in [word.partition("=")]
     }
     words = [word for word in arguments if "=" not in word and not word.startswith("-")]
-    candidates = [*words[::-1], pairs.get("mode", "")]
-    command = next((name for word in candidates if (name := COMMAND.get(word, word)) in COMMANDS), "")
-    if not pairs or not command:
+    ours = {word: name for word in words if (name := COMMAND.get(word, word)) in COMMANDS}
+    command = next(reversed(ours.values()), COMMAND.get(mode := pairs.get("mode", ""), mode))
+    if not pairs or command not in COMMANDS:
         return ""
     flags = _flags(click.Context(app.get_command(click.Context(app), command) or app))
-    parts = ["striate", command]
+    values = {word for before, word in pairwise(arguments) if before.startswith("-")}
+    parts = ["striate", command, *(shlex.quote(word) for word in words if word not in {*ours, *values})]
     for name, value in pairs.items():
-        if ours := _ours(f"--{name}", flags):
-            parts += [ours, shlex.quote(value)]
+        if flag := _ours(f"--{name}", flags):
+            parts += [flag, shlex.quote(value)]
         elif name in POSITIONAL:
             parts.append(f"model.{value}" if name == "format" else shlex.quote(value))
     return " ".join(parts)
 
 
+def _context(arguments: Sequence[str]) -> click.Context | None:
+    """The context of the command that was typed, for errors of click that do not say where they are."""
+    name = next((word for word in arguments[:1] if word in COMMANDS), None)
+    parent = click.Context(app, info_name="striate")
+    command = app.get_command(parent, name) if name else None
+    return click.Context(command, info_name=name, parent=parent) if command else None
+
+
+def _named_file(arguments: Sequence[str], context: click.Context | None) -> str:
+    """The command with -o before a file that was typed after the model: `draw lenet5 lenet5.svg`; or empty."""
+    if len(arguments) != 3 or not context or "-o" not in _flags(context):
+        return ""
+    name, model, path = arguments
+    if path.startswith("-") or (suffix := Path(path).suffix) in elsewhere.FILES or not suffix:
+        return ""
+    return f"striate {name} {shlex.quote(model)} -o {shlex.quote(path)}"
+
+
 def _usage(error: click.UsageError, arguments: Sequence[str]) -> StriateError:
-    context = error.ctx
+    context = error.ctx or _context(arguments)
     where = context.command_path if context else "striate"
     message = error.format_message().rstrip(".")
     kind: type[StriateError] = UsageError
@@ -176,7 +199,10 @@ def _usage(error: click.UsageError, arguments: Sequence[str]) -> StriateError:
     if "unexpected extra argument" in message:
         flags = " ".join(f"{flag} …" for flag in ("--data", "--model") if flag in _flags(context))
         fix = _in_pairs(arguments) or (f"name them: {flags}" if flags else fix)
-    if any(word == "-" or "->" in word for word in arguments) and not nearest:
+    several = "unexpected extra argument" in message or "give one network" in message
+    if several and (named := _named_file(arguments, context)):
+        fix = named
+    elif any(word == "-" or "->" in word for word in arguments) and not nearest:
         # The shell has split the notation, and taken the word after > as the name of a file to write.
         fix = f"put the notation in quotes: {where} '7x7x1 -> conv 3x3'"
     return kind(message[:1].lower() + message[1:], where=where, why=why, fix=fix)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from striate.diagnostics import FormatError, StriateError, UsageError, by_reader, setting
-from striate.files import check_file
+from striate.files import check_file, exists
 from striate.formats import folder
 from striate.formats.loaded import Loaded
 from striate.network import Network
@@ -68,7 +68,9 @@ def read_model(path: Path) -> Loaded:
         f"{path} holds weights but no network",
         where=str(path),
         why="a weights file lists arrays by name; it does not say how they are connected",
-        fix="name the network and give it these weights: "
+        fix=f"give its folder {path.parent}, which holds the network, too"
+        if exists(path.parent / folder.CONFIG)
+        else "name the network and give it these weights: "
         + by_reader(
             f"st.Model(NETWORK, {setting('weights', path)})",
             f"striate convert NETWORK model.onnx {setting('weights', path)}",

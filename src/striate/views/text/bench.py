@@ -50,7 +50,7 @@ def _draw_head(page: Page, record: Mapping[str, Any]) -> None:
     for entry in record["left_out"]:
         page.line([(f"without {entry['name']}: {entry['why']}", "dim")], 2, 4)
     if record["not_installed"]:
-        names = ", ".join(entry["name"] for entry in record["not_installed"])
+        names = " · ".join(entry["name"] for entry in record["not_installed"])
         lacks = dict.fromkeys(package for entry in record["not_installed"] for package in entry["packages"])
         page.line([(f"not installed: {names} (missing packages: {', '.join(lacks)})", "dim")], 2, 4)
 
