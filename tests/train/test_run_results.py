@@ -1,6 +1,9 @@
 """What a run folder says of its results: the same as `fit`, at any time; damaged files with what mends them."""
 
+import functools
 import json
+import operator
+import re
 import shutil
 
 import numpy as np
@@ -174,3 +177,61 @@ def test_other_sources_are_refused_with_what_to_do(tmp_path):
     for path in (tmp_path, tmp_path / "missing", tmp_path / "a.json"):
         with pytest.raises(StriateError, match="does not hold a run"):
             history_of(path)
+
+
+ODD = (None, "x", float("nan"), float("inf"), -1, 1e200, 10**400, [], {}, True)
+
+
+def mutations(record):
+    """The record with one of its entries replaced by an odd value, or left out."""
+
+    def entries(value, path=()):
+        items = (
+            value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        )
+        for key, inner in list(items)[:40]:
+            yield (*path, key)
+            yield from entries(inner, (*path, key))
+
+    for path in entries(record):
+        for odd in ODD:
+            changed = json.loads(json.dumps(record))
+            target = functools.reduce(operator.getitem, path[:-1], changed)
+            target[path[-1]] = odd
+            yield path, odd, changed
+
+
+def test_whatever_stands_in_a_file_of_a_run_is_drawn_or_refused(copy):
+    """No crash, and no number that is none in a picture."""
+    report = json.loads((copy / "report.json").read_text())
+    kept = {
+        name: report[name] for name in ("schema", "epochs", "stopped", "kept_epoch", "validation", "data")
+    }
+    kept["validation"] = {name: value for name, value in kept["validation"].items() if name != "worst"}
+    for path, odd, changed in mutations(kept):
+        (copy / "report.json").write_text(json.dumps(changed))
+        for kind in ("confusion", "calibration"):
+            try:
+                drawn = st.draw(str(copy), kind).svg
+            except StriateError:
+                continue
+            except Exception as error:
+                raise AssertionError(f"{kind}: {path} is {odd!r}") from error
+            assert not re.search(r"\b(nan|inf) ?%", drawn), (path, odd)
+    (copy / "report.json").unlink()
+    lines = (copy / "metrics.jsonl").read_text().splitlines()
+    for path, odd, changed in mutations(json.loads(lines[0])):
+        (copy / "metrics.jsonl").write_text("\n".join([json.dumps(changed), *lines[1:]]))
+        try:
+            assert st.draw(str(copy), "training").svg
+        except StriateError:
+            continue
+        except Exception as error:
+            raise AssertionError(f"training: {path} is {odd!r}") from error
+
+
+def test_a_run_that_monitors_accuracy_and_lost_it_is_damaged(copy):
+    path = copy / "metrics.jsonl"
+    path.write_text(path.read_text().replace('"validation_accuracy"', '"x"', 1))
+    with pytest.raises(FormatError, match=r"metrics\.jsonl is damaged"):
+        history_of(copy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
 import re
 from pathlib import Path
@@ -28,12 +29,24 @@ def write_json(path: Path, record: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file. Raises SourceError, FormatError."""
+    """The content of a JSON file, of finite numbers, as `write_json` writes. Raises SourceError, FormatError."""
     content = read_bytes(path)
     try:
-        return json.loads(content)
+        return json.loads(content, parse_float=_finite, parse_int=_whole, parse_constant=_finite)
     except ValueError as error:
         raise FormatError(f"{path.name} is not valid JSON", where=str(path), why=str(error)) from None
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 def clear_leftovers(folder: Path) -> None:

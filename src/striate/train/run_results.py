@@ -7,6 +7,7 @@ it goes.
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,10 @@ def history_of(run: str | Path) -> History:
     if report and report["epochs"] > len(rows):
         raise _damaged(path, LINES, f"it holds {len(rows)} of {plural(report['epochs'], 'epoch')}")
     stopped = str(report["stopped"]) if report.get("epochs") == len(rows) else UNFINISHED
-    best = best_epoch(rows, settings.monitors_accuracy)
+    try:
+        best = best_epoch(rows, settings.monitors_accuracy)
+    except KeyError as error:
+        raise _damaged(path, LINES, f"it lacks {error}") from None
     return History(rows, best, stopped, Path(run), max(settings.resolved.epochs, len(rows)))
 
 
@@ -58,12 +62,21 @@ def _rows(path: Path) -> tuple[Row, ...]:
             row = {name: float(values[name]) for name in COLUMNS if name in values}
             if row["epoch"] != number or "train_loss" not in row:
                 raise ValueError(f"epoch {number} with its train_loss is expected")
-        except (ValueError, TypeError, KeyError) as error:
+            if unfit := next((name for name in row if not _fits(name, row[name])), ""):
+                raise ValueError(f"{unfit} is {row[unfit]}")
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise _damaged(path, LINES, f"line {number}: {error}") from None
         rows.append(row)
     if not rows:
         raise _damaged(path, LINES, "it is empty")
     return tuple(rows)
+
+
+def _fits(name: str, value: float) -> bool:
+    """Whether a column may have this value; losses and the norm of gradients may overflow."""
+    if name.endswith("accuracy"):
+        return 0 <= value <= 1
+    return name.endswith(("loss", "norm")) or math.isfinite(value)
 
 
 def evaluation_of(source: str | Path) -> dict[str, Any]:
@@ -158,15 +171,17 @@ def _verify(record: dict[str, Any]) -> None:
         raise ValueError(f"the confusion matrix is not one of {plural(len(names), 'class', 'classes')}")
     if not all(type(count) is int and count >= 0 for row in matrix for count in row):
         raise ValueError("the confusion matrix does not hold counts")
-    numbers = [record[name] for name in ("accuracy", "loss", "images")]
-    numbers.append(record["calibration"]["expected_calibration_error"])
+    shares = [record["accuracy"], record["calibration"]["expected_calibration_error"]]
+    counts = [record["images"]]
     for entry in record["calibration"]["bins"]:
-        shares = [entry[name] for name in ("low", "high", "confidence", "accuracy")]
-        if not all(0 <= share <= 1 for share in shares):
-            raise ValueError("a bin of the calibration has shares outside of 0 to 1")
-        numbers += [*shares, entry["images"]]
-    if not all(type(number) in (int, float) for number in numbers):
+        shares += [entry[name] for name in ("low", "high", "confidence", "accuracy")]
+        counts.append(entry["images"])
+    if not all(type(number) in (int, float) for number in (*shares, record["loss"])):
         raise TypeError("a measure is not a number")
+    if not all(0 <= share <= 1 for share in shares):
+        raise ValueError("accuracy or a bin of the calibration has shares outside of 0 to 1")
+    if not all(type(count) is int and count >= 0 for count in counts):
+        raise ValueError("images are not counted")
 
 
 def _damaged(path: Path, name: str, why: str) -> FormatError:

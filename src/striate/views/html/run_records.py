@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from striate.views.schemas.training import Evaluation
 
 TEXTS = {"": ("data",), "per_class": ("name",), "worst": ("name", "label", "predicted")}
-NUMBERS = {
-    "": ("images", "loss", "accuracy", "top5_accuracy", "macro_f1"),
-    "per_class": ("precision", "recall", "f1", "images", "predicted"),
-    "bins": ("low", "high", "images", "confidence", "accuracy"),
-    "worst": ("id", "confidence", "loss"),
+NUMBERS = {"": ("loss",), "worst": ("id", "loss")}
+SHARES = {
+    "": ("accuracy", "top5_accuracy", "macro_f1"),
+    "per_class": ("precision", "recall", "f1"),
+    "bins": ("low", "high", "confidence", "accuracy"),
+    "worst": ("confidence",),
 }
+COUNTS = {"": ("images",), "per_class": ("images", "predicted"), "bins": ("images",)}
 """Keys of the evaluation and of its rows that a page shows."""
 
 
@@ -40,13 +42,20 @@ def verify(path: Path, evaluation: Evaluation) -> None:
         rows = {"": [found], "bins": found["calibration"]["bins"]}
         rows |= {name: found[name] for name in ("per_class", "worst")}
         texts = [row[key] for name, keys in TEXTS.items() for row in rows[name] for key in keys]
-        numbers = [row[key] for name, keys in NUMBERS.items() for row in rows[name] for key in keys]
-        numbers.append(found["calibration"]["expected_calibration_error"])
-        numbers += [count for row in found["confusion_matrix"] for count in row]
+        numbers, shares, counts = (
+            [row[key] for name, keys in table.items() for row in rows[name] for key in keys]
+            for table in (NUMBERS, SHARES, COUNTS)
+        )
+        shares.append(found["calibration"]["expected_calibration_error"])
+        counts += [count for row in found["confusion_matrix"] for count in row]
         if not all(isinstance(text, str) for text in (*texts, *found["classes"], *found["notes"])):
             raise TypeError("a name is not text")
-        if not all(type(number) in (int, float) for number in numbers):
+        if not all(type(number) in (int, float) for number in (*numbers, *shares, *counts)):
             raise TypeError("a measure is not a number")
+        if not all(0 <= share <= 1 for share in shares):
+            raise ValueError("a share is outside of 0 to 1")
+        if not all(type(count) is int and count >= 0 for count in counts):
+            raise ValueError("images are not counted")
         size = len(found["classes"])
         if [len(row) for row in found["confusion_matrix"]] != [size] * size:
             raise ValueError(f"the confusion matrix is not one of {size} classes")
