@@ -27,7 +27,8 @@ def json_text(value: Any, depth: int = 1, allow_nan: bool = True) -> str:
     limit = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(0)  # counts of paths may have thousands of digits
     try:
-        return _block(value, depth, "", allow_nan) + "\n"
+        text = _block(value, depth, "", allow_nan) + "\n"
+        return text.encode(errors="backslashreplace").decode()  # of broken UTF-8; JSON escapes it alike
     finally:
         sys.set_int_max_str_digits(limit)
 

@@ -133,7 +133,7 @@ def initialize(net: Network, seed: int = 0, initializer: str = "kaiming") -> Wei
             if parameter.shared:
                 continue
             name = f"{node}.{parameter.name}"
-            rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+            rng = np.random.default_rng([seed, zlib.crc32(name.encode(errors="surrogatepass"))])
             if parameter.initial is not None:
                 weights[name] = np.full(parameter.shape, parameter.initial, np.float32)
             elif parameter.kind == "bias":

@@ -5,7 +5,8 @@ import json
 import pytest
 
 import striate as st
-from striate.diagnostics import OpError, StriateError, UnknownNameError
+from striate.diagnostics import OpError, StriateError, UnknownNameError, UsageError
+from striate.ops import Conv
 
 NET = "7x7x1 -> conv 3x3 2 /3 -> relu"
 
@@ -78,3 +79,45 @@ def test_a_notebook_shows_the_picture_and_the_table_of_a_network():
     shown = net._repr_html_()
     assert st.draw(net).svg in shown
     assert "<table>" in shown and "<script" not in shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "fix"),
+    [
+        ("blocks", {"compare": True}, "pixels"),
+        ("blocks", {"unit": (9, 9)}, "field"),
+        ("graph", {"cost": True}, "blocks"),
+        ("fc", {"own_scale": True}, "filters"),
+        ("graph", {"numbers": True}, "pixels"),
+        ("training", {"compare": True}, "pixels"),
+        ("confusion", {"node": "conv1"}, "blocks"),
+    ],
+)
+def test_an_option_that_means_nothing_names_a_kind_that_has_it(kind, options, fix):
+    with pytest.raises(OpError) as error:
+        st.draw(NET, kind, **options)
+    assert error.value.fix == f"--kind {fix}"
+
+
+def test_bars_are_drawn_for_a_network_with_branches_too():
+    drawn = st.draw("resnet18", cost=True)
+    assert drawn.scene["drawing"]["kind"] == "blocks"
+    assert drawn.svg != st.draw("resnet18", "blocks").svg
+
+
+@pytest.mark.parametrize("wrong", [3, None, [], b"a.svg"])
+def test_what_is_no_path_is_told(wrong):
+    picture = st.draw(NET)
+    for save in (picture.save, picture.content):
+        with pytest.raises(UsageError):
+            save(wrong)
+
+
+@pytest.mark.draw
+@pytest.mark.filterwarnings("ignore:.*lacks")
+@pytest.mark.parametrize("suffix", [".svg", ".json", ".tex", ".pdf", ".png"])
+@pytest.mark.parametrize("kind", ["blocks", "layer", "filters"])
+def test_names_of_broken_characters_are_written_in_every_form(kind, suffix):
+    build = st.Builder("net\ud800", input={"in\ud800": (3, 9, 9)})
+    net = build.build(build(Conv(4, kernel=3), build.inputs["in\ud800"], name="\ud800conv\x01"))
+    assert st.draw(net, kind).content(suffix)

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import warnings
 
 import pytest
 from PIL import Image
@@ -11,7 +12,9 @@ import striate as st
 from striate.diagnostics import LimitError
 from striate.extras import install_command
 from striate.views.drawing import theme
+from striate.views.drawing.comparison import diff_picture
 from striate.views.drawing.raster import FINE, png
+from striate.views.json_records import show_record
 
 pytestmark = pytest.mark.draw
 NET = "7x7x1 -> conv 3x3 2 /3 -> relu"
@@ -81,3 +84,17 @@ except st.StriateError as error:
     answer = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True)
     assert install_command("draw") in answer.stdout, answer.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_an_image_without_a_pixel_is_refused_with_the_least_scale():
+    drawing = st.draw(NET).scene["drawing"]
+    with pytest.raises(LimitError) as error:
+        png(drawing, scale=1e-4)
+    assert png(drawing, scale=float(error.value.fix.removeprefix("--scale ")))
+
+
+def test_the_difference_of_two_networks_has_letters_of_the_font(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nets = st.create("lenet5"), st.create("vgg11")
+        diff_picture(nets, tuple(show_record(net) for net in nets)).save(tmp_path / "a.png")

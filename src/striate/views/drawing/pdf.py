@@ -6,6 +6,7 @@ import io
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from striate.diagnostics import printable
 from striate.views.drawing import theme as themes
 from striate.views.drawing.extra import font_files, needed, replaced
 from striate.views.drawing.svg import (
@@ -44,8 +45,8 @@ def pdf(drawing: Drawing, theme: str = "light", scale: float = 1.0) -> bytes:
     unit = min(POINT * scale, MAX_PAGE_POINTS / max(wide, high))
     buffer = io.BytesIO()
     canvas = Canvas(buffer, pagesize=(wide * unit, high * unit), invariant=1, initialFontName=PLAIN)
-    canvas.setTitle(drawing["title"])
-    canvas.setSubject(drawing["description"])
+    canvas.setTitle(printable(drawing["title"]))
+    canvas.setSubject(printable(drawing["description"]))
     canvas.scale(unit, unit)
     canvas.translate(0, high)
     page = _Page(canvas, themes.DARK if theme == "dark" else themes.LIGHT)

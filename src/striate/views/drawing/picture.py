@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from striate.network import NetworkSource, as_network
 from striate.signatures import ExplainMisuse, explain_misuse
 from striate.views.drawing.motion import last
 from striate.views.drawing.request import Request
-from striate.views.drawing.scene import RESULTS, scene
+from striate.views.drawing.scene import RESULTS, fitting, scene
 from striate.views.drawing.svg import THEMES, svg
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Picture(metaclass=ExplainMisuse):
         """The text of an SVG file."""
         return svg(self.scene["drawing"], self.theme, self.scale)
 
+    @explain_misuse
     def save(self, path: str | Path) -> None:
         """Write the picture in the format of its ending: .svg, .png, .gif, .webp, .pdf, .tex, or .json for the record.
 
@@ -55,6 +57,7 @@ class Picture(metaclass=ExplainMisuse):
         """
         write_aside(path, self.content(Path(path).suffix.lower(), str(path)))
 
+    @explain_misuse
     def content(self, suffix: str, where: str = "") -> bytes:
         """The bytes of a file of the picture.
 
@@ -124,8 +127,8 @@ def draw(
         net: a network, a model, or a text that names one. For the kind "training" a history that `fit` has returned,
             a run folder, or a list of these; for "confusion" and "calibration" what `evaluate` has returned, a run
             folder, or a file of `striate eval --json`.
-        kind: "blocks", "graph", …; "" takes blocks, graph for a network with branches, maps for an image,
-            training for a history and confusion for an evaluation.
+        kind: "blocks", "graph", …; "" takes blocks, graph for a network with branches (and no cost), maps for an
+            image, training for a history and confusion for an evaluation.
         node: the layer to draw, or the node up to which paths and fields are followed; maps take several, in a list.
         unit: index of a unit along each axis of space, from 0; () is the middle one.
         direction: "down" or "right", the flow of a graph; "" is down.
@@ -163,20 +166,7 @@ def draw(
     first = next(iter(net), None) if isinstance(net, list | tuple) else net
     drawn_as = getattr(first, "drawn_as", "")  # of results, which are no networks
     kind = kind or drawn_as
-    if kind in RESULTS:
-        from striate.views.drawing.results import scene_of
-
-        return Picture(scene_of(kind, net, Request()), theme, scale)
-    if drawn_as or first is not net:
-        raise OpError(
-            f"the picture {kind or 'blocks'} shows a network",
-            where=f"striate draw --kind {kind or 'blocks'}",
-            why=f"it was given {'several' if first is not net else f'the result {type(net).__name__}'}",
-            fix=f"write the kind {drawn_as or 'training'}, or give one network",
-        )
-    network = as_network(net)
     nodes = tuple(filter(None, (node,) if isinstance(node, str) else node))
-    held = getattr(net, "net", None) is network  # a model, which has weights
     request = Request(
         nodes[0] if nodes else "",
         tuple(unit),
@@ -190,6 +180,20 @@ def draw(
         nodes,
         image,
         own_scale,
-        net if held else network,
     )
+    if kind in RESULTS:
+        from striate.views.drawing.results import scene_of
+
+        fitting(kind, request)
+        return Picture(scene_of(kind, net, request), theme, scale)
+    if drawn_as or first is not net:
+        raise OpError(
+            f"the picture {kind or 'blocks'} shows a network",
+            where=f"striate draw --kind {kind or 'blocks'}",
+            why=f"it was given {'several' if first is not net else f'the result {type(net).__name__}'}",
+            fix=f"write the kind {drawn_as or 'training'}, or give one network",
+        )
+    network = as_network(net)
+    held = getattr(net, "net", None) is network  # a model, which has weights
+    request = dataclasses.replace(request, model=net if held else network)
     return Picture(scene(network, kind, request, check(network).findings), theme, scale)

@@ -5,6 +5,7 @@ resvg renders SVG as browsers do, and its wheel needs no system library (cairosv
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from striate.diagnostics import LimitError
@@ -36,6 +37,12 @@ def png(drawing: Drawing, theme: str = "light", scale: float = 1.0) -> bytes:
             f"the image would have {round(wide)} x {round(high)} pixels",
             why=f"the limit is {PIXELS:,}",
             fix=f"--scale {scale * (PIXELS / (wide * high)) ** 0.5:.2g}, or an .svg file, which has no pixels",
+        )
+    if min(wide, high) < 1:
+        raise LimitError(
+            "the image would be smaller than a pixel",
+            why=f"the drawing has {drawing['width']} x {drawing['height']}",
+            fix=f"--scale {math.ceil(1000 / FINE / min(drawing['width'], drawing['height'])) / 1000}",
         )
     text = svg(replaced(drawing), "dark" if theme == "dark" else "light")
     return bytes(

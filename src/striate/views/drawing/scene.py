@@ -46,7 +46,8 @@ def scene(
     findings: Iterable[Diagnostic] = (),
     analysis: Analysis | None = None,
 ) -> Scene:
-    """Schema striate.scene/1. kind: one of KINDS; empty: `graph` where the network has branches, else `blocks`.
+    """Schema striate.scene/1. kind: one of KINDS; empty: `maps` of an image, `graph` where the network has
+    branches and no bars are asked for, else `blocks`.
 
     findings: those of a check; analysis: of the network, where there is one.
     Raises UnknownNameError for an unknown kind or node, and what the kind raises.
@@ -56,40 +57,38 @@ def scene(
     for name in (*request.nodes, *filter(None, [request.node])):
         net.node(name)
     if not kind:
-        kind = "maps" if request.image is not None else "graph" if branched(net) else "blocks"
+        kind = "graph" if branched(net) and not request.cost else "blocks"
+        kind = "maps" if request.image is not None else kind
     if kind not in KINDS:
         error = unknown_key("striate draw", "kind", kind, [*KINDS, *RESULTS])
         error.why = f"its kinds are {', '.join([*KINDS, *RESULTS])}"
         raise error
-    _fitting(kind, request)
+    fitting(kind, request)
     module: Any = importlib.import_module(f"striate.views.drawing.kinds.{kind}")
     record: Any = {**show, "schema": "striate.scene/1", "facts": module.facts(net, show, request)}
     record["drawing"] = module.drawing(record, request)
     return record  # type: ignore[no-any-return]
 
 
-def _fitting(kind: str, request: Request) -> None:
-    """Raises OpError for an option that another kind is needed for."""
+def fitting(kind: str, request: Request) -> None:
+    """Raises OpError for an option that means nothing in pictures of this kind."""
     for given, only, what, option, why in (
-        (
-            request.animate,
-            "layer",
-            "does not move",
-            "--animate",
-            "a window slides in pictures of the kind layer",
-        ),
-        (
-            request.image is not None,
-            "maps",
-            "shows no image",
-            "--image",
-            "maps are what layers say to an image",
-        ),
-        (len(request.nodes) > 1, "maps", "is of one node", "--node", "maps take several nodes"),
-    ):
-        if given and kind != only:
+        (request.animate, ["layer"], "does not move", "--animate",
+         "a window slides in pictures of the kind layer"),
+        (request.image is not None, ["maps"], "shows no image", "--image", "maps are what layers say to an image"),
+        (len(request.nodes) > 1, ["maps"], "is of one node", "--node", "maps take several nodes"),
+        (request.nodes, [*KINDS], "has no nodes", "--node", "nodes are those of a network"),
+        (request.compare, ["pixels"], "compares nothing", "--compare", "padding modes differ in the use of pixels"),
+        (request.unit, ["field"], "is of all units", "--unit", "one unit has a receptive field"),
+        (request.cost, ["blocks"], "has no bars", "--cost", "parameters and MACs stand below the blocks"),
+        (request.own_scale, ["filters", "maps"], "has no scales", "--own-scale",
+         "filters and maps have scales of colors"),
+        (request.numbers, ["pixels", "layer", "filters", "maps"], "has no cells", "--numbers",
+         "numbers are written into cells"),
+    ):  # fmt: skip
+        if given and kind not in only:
             raise OpError(
-                f"the picture {kind} {what}", where=f"striate draw {option}", why=why, fix=f"--kind {only}"
+                f"the picture {kind} {what}", where=f"striate draw {option}", why=why, fix=f"--kind {only[0]}"
             )
 
 
