@@ -22,7 +22,12 @@ from striate.train.settings import Settings, options
 
 TEXT = "8x8x1 -> conv 3x3 4 -> relu -> gap -> flatten -> fc 2"
 CHOICES = [option for option in options() if option.kind == "choice"]
-TABLES = {"Model": elsewhere.MODEL, "Network": elsewhere.NETWORK, "the package": elsewhere.PACKAGE}
+TABLES = {
+    "Model": elsewhere.MODEL,
+    "Network": elsewhere.NETWORK,
+    "the package": elsewhere.PACKAGE,
+    "Picture": elsewhere.PICTURE,
+}
 
 
 def images(n=32):
@@ -31,7 +36,7 @@ def images(n=32):
 
 def holders():
     model = Model(TEXT, seed=0)
-    return {"Model": model, "Network": model.net, "the package": striate}
+    return {"Model": model, "Network": model.net, "the package": striate, "Picture": striate.draw(TEXT)}
 
 
 def entries():

@@ -109,6 +109,8 @@ NETWORK: Mapping[str, str] = {
         {
             "weights": f"{_OF_NETWORK}weights",
             "report html": "run striate report MODEL -o report.html",
+            "plot plot_model draw visualize": "write st.draw(net)",
+            "check lint": "write st.check(net)",
             "summary info describe print_summary table": "write print(net)",
             "params": "write net.parameters, a mapping of names to shapes",
         }
@@ -128,6 +130,14 @@ RESULTS: Mapping[str, str] = _table(
     }
 )
 """Attributes of what `fit` and `evaluate` return."""
+
+PICTURE: Mapping[str, str] = _table(
+    {
+        "show display view": 'write picture.save("net.svg"); a notebook shows a picture that ends its cell',
+        "savefig write export render": 'write picture.save("net.svg")',
+    }
+)
+"""Attributes of pictures."""
 
 _LAYERS = 'write st.parse("28x28x1 -> conv 3x3 8 -> relu"), or st.Builder with the ops of st.ops'
 _ARRAYS = "write it with numpy: arrays go in and come out"
@@ -298,6 +308,7 @@ def answer(text: str) -> str:
 
 _TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
     "Model": (MODEL, "model.net"), "Network": (NETWORK, "net"), "History": (RESULTS, ""), "Evaluation": (RESULTS, ""),
+    "Picture": (PICTURE, ""),
 }  # fmt: skip
 """Class -> table of attributes that it lacks, and the expression of its network."""
 

@@ -48,6 +48,18 @@ from striate.model import Model
             "give a model with weights: a run folder, or a file that holds both",
         ),
         ("draw lenet5 --kind", "see `striate draw --help`"),
+        ("show lenet5 64x64x1", "--input 64x64x1"),
+        (
+            "predict run cat.png --conf 0.5",
+            "leave it out: every image gets its likeliest classes",
+        ),
+        ("train --cos-lr", "--schedule cosine"),
+        (
+            "show lenet5 --no-color",
+            "set the environment variable NO_COLOR=1; pipes and files get no colors",
+        ),
+        ("show lenet5 --jsn", "did you mean --json?"),
+        ("models --sort params", "see `striate models --help`"),
         ("train digits lenet5", "name them: --data … --model …"),
         ("train --learning_rate 0.1", "did you mean --lr?"),
         ("train --data digits --num-epochs 3", "did you mean --epochs?"),

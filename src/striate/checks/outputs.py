@@ -39,7 +39,8 @@ def blocks(reports: Reports) -> list[str]:
             also = f"\n  also    {_few([finding.node or 'the network' for finding in rest])}" if rest else ""
             paragraphs.append(render(first) + also)
         if report.skipped:
-            paragraphs.append(f"not checked: {_few(report.skipped)} (they follow a node without output)")
+            follow = "it follows" if len(report.skipped) == 1 else "they follow"
+            paragraphs.append(f"not checked: {_few(report.skipped)} ({follow} a node without output)")
     paragraphs.append(_summary(reports))
     return [_printable(block) for block in paragraphs]
 

@@ -46,6 +46,14 @@ REMARKS = {
     "--source --image --images -i": "name images without an option: striate predict RUN IMAGE",
     "--val-split --validation-split": "leave it out: a part of each class is set aside, unless --validation PATH",
     "--pretrained": "leave it out, or name a file: nothing is fetched from a network",
+    "--freeze": 'name what is not trained where the network is built: build(op, x, frozen=["weight"]) with st.Builder',
+    "--no-val --noval": "leave it out: every epoch ends with a pass over the validation data",
+    "--exist-ok --overwrite --force": "name another file or folder",
+    "--cos-lr": "--schedule cosine",
+    "--conf --conf-thres --iou --threshold": "leave it out: every image gets its likeliest classes",
+    "--save --save-txt": "--output FILE",
+    "--html": "striate report MODEL -o report.html",
+    "--no-color --color --colour": "set the environment variable NO_COLOR=1; pipes and files get no colors",
     "--weights --checkpoint --ckpt": "give a model with weights: a run folder, or a file that holds both",
     "--depth --col-names": "leave it out; --fold shows repeated blocks once",
 }
@@ -170,7 +178,8 @@ def _usage(error: click.UsageError, arguments: Sequence[str]) -> StriateError:
         kind, message = UnknownNameError, f"no such option: {error.option_name}"
         nearest = _ours(error.option_name, _flags(context))
         remark = "" if nearest else _remark(error.option_name)
-        nearest = nearest or ("" if remark else ", ".join(error.possibilities or ()))
+        bare = {flag.lstrip("-"): flag for flag in _flags(context)}
+        nearest = nearest or ("" if remark else bare.get(suggest(error.option_name.lstrip("-"), bare), ""))
     elif (
         isinstance(error, click.BadParameter)
         and error.param
@@ -205,4 +214,6 @@ def _usage(error: click.UsageError, arguments: Sequence[str]) -> StriateError:
     elif any(word == "-" or "->" in word for word in arguments) and not nearest:
         # The shell has split the notation, and taken the word after > as the name of a file to write.
         fix = f"put the notation in quotes: {where} '7x7x1 -> conv 3x3'"
+    elif several and (size := next((word for word in arguments if re.fullmatch(r"\d+(x\d+)+", word)), "")):
+        fix = f"--input {size}" if "--input" in _flags(context) else fix
     return kind(message[:1].lower() + message[1:], where=where, why=why, fix=fix)

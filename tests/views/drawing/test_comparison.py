@@ -49,7 +49,7 @@ def test_what_changed_and_what_follows_from_it():
     assert left == right == {
         "conv1": "changed", "maxpool1": "resized", "conv2": "resized", "flatten1": "resized", "fc1": "resized",
     }  # fmt: skip
-    assert "conv1: conv 5x5 6 pad 2 → conv 3x3 6" in words(drawn)
+    assert "conv1: conv 5x5 6 pad 2 -> conv 3x3 6" in words(drawn)
 
 
 def test_a_layer_in_one_network_only():

@@ -1,6 +1,7 @@
 """Images: of the size asked for, in the colors of the theme, in the font that comes with the extra."""
 
 import io
+import shlex
 import subprocess
 import sys
 import warnings
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 import striate as st
+from cli.run import run
 from striate.diagnostics import LimitError
 from striate.extras import install_command
 from striate.views.drawing import theme
@@ -59,6 +61,23 @@ def test_letters_that_the_font_lacks_are_said():
     picture.scene["drawing"]["marks"][0]["text"] = "層 net"
     with pytest.warns(UserWarning, match="層"):
         png(picture.scene["drawing"])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "diff lenet5 lenet5_1998",
+        "draw lenet5 --kind blocks",
+        "draw lenet5 --kind graph",
+        "draw lenet5 --kind field",
+        "draw lenet5 --kind fc",
+        "draw lenet5 --kind layer --node conv1",
+        "draw '5x5x1 -> conv 3x3' --kind pixels --compare",
+    ],
+)
+def test_what_striate_writes_has_letters(command, tmp_path):
+    done = run(*shlex.split(command), "-o", str(tmp_path / "picture.png"))
+    assert (done.code, done.err) == (0, "")
 
 
 def test_an_image_that_is_too_large_says_which_scale_would_do():

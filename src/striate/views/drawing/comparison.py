@@ -124,12 +124,12 @@ def _head(sheet: Sheet, x: float, letter: str, side: DiffSide, room: float) -> f
 
 
 def _changes(record: Diff) -> Iterator[str]:
-    """What changed by itself, in lines: `conv1: conv 5x5 6 → conv 3x3 6`."""
+    """What changed by itself, in lines: `conv1: conv 5x5 6 -> conv 3x3 6`."""
     for change in record["changed"]:
         if _state(change) == "changed":
-            name = change["a"] if change["a"] == change["b"] else f"{change['a']} → {change['b']}"
+            name = change["a"] if change["a"] == change["b"] else f"{change['a']} -> {change['b']}"
             text = change["facts"].get("text")
-            yield f"{name}: {text[0]} → {text[1]}" if text else f"{name}: shared or fixed parameters"
+            yield f"{name}: {text[0]} -> {text[1]}" if text else f"{name}: shared or fixed parameters"
     yield from _only("only in A", record["removed"])
     yield from _only("only in B", record["added"])
 

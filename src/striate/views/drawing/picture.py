@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from striate import elsewhere
 from striate.diagnostics import OpError, suggest
 from striate.files import write_aside
 from striate.network import NetworkSource, as_network
@@ -27,7 +28,7 @@ PIXELS = (".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 """Endings of other images; PNG is what drawings are written as."""
 
 
-class Picture(metaclass=ExplainMisuse):
+class Picture(elsewhere.Teaching, metaclass=ExplainMisuse):
     """A drawing of a network or of results; a notebook shows it.
 
     scene: its record: striate.scene/1, which `draw` makes, or striate.diff-scene/1; svg: the text of an SVG file.
