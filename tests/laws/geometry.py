@@ -31,8 +31,9 @@ def contrasts(drawn, paper):
     areas = [text.area for text in drawn.texts]
     behind = [paper] * len(areas)
     for k, j in meeting(areas, [shape.area for shape in drawn.shapes]):
-        if areas[k].overlaps(drawn.shapes[j].area) and drawn.shapes[j].fill != "none":
-            behind[k] = drawn.shapes[j].fill
+        fill = drawn.shapes[j].fill
+        if areas[k].overlaps(drawn.shapes[j].area) and fill != "none":
+            behind[k] = paper if fill.startswith("url(") else fill  # hatched: lines on what is behind
     for text, color in zip(drawn.texts, behind):
         if theme.contrast(text.fill, color) < 4.5:
             yield f"{text} on {color}: contrast {theme.contrast(text.fill, color):.2f}"

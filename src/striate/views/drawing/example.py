@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from striate.diagnostics import OpError
@@ -42,7 +43,7 @@ def example(layer: Layer) -> Example:
     tall = 1 if row is None else row["kernel"]
     weights: Rows = [[float((u + 2 * v + 2) % 3 - 1) for v in range(column["kernel"])] for u in range(tall)]
     spreads = column["transposed"]
-    result = (
+    result: Sequence[Sequence[float | None]] = (
         _spread_filter(plane, weights, row, column)
         if spreads
         else _slide_windows(layer, plane, weights, row, column)
@@ -51,7 +52,7 @@ def example(layer: Layer) -> Example:
         "input": plane,
         "padded": [] if spreads or layer["reduces"] != "sum" else _padded_input(plane, row, column),
         "filter": weights if layer["filters"] else [],
-        "output": result,
+        "output": [[*line] for line in result],
     }
 
 
@@ -66,11 +67,11 @@ def _refusal(layer: Layer, why: str) -> OpError:
 
 def _slide_windows(
     layer: Layer, plane: Rows, weights: Rows, row: LayerAxis | None, column: LayerAxis
-) -> Rows:
+) -> Sequence[Sequence[float | None]]:
     """What a convolution or a pool makes."""
-    result: Rows = []
+    result: list[list[float | None]] = []
     for i in range(1 if row is None else row["output"]):
-        line = []
+        line: list[float | None] = []
         for j in range(column["output"]):
             read: list[float] = []
             for u, weighted in enumerate(weights):
@@ -114,7 +115,10 @@ def _on_padded_input(axis: LayerAxis | None, i: int, u: int) -> bool:
     return axis is None or _raw(axis, i, u) < axis["input"] + axis["pad"][1]
 
 
-def _reduce(how: str, read: list[float]) -> float:
+def _reduce(how: str, read: list[float]) -> float | None:
+    """None where a pool's window lies on padding alone: it has no number to choose or to average."""
+    if not read and how != "sum":
+        return None
     return max(read) if how == "max" else sum(read) / (1 if how == "sum" else len(read))
 
 

@@ -170,7 +170,7 @@ class Example(TypedDict):
     input: Annotated[list[list[float]], "rows of small whole numbers"]
     padded: Annotated[list[list[float]], "the input with its padding; empty where padding has no numbers"]
     filter: Annotated[list[list[float]], "numbers of the filter; empty for a pool"]
-    output: list[list[float]]
+    output: Annotated[list[list[float | None]], "null where a pool's window lies on padding alone"]
 
 
 class Scene(Show):

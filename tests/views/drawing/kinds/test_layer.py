@@ -8,6 +8,7 @@ import pytest
 import striate as st
 from striate.diagnostics import OpError
 from striate.geometry import Window
+from striate.ops import AvgPool, MaxPool
 
 CELL = 26
 
@@ -245,3 +246,13 @@ def test_only_layers_move_and_speed_is_checked():
         st.draw("lenet5", animate=True)
     with pytest.raises(OpError, match="speed is 0"):
         st.draw("lenet5", "layer", animate=True, speed=0)
+
+
+@pytest.mark.parametrize(
+    "op", [AvgPool(2, padding=1, dilation=5, count_include_pad=False), MaxPool(2, padding=1, dilation=5)]
+)
+def test_a_window_on_padding_alone_has_no_number(op):
+    build = st.Builder("corners", input=(1, 4, 4))
+    picture = st.draw(build.build(build(op, build.input)), "layer", numbers=True)
+    assert picture.scene["facts"]["example"]["output"] == [[None]]
+    assert "-" in [mark.get("text") for mark in picture.scene["drawing"]["marks"]]

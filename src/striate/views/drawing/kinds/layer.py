@@ -369,7 +369,10 @@ def _taps(sheet: Sheet, board: _Board, values: Sequence[Sequence[float]]) -> Non
 
 
 def _values(
-    sheet: Sheet, plane: Plane, values: Sequence[Sequence[float]], moving: Sequence[tuple[int, int]] = ()
+    sheet: Sheet,
+    plane: Plane,
+    values: Sequence[Sequence[float | None]],
+    moving: Sequence[tuple[int, int]] = (),
 ) -> None:
     """Numbers in the cells; moving: each appears in its step."""
     when = {place: k for k, place in enumerate(moving)}
@@ -377,7 +380,9 @@ def _values(
         for j, value in enumerate(line):
             x, y, side, high = plane.box(i, j)
             with sheet.during(*((when[i, j], len(when) - 1) if when else ())):
-                sheet.text(x + side / 2, y + high / 2 + 4, f"{value:.3g}", SMALL_FONT_SIZE)
+                sheet.text(
+                    x + side / 2, y + high / 2 + 4, "-" if value is None else f"{value:.3g}", SMALL_FONT_SIZE
+                )
 
 
 def _border(sheet: Sheet, plane: Plane, values: Sequence[Sequence[float]]) -> None:
