@@ -53,7 +53,7 @@ REMARKS = {
     "--conf --conf-thres --iou --threshold": "leave it out: every image gets its likeliest classes",
     "--save --save-txt": "--output FILE",
     "--html": "striate report MODEL -o report.html",
-    "--no-color --color --colour": "set the environment variable NO_COLOR=1; pipes and files get no colors",
+    "--no-color --color": "set the environment variable NO_COLOR=1; pipes and files get no colors",
     "--weights --checkpoint --ckpt": "give a model with weights: a run folder, or a file that holds both",
     "--depth --col-names": "leave it out; --fold shows repeated blocks once",
 }
