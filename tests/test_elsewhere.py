@@ -139,7 +139,10 @@ def test_a_model_is_called():
 
 # ---------------------------------------------------------------- arguments
 def functions():
-    known = {"Model": Model, **{name: getattr(striate, name) for name in ("create", "draw", "list_models")}}
+    known = {
+        "Model": Model,
+        **{name: getattr(striate, name) for name in ("analyze", "check", "create", "draw", "list_models")},
+    }
     for name in elsewhere.ARGUMENTS:
         first, _, method = name.partition(".")
         yield name, getattr(known[first], method) if method else known[first]
@@ -152,7 +155,11 @@ def test_an_argument_of_another_framework_says_what_to_write(name, function):
     assert {answer for answer in table.values() if answer.isidentifier()} <= {*parameters}
     for word, answer in table.items():
         arguments = (
-            [] if name.startswith("list") else ["resnet18"] if name in ("create", "draw") else [Model(TEXT)]
+            []
+            if name.startswith("list")
+            else ["resnet18"]
+            if name in ("create", "draw", "analyze", "check")
+            else [Model(TEXT)]
         )
         with pytest.raises(UsageError, match=word) as caught:
             function(*arguments, **{word: 1})

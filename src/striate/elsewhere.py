@@ -222,6 +222,7 @@ SETTINGS: Mapping[str, str] = _table(
 _QUIET = "leave it out: nothing is printed"
 _NO_FETCH = "leave it out, or name a file, st.Model(…, weights=FILE): nothing is fetched from a network"
 _TRAINING = 'leave compile out, and write model.fit(x, y, optimizer="adam", loss="cross_entropy")'
+_OF_INPUT = "give a model of this input: st.Model(net, input=(3, 224, 224))"
 ARGUMENTS: Mapping[str, Mapping[str, str]] = {
     "Model.__init__": _table(
         {
@@ -262,7 +263,14 @@ ARGUMENTS: Mapping[str, Mapping[str, str]] = {
         }
     ),
     "Model.export": _table({"format": 'the suffix of the file names the format: model.export("model.onnx")'}),
-    "draw": _table({"to_file filename filepath file path out output save_path": 'st.draw(…).save("net.svg")'}),
+    "draw": _table(
+        {
+            "to_file filename filepath file path out output save_path": 'st.draw(…).save("net.svg")',
+            "input input_size input_shape": _OF_INPUT,
+        }
+    ),
+    "analyze": _table({"input input_size input_shape": _OF_INPUT}),
+    "check": _table({"input input_size input_shape": _OF_INPUT}),
     "list_models": _table({"pretrained": "leave it out: the catalogue has no weights", "filter": "pattern"}),
 }  # fmt: skip
 """Keyword arguments of other functions, by their qualified names."""

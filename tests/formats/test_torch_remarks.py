@@ -61,3 +61,18 @@ def test_a_module_that_is_held_whole_is_read_quietly():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         st.from_torch(Whole(), input=(3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("given", "fix"),
+    [
+        ((1, 3, 8, 8), "leave out the batch axis: input=(3, 8, 8)"),
+        (torch.zeros(1, 3, 8, 8), "write input=(3, 8, 8), its shape without the batch axis"),
+        ("8x8x3", "give a shape such as (3, 224, 224)"),
+    ],
+)
+def test_an_input_that_is_not_the_shape_of_an_image(given, fix):
+    with pytest.raises(st.StriateError) as caught:
+        st.from_torch(nn.Conv2d(3, 4, 3), given)
+    assert caught.value.fix == fix
+    assert "'8', 'x'" not in str(caught.value)

@@ -87,7 +87,13 @@ def _signature(module: Any) -> tuple[list[str], list[str], bool]:
 
 
 def _shape(shape: Any) -> Shape:
-    sizes = tuple(shape) if isinstance(shape, Sequence) else shape
+    if (of_array := getattr(shape, "shape", None)) is not None:
+        raise UsageError(
+            "the input is an array, not the shape of an image",
+            why="a network is traced with zeros of this shape",
+            fix=f"write input={tuple(of_array[1:])}, its shape without the batch axis",
+        )
+    sizes = tuple(shape) if isinstance(shape, Sequence) and not isinstance(shape, str) else shape
     TensorSpec.image(sizes)
     return tuple(sizes)
 

@@ -88,10 +88,13 @@ def trace(module: Any, inputs: Sequence[Argument], via: str = "auto") -> Trace:
                 return road(module, inputs, examples)
             except Exception as error:  # whatever a user's forward raises
                 failures.append(f"{road.__name__[1:]}: {type(error).__name__}: {_first_line(error)}")
+    batches = [f"input={one.shape[1:]}" for one in inputs if len(one.shape) == 4 and one.shape[0] == 1]
     raise FormatError(
         f"{type(module).__name__} cannot be traced with {_input_text(inputs)}",
         why="\n".join(failures),
-        fix=f"set the input size that it expects ({by_reader('input=(C, H, W)', '--input HxWxC')}); "
+        fix=f"leave out the batch axis: {batches[0]}"
+        if batches
+        else f"set the input size that it expects ({by_reader('input=(C, H, W)', '--input HxWxC')}); "
         "forward must not branch on values",
     )
 
