@@ -1,13 +1,15 @@
 """Animated files: a step for each position, how long each is shown, and each step the still picture at that step."""
 
 import io
+import sys
 
 import pytest
 from PIL import Image, ImageChops
 
 import striate as st
 from cli.run import run
-from striate.diagnostics import LimitError
+from striate.diagnostics import LimitError, MissingExtraError
+from striate.extras import install_command
 from striate.views.drawing.animation import FACTOR, animation, durations
 from striate.views.drawing.motion import still
 from striate.views.drawing.raster import png
@@ -91,3 +93,12 @@ def test_a_gif_of_a_layer_moves(tmp_path, monkeypatch):
     assert run("draw", "3x4x1 -> conv 2x2", "--kind", "layer", "--scale", "0.3", "-o", "a.gif").code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
     assert Image.open("a.gif").n_frames == 6
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_without_pillow_the_install_command_is_named(monkeypatch, suffix):
+    picture = st.draw("7x7x1 -> conv 3x3", "layer")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(MissingExtraError) as error:
+        picture.content(suffix)
+    assert install_command("draw") in error.value.fix

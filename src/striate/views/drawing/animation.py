@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import LimitError, MissingExtraError, warn
-from striate.views.drawing.extra import replaced
+from striate.views.drawing.extra import needed, replaced
 from striate.views.drawing.motion import still
 from striate.views.drawing.raster import FINE, png
 
@@ -33,7 +33,8 @@ def animation(drawing: Drawing, suffix: str, theme: str = "light", scale: float 
     suffix: ".gif" or ".webp"; theme, scale: as `png` takes them. Raises MissingExtraError without resvg, reportlab or
     Pillow's WebP, LimitError for steps of more than 400 million pixels together.
     """
-    from PIL import Image, features
+    with needed():
+        from PIL import Image, features
 
     if suffix == ".webp" and not features.check("webp"):
         raise MissingExtraError(

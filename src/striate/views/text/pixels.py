@@ -139,14 +139,21 @@ def _times(n: int) -> str:
 
 
 def large(n: int) -> str:
-    """All digits below 10**12, then three significant digits and the power of ten."""
+    """All digits below 10**12, then three significant digits, rounded, and the power of ten.
+
+    >>> large(9_616_253_250_768)
+    '9.62e12'
+    """
     if n < MAX_WRITTEN_COUNT:
         return count(n)
     power = (
         n.bit_length() * 30103 // 100000
     )  # the power of ten, perhaps one too high: 30103/100000 approximates log10(2)
     power -= 10**power > n
-    return f"{n * 100 // 10**power / 100:.2f}e{power}"
+    digits = (n * 1000 // 10**power + 5) // 10
+    if digits == 1000:
+        digits, power = 100, power + 1
+    return f"{digits // 100}.{digits % 100:02}e{power}"
 
 
 # -- padding modes side by side -------------------------------------------------------------------------------
