@@ -45,10 +45,8 @@ def letters() -> frozenset[int]:
 
 
 def replaced(drawing: Drawing) -> Drawing:
-    """The same drawing in letters that the font has, an arrow as "->"; others become "?", with a warning."""
-    return in_letters(
-        drawing, lambda c: c if ord(c) in letters() else {"→": "->"}.get(c, "?"), "the font of images and PDF"
-    )
+    """The same drawing in letters that the font has; what it has no letter for becomes "?", with a warning."""
+    return in_letters(drawing, lambda c: c if ord(c) in letters() else "?", "the font of images and PDF")
 
 
 def in_letters(drawing: Drawing, spell: Callable[[str], str], lacking: str) -> Drawing:
