@@ -179,7 +179,7 @@ def test_other_sources_are_refused_with_what_to_do(tmp_path):
             history_of(path)
 
 
-ODD = (None, "x", float("nan"), float("inf"), -1, 1e200, 10**400, [], {}, True)
+ODD = (None, "x", float("nan"), float("inf"), -1, 1e308, 10**400, [], {}, True)
 
 
 def mutations(record):

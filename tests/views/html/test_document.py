@@ -14,7 +14,7 @@ from page_elements import elements, references
 from striate.analysis import pixels
 from striate.checks import check
 from striate.diagnostics import printable
-from striate.views.html.document import document
+from striate.views.html.document import FILTERS, document
 from striate.views.html.network_part import network_part
 from striate.views.json_records import show_record, sizes_by_input
 from striate.views.pixel_record import pixels_record
@@ -230,3 +230,9 @@ def test_a_thousand_nodes_stay_readable():
     text = page(net)
     assert len(text.encode()) < 4_000_000
     assert len(elements(text).at("cost").all("table")[0].rows()) == len(net.nodes) + 1
+
+
+def test_a_measure_that_is_no_number_is_written_as_it_is():
+    assert [FILTERS["measure"](value) for value in (2.0, 3, 0.25, float("nan"), float("-inf"))] == [
+        "2", "3", "0.25", "nan", "-inf",
+    ]  # fmt: skip

@@ -85,7 +85,12 @@ def _step(low: float, high: float, count: int) -> float:
 def _log_axis(low: float, high: float, start: float, end: float) -> Axis:
     """From one of 1, 2 and 5 times a power of ten to another; of many powers, some have a tick."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    marks = [(digit, power) for power in range(first, last + 1) for digit in (1, 2, 5)]
+    marks = [
+        (digit, power)
+        for power in range(first, last + 1)
+        for digit in (1, 2, 5)
+        if math.isfinite(float(f"{digit}e{power}"))
+    ]
     below = max((d * 10.0**p for d, p in marks if d * 10.0**p <= low * (1 + 1e-9)), default=low)
     above = min((d * 10.0**p for d, p in marks if d * 10.0**p >= high * (1 - 1e-9)), default=high)
     decades = math.log10(above / below)

@@ -39,7 +39,7 @@ FILTERS = {
     "digits": lambda value: f"{value:.6g}",
     "percent": lambda share: f"{share:.2%}",
     "decimals": lambda value, digits: f"{value:.{digits}f}",
-    "measure": lambda value: f"{value:,.0f}" if value == int(value) else f"{value:.4g}",
+    "measure": lambda value: f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}",
     "hashed": lambda column: f"#{column}",
     "heading": lambda column: f"{'#' if column != 'epoch' else ''}{column.replace('_', ' ')}",
     "axis": lambda letter: AXES[letter][0],
