@@ -76,3 +76,11 @@ def test_a_thinned_line_keeps_its_ends_and_extremes(heights):
     assert kept == sorted(kept) and set(kept) <= set(points)
     assert {min(heights), max(heights)} <= {y for _, y in kept}
     assert len(kept) <= 4 * math.ceil(len(heights) * 0.05 + 1)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(5e-324, 1e308), (1e-320, 1e-310), (1e308, 1.7e308), (0.5, 1.7e308), (1.0, 100.0)]
+)
+def test_a_logarithmic_axis_holds_all_numbers(low, high):
+    scale = value_axis([low, high], 0, 1, log=True)
+    assert 0 <= scale.at(low) <= scale.at(high) <= 1 and scale.ticks

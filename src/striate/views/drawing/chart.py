@@ -86,16 +86,16 @@ def _log_axis(low: float, high: float, start: float, end: float) -> Axis:
     """From one of 1, 2 and 5 times a power of ten to another; of many powers, some have a tick."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     marks = [
-        (digit, power)
+        (digit, power, value)
         for power in range(first, last + 1)
         for digit in (1, 2, 5)
-        if math.isfinite(float(f"{digit}e{power}"))
+        if 0 < (value := float(f"{digit}e{power}")) < math.inf
     ]
-    below = max((d * 10.0**p for d, p in marks if d * 10.0**p <= low * (1 + 1e-9)), default=low)
-    above = min((d * 10.0**p for d, p in marks if d * 10.0**p >= high * (1 - 1e-9)), default=high)
-    decades = math.log10(above / below)
+    below = max((value for _, _, value in marks if value <= low * (1 + 1e-9)), default=low)
+    above = min((value for _, _, value in marks if value >= high * (1 - 1e-9)), default=high)
+    decades = math.log10(above) - math.log10(below)
     digits, every = ((1, 2, 5) if decades < 2 else (1,)), max(1, math.ceil(decades / 6))
-    values = [float(f"{d}e{p}") for d, p in marks if d in digits and (p - last) % every == 0]
+    values = [value for d, p, value in marks if d in digits and (p - last) % every == 0]
     ticks = [value for value in values if below * 0.999 <= value <= above * 1.001]
     return Axis(below, above, start, end, True, tuple((tick, f"{tick:.12g}") for tick in ticks))
 
