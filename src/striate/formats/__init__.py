@@ -4,17 +4,22 @@ from typing import TYPE_CHECKING, Any
 
 from striate.formats.load_model import load
 from striate.formats.notation import parse, parse_size, to_notation
-from striate.formats.torch import from_torch
 
 if TYPE_CHECKING:
     from striate.formats.conversion import convert as convert
+    from striate.formats.torch import from_torch as from_torch
 
 __all__ = ["convert", "from_torch", "load", "parse", "parse_size", "to_notation"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "convert":  # start-up counts: most commands write no network
+    # Start-up counts: most commands neither write a network nor trace one.
+    if name == "convert":
         from striate.formats.conversion import convert
 
         return convert
+    if name == "from_torch":
+        from striate.formats.torch import from_torch
+
+        return from_torch
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
