@@ -169,18 +169,17 @@ def draw(
     kind = kind or drawn_as
     nodes = tuple(filter(None, (node,) if isinstance(node, str) else node))
     request = Request(
-        nodes[0] if nodes else "",
-        tuple(unit),
-        direction == "right",
-        cost,
-        numbers,
-        fold,
-        compare,
-        animate,
-        speed,
-        nodes,
-        image,
-        own_scale,
+        nodes=nodes,
+        unit=tuple(unit),
+        right=direction == "right",
+        cost=cost,
+        numbers=numbers,
+        fold=fold,
+        compare=compare,
+        animate=animate,
+        speed=speed,
+        image=image,
+        own_scale=own_scale,
     )
     if kind in RESULTS:
         from striate.views.drawing.results import scene_of

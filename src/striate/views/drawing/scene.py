@@ -27,7 +27,7 @@ KINDS = {
     "field": "what a unit sees, through all layers",
     "layer": "one layer: its input, its filter, where the window stands, its output, the formula",
     "filters": "the learned filters of a convolution as images",
-    "maps": "what the channels of a layer say to an image",
+    "maps": "the feature maps that a layer computes from an image",
     "fc": "a convolution next to the fully connected layer that would do its step",
 }
 """Kind of picture of a network to what it shows. A kind is the file of its name in `kinds/`."""
@@ -53,8 +53,10 @@ def scene(
     Raises UnknownNameError for an unknown kind or node, and what the kind raises.
     """
     request = request or Request()
-    show = analysis_record(analysis, findings) if analysis else show_record(net, findings=findings)
-    for name in (*request.nodes, *filter(None, [request.node])):
+    show = (
+        analysis_record(analysis, findings) if analysis is not None else show_record(net, findings=findings)
+    )
+    for name in request.nodes:
         net.node(name)
     if not kind:
         kind = "graph" if branched(net) and not request.cost else "blocks"
@@ -75,7 +77,7 @@ def fitting(kind: str, request: Request) -> None:
     for given, only, what, option, why in (
         (request.animate, ["layer"], "does not move", "--animate",
          "a window slides in pictures of the kind layer"),
-        (request.image is not None, ["maps"], "shows no image", "--image", "maps are what layers say to an image"),
+        (request.image is not None, ["maps"], "shows no image", "--image", "maps are computed from an image"),
         (len(request.nodes) > 1, ["maps"], "is of one node", "--node", "maps take several nodes"),
         (request.nodes, [*KINDS], "has no nodes", "--node", "nodes are those of a network"),
         (request.compare, ["pixels"], "compares nothing", "--compare", "padding modes differ in the use of pixels"),

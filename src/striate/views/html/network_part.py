@@ -11,10 +11,11 @@ from striate.diagnostics import plural
 from striate.views.drawing.request import Request
 from striate.views.drawing.scene import KINDS, branched, scene
 from striate.views.html.figure import Figure, Missing, told
-from striate.views.json_records import images, show_record, sizes_by_input
+from striate.views.json_records import analysis_record, images, sizes_by_input
 from striate.views.text.number_format import bound, count, shape, size, total
 
 if TYPE_CHECKING:
+    from striate.analysis import Analysis
     from striate.diagnostics import Diagnostic
     from striate.network import Network
     from striate.views.schemas.networks import Finding, Show, ShownNode, SizesAxis
@@ -102,32 +103,35 @@ class NetworkPart:
 
 def network_part(net: Network, findings: Sequence[Diagnostic]) -> NetworkPart:
     """Gather it. findings: those of a check, run by the caller with its own settings."""
-    show = show_record(net, findings=findings)
+    from striate.analysis import analyze
+
+    facts = analyze(net)
+    show = analysis_record(facts, findings)
     checked = {(f.node, f.code): cast("Finding", f.to_dict()) for f in findings}
     problems = [checked.get((problem["node"], problem["code"]), problem) for problem in show["problems"]]
     return NetworkPart(
         show,
         problems,
-        [_drawn(net, kind, findings) for kind in ("blocks", *(["graph"] if branched(net) else []))],
-        list(_layers(net, [*problems, *show["findings"]], findings)),
+        [_drawn(facts, kind, findings) for kind in ("blocks", *(["graph"] if branched(net) else []))],
+        list(_layers(facts, [*problems, *show["findings"]], findings)),
         told(lambda: _sizes(net, show)),
-        told(lambda: _drawn(net, "pixels")),
-        told(lambda: _drawn(net, "field")),
+        told(lambda: _drawn(facts, "pixels")),
+        told(lambda: _drawn(facts, "field")),
     )
 
 
-def _drawn(net: Network, kind: str, findings: Sequence[Diagnostic] = (), node: str = "") -> Figure:
+def _drawn(facts: Analysis, kind: str, findings: Sequence[Diagnostic] = (), node: str = "") -> Figure:
     """A picture; without findings where those of the whole network would stand under it again."""
-    record = scene(net, kind, Request(node=node), findings)
+    record = scene(facts.network, kind, Request((node,) if node else ()), findings, facts)
     return Figure(kind, record, f"{KINDS[kind][:1].upper()}{KINDS[kind][1:]}.")
 
 
-def _layers(net: Network, problems: Sequence[Finding], findings: Sequence[Diagnostic]) -> Iterator[Figure]:
+def _layers(facts: Analysis, problems: Sequence[Finding], findings: Sequence[Diagnostic]) -> Iterator[Figure]:
     """The first layers with an error, where they have a window."""
     names = dict.fromkeys(f["node"] for f in problems if f["severity"] == "error" and f["node"])
     number = 0
     for name in names:
-        figure = told(lambda name=name: _drawn(net, "layer", findings, name))  # type: ignore[misc]
+        figure = told(lambda name=name: _drawn(facts, "layer", findings, name))  # type: ignore[misc]
         if isinstance(figure, Figure) and number < MAX_DRAWN_LAYERS:
             number += 1
             parts = KINDS["layer"].partition(": ")[2]

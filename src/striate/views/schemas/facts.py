@@ -165,7 +165,7 @@ class NodeMaps(TypedDict):
 
 
 class MapFacts(TypedDict):
-    """What layers say to an image."""
+    """The feature maps that layers compute from an image."""
 
     image: ShownImage
     trained: Annotated[bool, "whether weights came with the model; otherwise they are fresh"]

@@ -47,7 +47,7 @@ def facts(net: Network, show: Show, request: Request) -> MapFacts:
         raise OpError(
             "no image is given",
             where="striate draw --kind maps",
-            why="feature maps are what layers say to an image",
+            why="feature maps are computed from an image",
             fix="--image FILE",
         )
     from striate.engine.registry import get_engine
