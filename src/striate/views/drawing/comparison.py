@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from striate.diagnostics import plural
 from striate.views.diff_record import diff_record
-from striate.views.drawing.frame import MIN_WIDTH, finished
+from striate.views.drawing.frame import MIN_WIDTH, counted, finished
 from striate.views.drawing.kinds.graph import State, layout
 from striate.views.drawing.parts import Part, depth_of, failed_facts, failing, parts_of
 from striate.views.drawing.picture import Picture
 from striate.views.drawing.sheet import ASCENT, LINE, SIZE, SMALL_FONT_SIZE, TITLE_FONT_SIZE, Sheet
 from striate.views.drawing.widths import lines, shortened
-from striate.views.text.number_format import inputs, short, unknown
+from striate.views.text.number_format import inputs
 
 if TYPE_CHECKING:
     from striate.network import Network
@@ -113,11 +113,8 @@ def _of_part(part: Part, states: Mapping[str, str]) -> State:
 def _head(sheet: Sheet, x: float, letter: str, side: DiffSide, room: float) -> float:
     title = shortened(f"{letter}  {side['name']}", TITLE_FONT_SIZE, room, True)
     sheet.text(x, ASCENT * TITLE_FONT_SIZE, title, TITLE_FONT_SIZE, anchor="start", bold=True)
-    totals = side["totals"]
     y = LINE * TITLE_FONT_SIZE
-    params = f"{'at least ' if unknown(side, 'params') else ''}{short(totals['params'])} params"
-    macs = f"{'at least ' if unknown(side, 'macs') else ''}{short(totals['macs'])} MACs"
-    for text in (inputs(side), params, macs):
+    for text in (inputs(side), *counted(side)):
         sheet.text(x, y + ASCENT * SIZE, shortened(text, SIZE, room), SIZE, "muted", anchor="start")
         y += LINE * SIZE
     return y

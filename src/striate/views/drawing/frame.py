@@ -13,7 +13,7 @@ from striate.views.drawing.widths import lines, shortened, width
 from striate.views.text.number_format import short, unknown
 
 if TYPE_CHECKING:
-    from striate.views.schemas.networks import Finding, Show
+    from striate.views.schemas.networks import DiffSide, Finding, Show
     from striate.views.schemas.scene import Drawing
 
 Numbered = Mapping[str, Sequence[tuple[int, "Finding"]]]
@@ -125,12 +125,14 @@ def titled(sheet: Sheet, title: str, said: Sequence[str], room: float) -> float:
 
 
 def _head(sheet: Sheet, record: Show, room: float) -> float:
-    totals = record["totals"]
-    counts = []
+    return titled(sheet, record["name"], [", ".join(counted(record))], room)
+
+
+def counted(record: Show | DiffSide) -> Iterator[str]:
+    """Parameters and MACs of a network: `25.6M params`, or `at least …` where some are unknown."""
     for what, word in (("params", "params"), ("macs", "MACs")):
         least = "at least " if unknown(record, what) else ""
-        counts.append(f"{least}{short(totals[what])} {word}")  # type: ignore[literal-required]
-    return titled(sheet, record["name"], [", ".join(counts)], room)
+        yield f"{least}{short(record['totals'][what])} {word}"  # type: ignore[literal-required]
 
 
 def _legend(sheet: Sheet, y: float, marks: Numbered, record: Show, room: float) -> None:

@@ -14,15 +14,14 @@ if TYPE_CHECKING:
     from striate.views.schemas.training import Evaluation
 
 TEXTS = {"": ("data",), "per_class": ("name",), "worst": ("name", "label", "predicted")}
-NUMBERS = {"": ("loss",), "worst": ("id", "loss")}
+NUMBERS = {"worst": ("id", "loss")}
 SHARES = {
-    "": ("accuracy", "top5_accuracy", "macro_f1"),
+    "": ("top5_accuracy", "macro_f1"),
     "per_class": ("precision", "recall", "f1"),
-    "bins": ("low", "high", "confidence", "accuracy"),
     "worst": ("confidence",),
 }
-COUNTS = {"": ("images",), "per_class": ("images", "predicted"), "bins": ("images",)}
-"""Keys of the evaluation and of its rows that a page shows."""
+COUNTS = {"per_class": ("images", "predicted")}
+"""Keys of the evaluation and of its rows that a page shows and pictures do not."""
 
 
 def report_of(path: Path) -> dict[str, Any] | None:
@@ -36,19 +35,19 @@ def report_of(path: Path) -> dict[str, Any] | None:
 
 
 def verify(path: Path, evaluation: Evaluation) -> None:
-    """Raises FormatError where an evaluation lacks what a page shows."""
+    """Raises FormatError where an evaluation lacks what a page shows.
+
+    evaluation: of `run_results.evaluation_of`, which has verified what pictures show.
+    """
     found: Any = evaluation
     try:
-        rows = {"": [found], "bins": found["calibration"]["bins"]}
-        rows |= {name: found[name] for name in ("per_class", "worst")}
+        rows = {"": [found], **{name: found[name] for name in ("per_class", "worst")}}
         texts = [row[key] for name, keys in TEXTS.items() for row in rows[name] for key in keys]
         numbers, shares, counts = (
             [row[key] for name, keys in table.items() for row in rows[name] for key in keys]
             for table in (NUMBERS, SHARES, COUNTS)
         )
-        shares.append(found["calibration"]["expected_calibration_error"])
-        counts += [count for row in found["confusion_matrix"] for count in row]
-        if not all(isinstance(text, str) for text in (*texts, *found["classes"], *found["notes"])):
+        if not all(isinstance(text, str) for text in (*texts, *found["notes"])):
             raise TypeError("a name is not text")
         if not all(type(number) in (int, float) for number in (*numbers, *shares, *counts)):
             raise TypeError("a measure is not a number")
@@ -56,9 +55,6 @@ def verify(path: Path, evaluation: Evaluation) -> None:
             raise ValueError("a share is outside of 0 to 1")
         if not all(type(count) is int and count >= 0 for count in counts):
             raise ValueError("images are not counted")
-        size = len(found["classes"])
-        if [len(row) for row in found["confusion_matrix"]] != [size] * size:
-            raise ValueError(f"the confusion matrix is not one of {size} classes")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         why = f"the evaluation has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
         raise damaged(path, REPORT, why) from None
