@@ -13,23 +13,21 @@ out and named. Every whole run is saved in bench/results and compared with the o
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from support import record  # noqa: E402
+from support import parts  # noqa: E402
+from support.parts import PYTHON, environment, striate  # noqa: E402
 
-from striate.peers.timing import Server, Timing, measure, process  # noqa: E402
+from striate.peers.timing import Server, Timing, process  # noqa: E402
 
 MODELS = ("resnet50", "densenet121")
 PEERS = {  # tool -> (the packages it needs, what its row is called)
@@ -53,31 +51,11 @@ LARGE = {  # command -> networks that it is asked about at both sizes
     "pixels": "vgg16",
 }
 TOOLS = str(HERE / "support" / "tools.py")
-PYTHON = sys.executable
-
-
-def environment(**more: str) -> dict[str, str]:
-    """As most people have it: bytecode is cached, texts are plain."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return kept | {"NO_COLOR": "1", "COLUMNS": "80"} | more
-
-
-def striate(*arguments: str) -> list[str]:
-    """The installed command, or the module where there is none."""
-    command = Path(PYTHON).with_name("striate")
-    return [str(command), *arguments] if command.exists() else [PYTHON, "-m", "striate", *arguments]
 
 
 def installed() -> list[str]:
-    """The peers that can be asked; the others are named on standard error."""
-    missing = {
-        tool: [package for package in packages if importlib.util.find_spec(package) is None]
-        for tool, (packages, _) in PEERS.items()
-    }
-    for tool, packages in missing.items():
-        if packages:
-            print(f"left out: {tool}, not installed: {', '.join(packages)}", file=sys.stderr)
-    return [tool for tool, packages in missing.items() if not packages]
+    """The peers that can be asked."""
+    return parts.installed({tool: packages for tool, (packages, _) in PEERS.items()}, {})
 
 
 # ---------------------------------------------------------------- first the answers
@@ -170,48 +148,5 @@ def started(tool: str, servers: list[Server]) -> Server:
 PARTS = {"process": whole_processes, "warm": warm, "scale": chains, "large": large}
 
 
-def run(parts: list[str], rounds: int) -> dict[str, object]:
-    """Compare the answers, then measure. Each part is interleaved in itself, so that its rows can be compared."""
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    peers = installed()
-    answers = compare(peers)
-    done: list[Timing] = []
-    for part in parts:
-        print(part, file=sys.stderr)
-        servers: list[Server] = []
-        with tempfile.TemporaryDirectory() as scratch:
-            rows = list(PARTS[part](peers, Path(scratch), servers))
-            try:
-                measure(rows, rounds, warm_up=2 if part == "warm" else 1)
-            finally:
-                for server in servers:
-                    server.close()
-        groups = list(dict.fromkeys(row.group for row in rows))
-        done += sorted(rows, key=lambda row: groups.index(row.group))
-    return record.document("analysis", done, answers, load)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", choices=PARTS, action="append")
-    parser.add_argument("--show", type=Path, metavar="FILE")
-    parser.add_argument("--reference", action="store_true")
-    chosen = parser.parse_args()
-    if chosen.show:
-        print(record.markdown(json.loads(chosen.show.read_text("utf-8"))))
-        return
-    results, reference = HERE / "results" / "analysis.json", HERE / "reference" / "analysis.json"
-    before = record.last(results, reference)
-    now = run(chosen.only or list(PARTS), chosen.rounds)
-    print(record.text(now, before))
-    if not chosen.only:
-        record.save(results, now)
-    if chosen.reference:
-        record.save(reference, now)
-
-
 if __name__ == "__main__":
-    main()
+    parts.main("analysis", __doc__, PARTS, installed, compare)

@@ -13,11 +13,7 @@ one before.
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
-import json
-import os
-import shutil
+import itertools
 import subprocess
 import sys
 import tempfile
@@ -27,10 +23,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from support import pictures, record  # noqa: E402
+from support import parts, pictures  # noqa: E402
+from support.parts import PYTHON, environment, striate  # noqa: E402
 from support.pictures import NAMES  # noqa: E402
 
-from striate.peers.timing import Server, Timing, measure, process  # noqa: E402
+from striate.peers.timing import Server, Timing, process  # noqa: E402
 
 MODELS = ("resnet50", "googlenet")
 PEERS = {  # tool -> the packages it needs, the programs it needs, how its file ends
@@ -41,32 +38,14 @@ PEERS = {  # tool -> the packages it needs, the programs it needs, how its file 
 OURS = ("striate_graph", "striate_blocks")
 NODES = (100, 300, 1_000, 3_000)
 DRAWERS = str(HERE / "support" / "drawers.py")
-PYTHON = sys.executable
-
-
-def environment() -> dict[str, str]:
-    """As most people have it: bytecode is cached, texts are plain."""
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return inherited | {"NO_COLOR": "1", "COLUMNS": "80"}
-
-
-def striate(*arguments: str) -> list[str]:
-    """The installed command, or the module where there is none."""
-    command = Path(PYTHON).with_name("striate")
-    return [str(command), *arguments] if command.exists() else [PYTHON, "-m", "striate", *arguments]
 
 
 def installed() -> list[str]:
-    """The peers that can draw here; the others are named on standard error."""
-    able = []
-    for tool, (packages, programs, _) in PEERS.items():
-        missing = [package for package in packages if importlib.util.find_spec(package) is None]
-        missing += [program for program in programs if shutil.which(program) is None]
-        if missing:
-            print(f"left out: {tool}, not installed: {', '.join(missing)}", file=sys.stderr)
-        else:
-            able.append(tool)
-    return able
+    """The peers that can draw here."""
+    return parts.installed(
+        {tool: packages for tool, (packages, _, _) in PEERS.items()},
+        {tool: programs for tool, (_, programs, _) in PEERS.items()},
+    )
 
 
 def drawer(tool: str, model: str, file: Path) -> list[str]:
@@ -78,12 +57,12 @@ def file_of(tool: str, folder: Path) -> Path:
 
 
 # ---------------------------------------------------------------- first the files
-def sizes(peers: list[str], folder: Path) -> list[dict[str, object]]:
+def sizes(peers: list[str]) -> list[dict[str, object]]:
     """The bytes of each tool's file. Ends the run where a tool draws nothing."""
     rows: list[dict[str, object]] = []
-    for model in MODELS:
-        for tool in (*OURS, *peers):
-            file = file_of(tool, folder)
+    with tempfile.TemporaryDirectory() as folder:
+        for model, tool in itertools.product(MODELS, (*OURS, *peers)):
+            file = file_of(tool, Path(folder))
             outcome = subprocess.run(
                 drawer(tool, model, file), env=environment(), capture_output=True, text=True
             )
@@ -136,49 +115,5 @@ def started(tool: str, file: Path, servers: list[Server]) -> Server:
 PARTS = {"process": whole_processes, "warm": warm, "scale": graphs}
 
 
-def run(parts: list[str], rounds: int) -> dict[str, object]:
-    """Draw once for the sizes, then measure. Each part is interleaved in itself, so that its rows can be compared."""
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    peers = installed()
-    timings: list[Timing] = []
-    with tempfile.TemporaryDirectory() as scratch:
-        answers = sizes(peers, Path(scratch))
-        for part in parts:
-            print(part, file=sys.stderr)
-            servers: list[Server] = []
-            rows = list(PARTS[part](peers, Path(scratch), servers))
-            try:
-                measure(rows, rounds, warm_up=2 if part == "warm" else 1)
-            finally:
-                for server in servers:
-                    server.close()
-            groups = list(dict.fromkeys(row.group for row in rows))
-            timings += sorted(rows, key=lambda row: groups.index(row.group))
-    return record.document("draw", timings, answers, load)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", choices=PARTS, action="append")
-    parser.add_argument("--show", type=Path, metavar="FILE")
-    parser.add_argument("--reference", action="store_true")
-    arguments = parser.parse_args()
-    if arguments.show:
-        print(pictures.page(json.loads(arguments.show.read_text("utf-8"))))
-        return
-    results, reference = HERE / "results" / "draw.json", HERE / "reference" / "draw.json"
-    before = record.last(results, reference)
-    now = run(arguments.only or list(PARTS), arguments.rounds)
-    print(record.text(now, before))
-    print(f"\n{pictures.text(now)}")
-    if not arguments.only:
-        record.save(results, now)
-    if arguments.reference:
-        record.save(reference, now)
-
-
 if __name__ == "__main__":
-    main()
+    parts.main("draw", __doc__, PARTS, installed, sizes, pictures.page, pictures.text)
