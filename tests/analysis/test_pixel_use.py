@@ -222,3 +222,34 @@ def test_work_of_adaptive_pooling_is_linear_in_its_outputs(text):
 
     few, many = calls(211), calls(2110)  # primes: no bin is like another
     assert many < 11 * few
+
+
+def test_functions_of_single_numbers_hand_a_map_on_as_it_is():
+    """A branched map is a sum of many products: nothing is computed of them where no window reads."""
+
+    def calls(functions):
+        build = Builder("blocks", input=(1, 24, 24))
+        x = build.input
+        for k in range(8):
+            y = build(Conv(1, 3 + 2 * (k % 2), padding=1 + k % 2), x)
+            for _ in range(functions):
+                y = build(Relu(), y)
+            x = build(Add(), x, y)
+        net = build.build(x)
+        net.specs  # noqa: B018 - computed when it is first asked for, and not counted
+        profile = cProfile.Profile()
+        profile.runcall(pixels, net)
+        return pstats.Stats(profile).total_calls
+
+    assert (calls(20) - calls(0)) / (8 * 20) < 100
+
+
+def test_rows_and_the_map_agree_where_branches_meet():
+    build = Builder("blocks", input=(1, 5, 7))
+    x = build.input
+    for k in range(6):
+        x = build(Add(), build(Conv(1, (1 + 2 * (k % 2), 3), padding=(k % 2, 1)), x), x)
+    use = pixels(build.build(build(Conv(1, 2, stride=3), x)))
+    assert [[use.at(y, x) for x in range(7)] for y in range(5)] == use.counts == list(use.rows())
+    assert use.total == sum(map(sum, use.counts)) and use.most == max(map(max, use.counts))
+    assert use.unread == sum(row.count(0) for row in use.counts)

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import product
 from math import prod
+from operator import add
 from typing import Any
 
 from striate.diagnostics import LimitError, OpError
@@ -72,12 +73,14 @@ class PixelUse(Displayed):
 
     def rows(self) -> Iterator[list[int]]:
         """The map along its last axis, one line after the other."""
-        for position in product(*map(range, self.shape[:-1])):
-            total = [0] * self.shape[-1]
-            for term in self.terms:
-                if factor := prod(vector[p] for vector, p in zip(term, position)):
-                    total = [a + factor * b for a, b in zip(total, term[-1], strict=True)]
-            yield total
+        across = ([prod(factors) for factors in product(*term[:-1])] for term in self.terms)
+        along = [term[-1] for term in self.terms]
+        for factors in zip(*across, strict=True):
+            yield _weighted(factors, along) or [0] * self.shape[-1]
+
+    @functools.cached_property
+    def _lines(self) -> list[list[int]]:
+        return list(self.rows())
 
     @functools.cached_property
     def counts(self) -> list[Any]:
@@ -88,7 +91,7 @@ class PixelUse(Displayed):
                 why=f"the limit is {DENSE_LIMIT}",
                 fix="request single pixels, or the vectors of each axis",
             )
-        nested: list[Any] = list(self.rows())
+        nested: list[Any] = self._lines
         for size in reversed(self.shape[1:-1]):
             nested = [nested[k : k + size] for k in range(0, len(nested), size)]
         return nested if len(self.shape) > 1 else list(nested[0])
@@ -129,7 +132,7 @@ class PixelUse(Displayed):
                 f"a map of {self.cells} pixels is too large to search for its peak",
                 fix="request single pixels",
             )
-        return max(max(row) for row in self.rows())
+        return max(map(max, self._lines))
 
     @property
     def corner(self) -> int:
@@ -164,7 +167,6 @@ class PixelUse(Displayed):
     def middle(self) -> PixelUse:
         """The slice through the middle of a volume; the map itself where it has at most two axes."""
         outer = tuple(n // 2 for n in self.shape[:-2])
-        outer = tuple(n // 2 for n in self.shape[:-2])
         if not outer:
             return self
         terms = []
@@ -181,6 +183,16 @@ class PixelUse(Displayed):
             shape=tuple(map(min, self.shape, limits)),
             terms=tuple(tuple(map(_blocks, term, limits)) for term in self.terms),
         )
+
+
+def _weighted(factors: Iterable[int], vectors: Iterable[Sequence[int]]) -> list[int]:
+    """The sum of vectors, each times its factor; empty where all factors are 0."""
+    total: list[int] = []
+    for factor, vector in zip(factors, vectors, strict=True):
+        if factor:
+            scaled = vector if factor == 1 else [factor * n for n in vector]
+            total = list(map(add, total, scaled)) if total else list(scaled)
+    return total
 
 
 def _blocks(vector: Vector, limit: int) -> Vector:
@@ -218,15 +230,24 @@ def pixels(net: NetworkSource, value: str | None = None, input: str | None = Non
         if target not in net.specs:
             target = net.node(target).outputs[0]
         _add(maps, target, tuple((1,) * n for n in net.specs[target].spatial_sizes), 1)
+    settled: set[str] = set()  # values with a map that cannot be written in fewer terms
     for node in reversed(net.nodes):
         declaration = net.declarations[node.name]
         for port, name in enumerate(node.outputs):
             if arriving := maps.pop(name, None):
                 readings = declaration.readings_of(port) if port else declaration.readings
-                back = _pulls(declaration, readings)
-                for term, times in _compact(arriving, declaration.outputs[port].spatial_sizes).items():
-                    for origin, pull in zip(node.inputs, back, strict=True):
-                        if pull is not None:
+                leaving = (
+                    arriving
+                    if name in settled
+                    else _compact(arriving, declaration.outputs[port].spatial_sizes)
+                )
+                for origin, pull in zip(node.inputs, _pulls(declaration, readings), strict=True):
+                    if pull is _same and origin not in maps:
+                        maps[origin] = leaving.copy()
+                        settled.add(origin)
+                    elif pull is not None:
+                        settled.discard(origin)
+                        for term, times in leaving.items():
                             _add(maps, origin, pull(term), times)
     compact = _compact(maps.get(source, {}), spec.spatial_sizes)
     terms = tuple((tuple(t * n for n in term[0]), *term[1:]) for term, t in compact.items())
@@ -246,9 +267,9 @@ def _compact(terms: dict[Term, int], shape: tuple[int, ...]) -> dict[Term, int]:
             sums: dict[Term, Vector] = {}
             for term, times in terms.items():
                 rest = (*term[:axis], *term[axis + 1 :])
-                scaled = tuple(times * n for n in term[axis])
+                scaled = term[axis] if times == 1 else tuple(times * n for n in term[axis])
                 total = sums.get(rest)
-                sums[rest] = scaled if total is None else tuple(map(int.__add__, total, scaled))
+                sums[rest] = scaled if total is None else tuple(map(add, total, scaled))
             terms = {(*rest[:axis], v, *rest[axis:]): 1 for rest, v in sums.items()}
     if len(terms) > 1 and len(terms) * sum(shape) > NUMBERS_LIMIT:
         raise LimitError(
@@ -256,25 +277,19 @@ def _compact(terms: dict[Term, int], shape: tuple[int, ...]) -> dict[Term, int]:
             why=f"that is more than {NUMBERS_LIMIT:,} numbers in one step",
             fix="analyze a smaller input; its borders have the same pattern",
         )
-    if len(terms) > min(shape, default=1):
-        terms = _by_rows(terms, shape)
+    if len(terms) > min(shape, default=1) and len(shape) == 2:  # volumes keep their products
+        terms = dict.fromkeys(_by_rows(list(terms), shape), 1)
     return terms
 
 
-def _by_rows(terms: dict[Term, int], shape: tuple[int, ...]) -> dict[Term, int]:
+def _by_rows(terms: Sequence[Term], shape: tuple[int, ...]) -> Iterator[Term]:
     """One outer product per position of the shortest axis: never more than that many."""
     axis = shape.index(min(shape))
-    if len(shape) > 2:
-        return terms  # Volumes keep their products.
-    rows: dict[Term, int] = {}
-    for k in range(shape[axis]):
-        unit = tuple(int(i == k) for i in range(shape[axis]))
-        other = [0] * (prod(shape) // shape[axis])
-        for term, times in terms.items():
-            if factor := times * term[axis][k]:
-                other = [a + factor * b for a, b in zip(other, term[1 - axis], strict=True)]
-        rows[(unit, tuple(other)) if axis == 0 else (tuple(other), unit)] = 1
-    return rows
+    along = [term[1 - axis] for term in terms]
+    for k, factors in enumerate(zip(*(term[axis] for term in terms), strict=True)):
+        unit = (*(0,) * k, 1, *(0,) * (shape[axis] - k - 1))
+        other = tuple(_weighted(factors, along)) or (0,) * shape[1 - axis]
+        yield (unit, other) if axis == 0 else (other, unit)
 
 
 def _pulls(
@@ -289,9 +304,17 @@ def _pulls(
     for x, reading, near in zip(declaration.inputs, readings, local, strict=True):
         if any(local) and not near:
             pulls.append(None)
+        elif x.spatial_axes == declaration.outputs[0].spatial_axes and all(
+            reading[axis].axis == axis and reading[axis].map is None for axis in x.spatial_axes
+        ):
+            pulls.append(_same)
         else:
             pulls.append(functools.partial(_pull, declaration, reading, x.spatial_axes))
     return pulls
+
+
+def _same(term: Term) -> Term:
+    return term
 
 
 def _pull(
