@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.run import run
-from striate.views.drawing.scene import KINDS
+from striate.views.drawing.kinds import KINDS
 
 HEAVY = {"PIL", "jinja2", "llvmlite", "torch", "numpy", "onnx", "h5py"}
 

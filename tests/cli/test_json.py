@@ -12,7 +12,7 @@ from cli.run import run
 from striate.formats import toml
 from striate.network import Builder
 from striate.ops import Concat, Conv
-from striate.views.drawing.scene import KINDS, RESULTS
+from striate.views.drawing.kinds import KINDS, RESULTS
 from striate.views.schemas import networks, scene
 from striate.views.schemas.page import FACTS, SCHEMAS, unwrap
 

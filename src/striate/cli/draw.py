@@ -19,12 +19,7 @@ from striate.cli.options import (
     std_option,
     weights_option,
 )
-
-
-def _kinds() -> list[str]:
-    from striate.views.drawing.scene import KINDS, RESULTS
-
-    return [*KINDS, *RESULTS]
+from striate.views.drawing.kinds import KINDS, RESULTS
 
 
 def _position(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
@@ -60,9 +55,8 @@ def _position(context: click.Context, parameter: click.Parameter, text: str) -> 
     "--kind",
     default="",
     metavar="NAME",
-    type=Names("NAME", _kinds),
-    help="blocks, graph, pixels, field, layer, fc, filters, maps, training, confusion or calibration "
-    "[graph with branches, else blocks].",
+    type=Names("NAME", lambda: (*KINDS, *RESULTS)),
+    help=f"{', '.join([*KINDS, *RESULTS])} [graph with branches, else blocks].",
 )
 @click.option(
     "--image",
@@ -135,7 +129,6 @@ def command(
     A network is drawn up to a layer without an output. SVG needs no other software; PNG and PDF need striate[draw].
     """
     from striate.views.drawing.picture import draw
-    from striate.views.drawing.scene import RESULTS
 
     source: Any = models
     if kind not in RESULTS:

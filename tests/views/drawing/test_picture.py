@@ -90,13 +90,22 @@ def test_a_notebook_shows_the_picture_and_the_table_of_a_network():
         ("fc", {"own_scale": True}, "filters"),
         ("graph", {"numbers": True}, "pixels"),
         ("training", {"compare": True}, "pixels"),
-        ("confusion", {"node": "conv1"}, "blocks"),
+        ("confusion", {"node": "conv1"}, "pixels"),
+        ("blocks", {"node": "conv1"}, "pixels"),
+        ("layer", {"fold": False}, "blocks"),
+        ("blocks", {"speed": 4}, "layer"),
+        ("blocks", {"direction": "right"}, "graph"),
+        ("maps", {"numbers": True}, "pixels"),
     ],
 )
 def test_an_option_that_means_nothing_names_a_kind_that_has_it(kind, options, fix):
     with pytest.raises(OpError) as error:
         st.draw(NET, kind, **options)
     assert error.value.fix == f"--kind {fix}"
+
+
+def test_a_direction_alone_draws_the_graph():
+    assert st.draw(NET, direction="right").scene["drawing"]["kind"] == "graph"
 
 
 def test_bars_are_drawn_for_a_network_with_branches_too():

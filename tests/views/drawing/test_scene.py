@@ -7,7 +7,8 @@ import pytest
 import striate as st
 from laws.pictured import SHAPED
 from striate.diagnostics import UnknownNameError
-from striate.views.drawing.scene import KINDS, RESULTS, branched, scene
+from striate.views.drawing.kinds import KINDS, RESULTS
+from striate.views.drawing.scene import branched, scene
 
 
 @pytest.mark.parametrize(("name", "kind"), [("vgg16", "blocks"), ("resnet18", "graph"), ("unet", "graph")])

@@ -13,9 +13,10 @@ from striate.diagnostics import OpError, suggest
 from striate.files import write_aside
 from striate.network import NetworkSource, as_network
 from striate.signatures import ExplainMisuse, explain_misuse
+from striate.views.drawing.kinds import RESULTS
 from striate.views.drawing.motion import last
 from striate.views.drawing.request import Request
-from striate.views.drawing.scene import RESULTS, fitting, scene
+from striate.views.drawing.scene import fitting, scene
 from striate.views.drawing.svg import THEMES, svg
 
 if TYPE_CHECKING:

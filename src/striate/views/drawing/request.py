@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,3 +36,56 @@ class Request:
     def node(self) -> str:
         """The first of the nodes, for kinds that draw one; empty if none is named."""
         return self.nodes[0] if self.nodes else ""
+
+    @property
+    def several_nodes(self) -> bool:
+        """Whether more than one is named."""
+        return len(self.nodes) > 1
+
+    def given(self) -> Iterator[str]:
+        """The names in OPTIONS of those that differ from their defaults."""
+        for name in OPTIONS:
+            value, default = getattr(self, name), getattr(DEFAULTS, name)
+            if (value is not None) if default is None else (value != default):
+                yield name
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option that only some kinds of pictures take; each kind names its own in `OPTIONS` of its file.
+
+    argument, flag: as Python and the command line spell it; refusal: what other pictures lack, after "the picture
+    NAME"; why: what the option is about.
+    """
+
+    argument: str
+    flag: str
+    refusal: str
+    why: str
+
+
+OPTIONS: Mapping[str, Option] = {
+    "nodes": Option("node", "--node", "shows the whole network", "some kinds draw or follow one node"),
+    "several_nodes": Option("node", "--node", "is of one node", "some kinds show several nodes"),
+    "unit": Option("unit", "--unit", "is of all units", "one unit has a receptive field"),
+    "right": Option("direction", "--direction", "has one direction", "a graph flows down or to the right"),
+    "cost": Option("cost", "--cost", "has no bars", "parameters and MACs stand below the blocks"),
+    "numbers": Option("numbers", "--numbers", "has no cells", "numbers are written into cells"),
+    "fold": Option(
+        "fold", "--fold", "folds nothing", "modules and repeats are closed in pictures of all layers"
+    ),
+    "compare": Option(
+        "compare", "--compare", "compares nothing", "padding modes differ in the use of pixels"
+    ),
+    "animate": Option("animate", "--animate", "does not move", "a window slides over the input of a layer"),
+    "speed": Option("speed", "--speed", "does not move", "a window slides over the input of a layer"),
+    "image": Option("image", "--image", "shows no image", "maps are computed from an image"),
+    "own_scale": Option(
+        "own_scale",
+        "--own-scale",
+        "has no scales",
+        "colors of filters and maps have scales",
+    ),
+}
+"""By the attribute of the request that holds it."""
+DEFAULTS = Request()

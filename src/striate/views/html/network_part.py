@@ -8,8 +8,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, cast
 
 from striate.diagnostics import plural
+from striate.views.drawing.kinds import KINDS
 from striate.views.drawing.request import Request
-from striate.views.drawing.scene import KINDS, branched, scene
+from striate.views.drawing.scene import branched, scene
 from striate.views.html.figure import Figure, Missing, told
 from striate.views.json_records import analysis_record, images, sizes_by_input
 from striate.views.text.number_format import bound, count, shape, size, total

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from striate.views.schemas.networks import Show
     from striate.views.schemas.scene import Drawing, Scene
 
+OPTIONS = ("cost", "fold")
 NAME_ROOM = 96.0
 ARC, ARC_STEP = 18.0, 22.0
 ROW_GAP = 30.0

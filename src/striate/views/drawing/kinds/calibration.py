@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from striate.views.schemas.scene import Drawing, ResultScene
     from striate.views.schemas.training import Evaluation
 
+OPTIONS: tuple[str, ...] = ()
 WIDTH, HEIGHT, COUNTS_HEIGHT = 600.0, 320.0, 90.0
 """Of the diagram and of the bars of counts under it, in pixels."""
 FEW_IMAGES = 10

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from striate.views.schemas.scene import Drawing, ResultScene
     from striate.views.schemas.training import Evaluation
 
+OPTIONS: tuple[str, ...] = ()
 ROOM = 300.0
 """A matrix of few classes has about this side, in pixels."""
 MIN_SIDE, MAX_SIDE = 40.0, 64.0

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from striate.views.schemas.networks import FullyConnected, Show
     from striate.views.schemas.scene import Drawing, Layer, Scene
 
+OPTIONS = ("nodes",)
 INPUT, SQUARE = 150.0, 250.0
 """Longest side of an input, and side of the larger square, in pixels."""
 SPECK, GLASS = 12.0, 70.0

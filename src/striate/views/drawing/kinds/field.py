@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from striate.views.schemas.networks import Show
     from striate.views.schemas.scene import Drawing, Scene
 
+OPTIONS = ("nodes", "unit", "fold")
 MOST_ROWS = 26
 """Every layer has a row of its own in networks of up to this many; in others modules are closed."""
 MERGES = 3

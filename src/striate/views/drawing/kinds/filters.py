@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from striate.views.schemas.networks import Show
     from striate.views.schemas.scene import Drawing, Scene
 
+OPTIONS = ("nodes", "numbers", "own_scale")
 MAX_FILTERS, MAX_PLANES, MAX_CHANNELS = 256, 384, 24
 """Filters, planes and channels of each filter that are shown; of more, as many at equal distances."""
 MAX_SIDE_CELLS = 64

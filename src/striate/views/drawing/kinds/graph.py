@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from striate.views.schemas.networks import Show
     from striate.views.schemas.scene import Drawing, Scene
 
+OPTIONS = ("right", "fold")
 MAX_BOXES = 60
 """Modules are opened while the picture has at most this many boxes."""
 ROOM = (110.0, 190.0)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from striate.views.schemas.networks import Show
     from striate.views.schemas.scene import Drawing, Layer, LayerAxis, Scene
 
+OPTIONS = ("nodes", "numbers", "animate", "speed")
 CELL, ROOM, WIDE_ROOM, TALL = 26.0, 340.0, 560.0, 14.0
 """The largest cell, the room for the longest side of a plane, that of a layer with one axis, and
 the least height of its only row, in pixels."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from striate.views.schemas.networks import Show
     from striate.views.schemas.scene import Drawing, Scene
 
+OPTIONS = ("nodes", "several_nodes", "image", "own_scale")
 MAX_MAPS = 4096
 """Channels of a node that are shown; of more, as many at equal distances."""
 MAX_CELLS = 300_000

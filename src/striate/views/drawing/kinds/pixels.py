@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from striate.views.schemas.networks import Show
     from striate.views.schemas.scene import Drawing, Scene
 
+OPTIONS = ("nodes", "numbers", "compare")
 MOST_CELLS, MAX_CELLS = 256, 1024
 """Cells along a side of a plane, and along a row that is a map of its own; larger maps are averaged over blocks."""
 MAX_PROBLEM_LINES = 8

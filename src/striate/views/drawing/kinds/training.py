@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from striate.views.schemas.facts import RunCurves, TrainingFacts
     from striate.views.schemas.scene import Drawing, ResultScene
 
+OPTIONS: tuple[str, ...] = ()
 WIDTH, HEIGHT = 540.0, 200.0
 """Of a panel, in pixels."""
 RATE_HEIGHT = 70.0
