@@ -97,20 +97,25 @@ def local(element):
     return element.tag.rpartition("}")[2]
 
 
-def points(path):
-    """The corners of a path; a bend counts as the corner that it rounds."""
+def lines(path):
+    """The corners of each line of a path; a bend counts as the corner that it rounds."""
     found = []
-    for command, body in re.findall(r"([MLCZ])([^MLCZ]*)", path):
+    for command, body in re.findall(r"([MLHVCZ])([^MLHVCZ]*)", path):
         numbers = [float(n) for n in NUMBER.findall(body)]
+        if command == "M":
+            found.append([])
+        elif command in "HV":
+            x, y = found[-1][-1]
+            numbers = [numbers[0], y] if command == "H" else [x, numbers[0]]
         pairs = list(zip(numbers[::2], numbers[1::2]))
         if (
             command == "C"
         ):  # its corner instead of the bend, whose points of control are two thirds of the way to it
-            (x, y), (across, down) = found[-1], pairs[0]
-            found[-1] = (x + (across - x) * 1.5, y + (down - y) * 1.5)
-            found.append(pairs[-1])
+            (x, y), (across, down) = found[-1][-1], pairs[0]
+            found[-1][-1] = (x + (across - x) * 1.5, y + (down - y) * 1.5)
+            found[-1].append(pairs[-1])
         elif command != "Z":
-            found += pairs
+            found[-1] += pairs
     return found
 
 
@@ -124,17 +129,23 @@ def read(svg):
     root = ElementTree.fromstring(svg)
     drawn = Drawn(float(root.get("viewBox").split()[2]), float(root.get("viewBox").split()[3]))
     drawn.description = next(e.text or "" for e in root if local(e) == "desc")
-    _read(root, "", drawn)
+    _read(root, "", {}, drawn)
     return drawn
 
 
-def _read(parent, node, drawn):
+INHERITED = ("fill", "stroke", "font-size", "font-weight", "text-anchor")
+
+
+def _read(parent, node, above, drawn):
     for element in parent:
-        tag, get = local(element), element.get
+        tag = local(element)
+        own = above | {key: element.get(key) for key in INHERITED if element.get(key) is not None}
+        get = (own | dict(element.attrib)).get
         drawn.count += 1
         if tag == "g":
-            drawn.nodes.add(get("data-node"))
-            _read(element, get("data-node"), drawn)
+            name = element.get("data-node", node)
+            drawn.nodes.add(name)
+            _read(element, name, own, drawn)
         elif tag == "rect" and get("x") is not None:
             x, y, wide, high = (float(get(key)) for key in ("x", "y", "width", "height"))
             area = Area(x, y, x + wide, y + high)
@@ -142,20 +153,16 @@ def _read(parent, node, drawn):
                 Shape(area, get("fill"), get("stroke", ""), node, tag, drawn.count, float(get("rx", 0)))
             )
         elif tag == "path":
-            corners = points(get("d"))
+            every = lines(get("d"))
             if get("fill") == "none" and not get("d").endswith("Z"):
-                drawn.lines.append(Line(tuple(corners), node))
-            elif get("stroke") is None and len(corners) == 3:  # the head of the line before
-                before = drawn.lines[-1]
-                assert (
-                    abs(corners[0][0] - before.points[-1][0]) + abs(corners[0][1] - before.points[-1][1])
-                    < HEAD
-                )
-                drawn.lines[-1] = Line((*before.points[:-1], corners[0]), before.node)
+                drawn.lines += [Line(tuple(corners), node) for corners in every]
+            elif get("stroke") is None and all(len(corners) == 3 for corners in every):
+                _put_heads(every, drawn)
             else:
-                drawn.shapes.append(
+                drawn.shapes += [
                     Shape(around(corners), get("fill"), get("stroke", ""), node, tag, drawn.count)
-                )
+                    for corners in every
+                ]
         elif tag == "text":
             size, text = float(get("font-size")), element.text or ""
             wide = width(text, size, get("font-weight") == "bold")
@@ -163,6 +170,14 @@ def _read(parent, node, drawn):
             left = x - {"start": 0, "middle": wide / 2, "end": wide}[get("text-anchor", "start")]
             area = Area(left, y - ASCENT * size, left + wide, y + DESCENT * size)
             drawn.texts.append(Text(area, text, get("fill"), node, drawn.count))
+
+
+def _put_heads(heads, drawn):
+    """Each head on the end of its line, of those read last."""
+    for k, (tip, *_) in enumerate(heads, len(drawn.lines) - len(heads)):
+        before = drawn.lines[k]
+        assert abs(tip[0] - before.points[-1][0]) + abs(tip[1] - before.points[-1][1]) < HEAD
+        drawn.lines[k] = Line((*before.points[:-1], tip), before.node)
 
 
 def dark_rules(svg):

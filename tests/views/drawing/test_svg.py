@@ -8,10 +8,11 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
+from drawn import read
 from striate.views.drawing.frame import finished
 from striate.views.drawing.sheet import Sheet
 from striate.views.drawing.svg import SEPARATE, arrowhead, number, png, svg, trace
-from striate.views.drawing.theme import mapped, rgb
+from striate.views.drawing.theme import LIGHT, mapped, rgb
 
 
 def written(draw, **options):
@@ -30,8 +31,9 @@ def test_numbers(value, text):
 
 def test_a_line_and_its_corner():
     corner = [(0, 0), (10, 0), (10, 10)]
-    assert trace(corner, 0, False) == "M0 0L10 0L10 10"
-    assert trace(corner, 4, False) == "M0 0L6 0C8.67 0 10 1.33 10 4L10 10"
+    assert trace(corner, 0, False) == "M0 0H10V10"
+    assert trace(corner, 4, False) == "M0 0H6C8.67 0 10 1.33 10 4V10"
+    assert trace([(0, 0), (10, 5)], 0, False) == "M0 0L10 5"
     assert trace(corner, 0, True).endswith("Z")
 
 
@@ -93,3 +95,29 @@ def test_a_small_grid_may_be_an_image_too():
     with Image.open(io.BytesIO(data)) as image:
         assert image.size == (2, 1)
     assert len(data) < 120  # only the colors that it has
+
+
+def test_lines_that_look_the_same_are_one_path():
+    def draw(sheet):
+        for k in range(9):
+            sheet.path([(k, 0), (k, 5)], "", "line", arrow=True)
+        sheet.path([(0, 0), (9, 9)], "", "error")
+        sheet.path([(0, 0), (9, 0), (9, 9)], "faint", "line", closed=True)
+
+    text = written(draw)
+    assert text.count("<path") == 4  # lines, their heads, another color, a shape
+    (lines, heads, *_) = re.findall(r'<path d="([^"]+)"', text)
+    assert lines.count("M") == heads.count("M") == heads.count("Z") == 9
+    drawn = read(text)
+    assert [line.points[-1][0] - line.points[0][0] for line in drawn.lines] == [0.0] * 9 + [9.0]
+    assert len(drawn.shapes) == 1 and drawn.shapes[0].area.right - drawn.shapes[0].area.left == 9
+
+
+def test_a_text_that_looks_like_most_says_nothing_of_its_looks():
+    text = written(
+        lambda sheet: sheet.text(0, 0, "x") and sheet.text(0, 20, "y", 10.5, "muted", anchor="end")
+    )
+    plain, other = read(text).texts
+    assert re.search(r'<text x="[\d.]+" y="[\d.]+">x<', text)
+    assert plain.fill == LIGHT["ink"] and other.fill == LIGHT["muted"]
+    assert round(plain.area.middle[0], 1) == round(other.area.right, 1)

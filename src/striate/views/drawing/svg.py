@@ -19,6 +19,7 @@ from xml.sax.saxutils import escape, quoteattr
 from striate.diagnostics import printable
 from striate.views.drawing import motion as motions
 from striate.views.drawing import theme as themes
+from striate.views.drawing.sheet import SIZE
 
 if TYPE_CHECKING:
     from striate.views.schemas.scene import CellsMark, Drawing, Mark, Motion, PathMark, RectMark, TextMark
@@ -51,7 +52,10 @@ def svg(drawing: Drawing, theme: str = "auto", scale: float = 1.0, ids: str = ""
             *writer.style(),
             *writer.definitions(),
             f'<rect {writer.color("fill", "paper")} width="{number(wide)}" height="{number(high)}"/>',
+            f'<g {writer.color("fill", "ink")} font-size="{number(SIZE)}" text-anchor="middle" '
+            'stroke-linejoin="round">',
             *body,
+            "</g>",
             "</svg>\n",
         ]
     )
@@ -65,7 +69,7 @@ class _Writer:
         self.adaptive = adaptive
         self.motion = motion
         self.spans: set[tuple[int, int]] = set()
-        self.used: set[tuple[str, str]] = {("fill", "paper")}
+        self.used: set[tuple[str, str]] = {("fill", "paper"), ("fill", "ink")}
         self.hatched = False
         self.unread = f"{ids}unread"
 
@@ -111,7 +115,7 @@ class _Writer:
     def steps(self, marks: Iterable[Mark]) -> Iterator[str]:
         """Marks in order; those that are seen in some steps of a moving picture only, in groups."""
         for steps, run in groupby(marks, key=lambda mark: mark.get("steps")):
-            elements = (line for mark in run for line in self.element(mark))
+            elements = self.elements(run)
             if not steps or not self.motion:
                 yield from elements
                 continue
@@ -122,11 +126,20 @@ class _Writer:
             yield from elements
             yield "</g>"
 
+    def elements(self, marks: Iterable[Mark]) -> Iterator[str]:
+        """Marks in order; lines after each other that look the same are one path."""
+        for line, run in groupby(marks, key=_line):
+            if line:
+                yield from self.paths(list(run))  # type: ignore[arg-type]
+            else:
+                for mark in run:
+                    yield from self.element(mark)
+
     def element(self, mark: Mark) -> Iterator[str]:
         if mark["mark"] == "rect":
             yield self.rect(mark)
         elif mark["mark"] == "path":
-            yield from self.path(mark)
+            yield from self.paths([mark])
         elif mark["mark"] == "text":
             yield self.text(mark)
         else:
@@ -149,21 +162,28 @@ class _Writer:
         round = f' rx="{number(mark["round"])}"' if mark.get("round") else ""
         return f"<rect {_corner(mark['x'], mark['y'], mark['width'], mark['height'])}{round} {self.paint(mark)}/>"
 
-    def path(self, mark: PathMark) -> Iterator[str]:
-        points = [(x, y) for x, y in mark["points"]]
-        line = shortened_end(points, HEAD - 1) if mark.get("arrow") else points
-        round = ' stroke-linejoin="round"' if mark["stroke"] else ""
-        yield f'<path d="{trace(line, mark.get("bend", 0.0), mark.get("closed", False))}" {self.paint(mark)}{round}/>'
-        if mark.get("arrow"):
-            head = arrowhead(points)
-            yield f'<path d="{trace(head, 0, True)}" {self.color("fill", mark["stroke"])}/>'
+    def paths(self, marks: Sequence[PathMark]) -> Iterator[str]:
+        """One path, or several lines that look the same; the heads of arrows come after the lines."""
+        lines, heads = [], []
+        for mark in marks:
+            points = [(x, y) for x, y in mark["points"]]
+            line = shortened_end(points, HEAD - 1) if mark.get("arrow") else points
+            lines.append(trace(line, mark.get("bend", 0.0), mark.get("closed", False)))
+            if mark.get("arrow"):
+                heads.append(trace(arrowhead(points), 0, True))
+        yield f'<path d="{"".join(lines)}" {self.paint(marks[0])}/>'
+        if heads:
+            yield f'<path d="{"".join(heads)}" {self.color("fill", marks[0]["stroke"])}/>'
 
     def text(self, mark: TextMark) -> str:
-        anchor = f' text-anchor="{mark["anchor"]}"' if mark["anchor"] != "start" else ""
+        """What is not written is that of the group around all: medium size, in the middle, ink."""
+        size = f' font-size="{number(mark["size"])}"' if mark["size"] != SIZE else ""
+        anchor = f' text-anchor="{mark["anchor"]}"' if mark["anchor"] != "middle" else ""
         bold = ' font-weight="bold"' if mark.get("bold") else ""
+        fill = f" {self.color('fill', mark['fill'])}" if mark["fill"] != "ink" else ""
         return (
-            f'<text x="{number(mark["x"])}" y="{number(mark["y"])}" font-size="{number(mark["size"])}"{anchor}{bold} '
-            f"{self.color('fill', mark['fill'])}>{escape(printable(mark['text']))}</text>"
+            f'<text x="{number(mark["x"])}" y="{number(mark["y"])}"{size}{anchor}{bold}{fill}>'
+            f"{escape(printable(mark['text']))}</text>"
         )
 
     def cells(self, mark: CellsMark) -> Iterator[str]:
@@ -191,6 +211,13 @@ class _Writer:
                 self.hatched |= level is None
                 yield f'<rect {_corner(x, mark["y"] + k * side, span, side)} {fill} shape-rendering="crispEdges"/>'
                 x += span
+
+
+def _line(mark: Mark) -> tuple[object, ...]:
+    """How a line looks; empty for other marks."""
+    if mark["mark"] != "path" or mark["fill"] or mark.get("closed"):
+        return ()
+    return mark["stroke"], mark.get("thick", 1), mark.get("dash"), mark.get("arrow")
 
 
 def _corner(x: float, y: float, width: float, height: float) -> str:
@@ -225,10 +252,17 @@ def segments(points: Sequence[tuple[float, float]], bend: float) -> Iterator[Seg
 
 def trace(points: Sequence[tuple[float, float]], bend: float, closed: bool) -> str:
     """The `d` of a path."""
-    parts = [
-        step.letter + " ".join(f"{number(x)} {number(y)}" for x, y in step.points)
-        for step in segments(points, bend)
-    ]
+    parts = []
+    x = y = ""
+    for step in segments(points, bend):
+        texts = [(number(a), number(b)) for a, b in step.points]
+        (before, above), (x, y) = (x, y), texts[-1]
+        if step.letter == "L" and y == above:
+            parts.append(f"H{x}")
+        elif step.letter == "L" and x == before:
+            parts.append(f"V{y}")
+        else:
+            parts.append(step.letter + " ".join(f"{a} {b}" for a, b in texts))
     return "".join(parts) + ("Z" if closed else "")
 
 
