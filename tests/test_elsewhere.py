@@ -2,9 +2,12 @@
 
 import copy
 import dataclasses
+import importlib
 import inspect
 import pickle
 import re
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -22,7 +25,15 @@ from striate.train.settings import Settings, options
 
 TEXT = "8x8x1 -> conv 3x3 4 -> relu -> gap -> flatten -> fc 2"
 CHOICES = [option for option in options() if option.kind == "choice"]
+FACTS = {
+    "Analysis": elsewhere.ANALYSIS,
+    "Totals": elsewhere.TOTALS,
+    "NodeFacts": elsewhere.NODE_FACTS,
+    "Report": elsewhere.REPORT,
+    "Sizes": elsewhere.FITTING_SIZES,
+}
 TABLES = {
+    **FACTS,
     "Model": elsewhere.MODEL,
     "Network": elsewhere.NETWORK,
     "the package": elsewhere.PACKAGE,
@@ -36,7 +47,12 @@ def images(n=32):
 
 def holders():
     model = Model(TEXT, seed=0)
-    return {"Model": model, "Network": model.net, "the package": striate, "Picture": striate.draw(TEXT)}
+    facts = striate.analyze(model)
+    return {
+        "Analysis": facts, "Totals": facts.totals, "NodeFacts": facts["conv1"], "Report": striate.check(model),
+        "Sizes": striate.sizes(model), "Model": model, "Network": model.net, "the package": striate,
+        "Picture": striate.draw(TEXT),
+    }  # fmt: skip
 
 
 def entries():
@@ -61,12 +77,18 @@ def test_an_attribute_of_another_framework_says_what_to_write(holder, name):
     assert hint.startswith(("write ", "run striate ", "leave it out", "name what", "give it to"))
 
 
+NAMES = {"facts": "Analysis", "node": "NodeFacts", "report": "Report", "sizes": "Sizes"}
+"""What answers call a value -> its class."""
+
+
 def runnable():
     """The code of every answer that has no gaps."""
-    for answer in dict.fromkeys((*elsewhere.MODEL.values(), *elsewhere.NETWORK.values())):
+    tables = (elsewhere.MODEL, elsewhere.NETWORK, elsewhere.MODULES, *FACTS.values())
+    for answer in dict.fromkeys(answer for table in tables for answer in table.values()):
         code = answer.removeprefix("write ").replace(", then ", "; ")
-        code = re.split(r", (?:or|a) | for one| and convert", code)[0]
-        if re.match(r"write (model|net|st)\b", answer) and not re.search("…|FILE|cuda", answer):
+        code = re.split(r", (?:or|a|which) | for one| and convert", code)[0]
+        ours = r"write (model|net|st|facts|node|report|not report|sizes|\[finding|print)\b"
+        if re.match(ours, answer) and not re.search("…|FILE|cuda", answer):
             yield code.replace("epochs=10", "epochs=1, verbose=0")
 
 
@@ -78,16 +100,22 @@ def test_most_answers_are_code():
 def test_what_is_to_be_written_runs(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (x, y), model = images(), Model(TEXT, seed=0)
+    values = holders()
     exec(
         code,
         {"st": striate, "dataclasses": dataclasses, "x": x, "y": y, "images": x, "net": model.net}
+        | {word: values[name] for word, name in NAMES.items()}
         | ({} if code.startswith("model = ") else {"model": model}),
     )
 
 
 @pytest.mark.parametrize(
-    ("cls", "names"), {Model: elsewhere.MODEL, History: {}, Evaluation: elsewhere.RESULTS}.items()
-)
+    ("cls", "names"),
+    {
+        Model: elsewhere.MODEL, History: {}, Evaluation: elsewhere.RESULTS,
+        **{type(value): FACTS[name] for name, value in holders().items() if name in FACTS},
+    }.items(),
+)  # fmt: skip
 def test_no_answer_hides_what_is_there(cls, names):
     assert not {*names} & {*dir(cls)}
     assert not {*elsewhere.PACKAGE} & {*striate.__all__}
@@ -163,7 +191,46 @@ def test_an_argument_of_another_framework_says_what_to_write(name, function):
         )
         with pytest.raises(UsageError, match=word) as caught:
             function(*arguments, **{word: 1})
-        assert caught.value.fix == elsewhere.answer(answer)
+        assert caught.value.fix == elsewhere.answer(answer, value=1)
+
+
+def test_the_answer_has_the_names_and_numbers_of_the_call():
+    with pytest.raises(UsageError) as caught:
+        Model("lenet5", num_classes=3)
+    assert caught.value.fix == 'st.Model(st.create("lenet5", num_classes=3))'
+    assert eval(caught.value.fix, {"st": striate}).net.specs["fc3"].shape == (1, 3)
+
+
+# ---------------------------------------------------------------- habits of Python
+def test_what_holds_nodes_and_findings_is_a_collection():
+    """A loop, a length, an index and `in`, as for a list or a dict; what they cannot give is an error with the fix."""
+    model = Model(TEXT, seed=0)
+    report, facts = striate.check(model), striate.analyze(model)
+    assert [*report] == [*report.findings] and len(report) == len(report.findings) > 0
+    assert report[0] is report.findings[0] and report[-1:] == report.findings[-1:] and report[0] in report
+    assert not striate.check("8x8x3 -> conv 3x3 8 pad 1", striate.CheckConfig(select=("G",)))
+    assert [*model] == [*model.net] and len(model) == len(model.net) == len(facts) and model and facts
+    assert model["conv1"] is model.net["conv1"] and "conv1" in model and "conv9" not in model
+    assert [*facts] == [*facts.nodes] and facts["conv1"] is facts.node("conv1") is facts[0]
+    for call in (lambda: report["conv1"], lambda: model["conv9"], lambda: model[0], lambda: facts["conv9"]):
+        with pytest.raises(striate.StriateError) as caught:
+            call()
+        assert caught.value.fix
+    with pytest.raises(IndexError):
+        report[99]
+
+
+@pytest.mark.parametrize("name", elsewhere.MODULES)
+def test_a_package_that_is_taken_for_a_function_says_what_to_write(name):
+    importlib.import_module(f"striate.{name}")
+    with pytest.raises(UsageError) as caught:
+        getattr(striate, name)("*")
+    assert caught.value.fix == elsewhere.MODULES[name]
+    unloaded = "import striate as st\ntry: st.{0}\nexcept AttributeError as error: print(error)"
+    done = subprocess.run(
+        [sys.executable, "-c", unloaded.format(name)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == f"module 'striate' has no attribute {name!r}; {elsewhere.MODULES[name]}"
 
 
 @pytest.mark.parametrize(

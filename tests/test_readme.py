@@ -139,6 +139,18 @@ def runs(block, space):
         assert value == said, f"{where}\n{value!r}"
 
 
+def test_pages_can_be_followed_in_one_folder():
+    """A run is never written over another one, so no two pages write the same."""
+    writers: dict[str, set[str]] = {}
+    for page in PAGES:
+        for block in blocks(page):
+            if block.language in ("console", "sh", "python") and not (block.language == "sh" and block.file):
+                for run in re.findall(r"""(?:--out |\bout=["'])([\w./-]+)""", block.text):
+                    writers.setdefault(run, set()).add(name_of(page))
+    assert {"runs/digits", "runs/python"} <= writers.keys()
+    assert not {run: names for run, names in writers.items() if len(names) > 1}
+
+
 def test_a_wrong_line_is_noticed(tmp_path, shell):
     page = ROOT / "README.md"
     assert any(block.language == "console" for block in blocks(page))

@@ -64,7 +64,7 @@ MODEL: Mapping[str, str] = _table(
             "name what is not trained where the network is built: build(op, x, frozen=[\"weight\"]) with st.Builder",
         "zero_grad backward step grad gradients": "leave it out: fit computes gradients and makes the updates",
         "layers get_layer modules named_modules children named_children submodules": _NODES,
-        "count_params num_parameters num_params n_params numel":
+        "count_params num_parameters num_params n_params numel params total_params":
             "write st.analyze(model).totals.params",
         "input_shape input_size": "write model.net.input.shape",
         "output_shape": "write model.net.specs[model.net.outputs[0]].shape",
@@ -98,6 +98,7 @@ NETWORK: Mapping[str, str] = {
     **{
         name: answer.replace("model.net", "net")
         .replace(", weights=model.weights", "")
+        .replace("(model)", "(net)")
         .replace("write model.", _OF_NETWORK)
         for name, answer in MODEL.items()
     },
@@ -130,6 +131,63 @@ RESULTS: Mapping[str, str] = _table(
     }
 )
 """Attributes of what `fit` and `evaluate` return."""
+
+ANALYSIS: Mapping[str, str] = _table(
+    {
+        "total_params params parameters num_params n_params trainable_params count_params": "write facts.totals.params",
+        "total_macs macs flops total_mult_adds mult_adds gmacs": "write facts.totals.macs",
+        "memory peak_memory peak_bytes": "write facts.totals.peak_bytes",
+        "activation_bytes activations": "write facts.totals.activation_bytes",
+        "layers modules summary_list": "write facts.nodes",
+        "receptive_field receptive_fields windows output output_shape":
+            'write facts["conv1"], which has output, windows, receptive_field, params and macs',
+        "findings errors warnings": "write st.check(model)",
+        "summary table show": "write print(facts)",
+    }
+)  # fmt: skip
+"""Attributes of what `analyze` returns."""
+
+TOTALS: Mapping[str, str] = _table(
+    {
+        "total_params parameters num_params n_params trainable_params": "write facts.totals.params",
+        "total_macs flops total_mult_adds mult_adds gmacs": "write facts.totals.macs",
+        "memory peak_memory bytes": "write facts.totals.peak_bytes",
+    }
+)
+"""Attributes of its totals."""
+
+NODE_FACTS: Mapping[str, str] = _table(
+    {
+        "shape output_shape output_size": "write node.output.shape",
+        "input_shape": "write facts.network.specs[node.inputs[0]].shape",
+        "parameters num_params": "write node.params",
+        "flops mult_adds": "write node.macs",
+        "memory bytes": "write node.activation_bytes",
+        "kernel kernel_size stride padding": 'write node.windows["h"]',
+        "field": "write node.receptive_field",
+    }
+)
+"""Attributes of the facts of one node."""
+
+REPORT: Mapping[str, str] = _table(
+    {
+        "errors": 'write [finding for finding in report if finding.severity == "error"]',
+        "warnings": 'write [finding for finding in report if finding.severity == "warning"]',
+        "codes": "write [finding.code for finding in report]",
+        "issues problems diagnostics results messages items": "write report.findings",
+        "ok passed success valid clean": "write not report.findings",
+        "summary print show text": "write print(report)",
+    }
+)
+"""Attributes of what `check` returns."""
+
+FITTING_SIZES: Mapping[str, str] = _table(
+    {
+        "best closest suggested sizes": "write sizes.nearest",
+        "fits modulus residues rule minimum": 'write sizes.axes["h"], which has rule, modulus, residues and fits(224)',
+    }
+)
+"""Attributes of what `sizes` returns."""
 
 PICTURE: Mapping[str, str] = _table(
     {
@@ -227,7 +285,7 @@ ARGUMENTS: Mapping[str, Mapping[str, str]] = {
     "Model.__init__": _table(
         {
             "input_shape input_size image_size": 'input="28x28x1"',
-            "num_classes classes n_classes": 'st.Model(st.create("resnet18", num_classes=10))',
+            "num_classes classes n_classes": "st.Model(st.create({name}, num_classes={value}))",
             "pretrained": _NO_FETCH,
             "inputs outputs layers": _BUILD,
         }
@@ -282,6 +340,14 @@ FILES = (
 )  # fmt: skip
 """Suffixes of files that hold models; other names are those of folders."""
 
+MODULES: Mapping[str, str] = {
+    "models": 'write st.list_models("*"), or st.create("resnet18") for one of them',
+    "train": "write model.fit(x, y)",
+    "checks": "write st.check(net)",
+    "analysis": "write st.analyze(net)",
+}
+"""Packages of Striate that are taken for functions: the commands `striate models` and `striate train` are."""
+
 _reported_words: set[str] = set()
 
 
@@ -309,14 +375,22 @@ def value(word: str, options: tuple[str, ...]) -> str:
     return ours
 
 
-def answer(text: str) -> str:
-    """A table's entry as a fix; a bare name becomes a question."""
-    return f"did you mean {text}?" if text.replace("-", "_").isidentifier() else text
+def answer(text: str, name: str = "", value: object = None) -> str:
+    """A table's entry as a fix; a bare name becomes a question.
+
+    name, value: of the call, which replace {name} and {value} if they are a model's name and a number.
+    """
+    if text.replace("-", "_").isidentifier():
+        return f"did you mean {text}?"
+    shown = name if name.isidentifier() else "resnet18"
+    number = value if isinstance(value, int) else 10
+    return text.replace("{name}", f'"{shown}"').replace("{value}", str(number))
 
 
 _TABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
     "Model": (MODEL, "model.net"), "Network": (NETWORK, "net"), "History": (RESULTS, ""), "Evaluation": (RESULTS, ""),
-    "Picture": (PICTURE, ""),
+    "Picture": (PICTURE, ""), "Analysis": (ANALYSIS, ""), "Totals": (TOTALS, ""), "NodeFacts": (NODE_FACTS, ""),
+    "Report": (REPORT, ""), "Sizes": (FITTING_SIZES, ""),
 }  # fmt: skip
 """Class -> table of attributes that it lacks, and the expression of its network."""
 
@@ -327,7 +401,7 @@ def no_member(holder: object, name: str) -> AttributeError:
     if name.startswith("_"):
         return AttributeError(f"{kind!r} object has no attribute {name!r}")
     table, net = next(_TABLES[cls.__name__] for cls in type(holder).__mro__ if cls.__name__ in _TABLES)
-    members = vars(holder)
+    members = getattr(holder, "__dict__", {})
     if name in members.get("_by_name", members.get("net", ())):
         hint = f'write {net}["{name}"]'
     elif not (hint := table.get(name, "")):
@@ -338,6 +412,8 @@ def no_member(holder: object, name: str) -> AttributeError:
 
 class Teaching:
     """Base of classes that answer an attribute of another framework with what to write."""
+
+    __slots__ = ()
 
     if not TYPE_CHECKING:  # type checkers see the real attributes only
 

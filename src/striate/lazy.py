@@ -5,10 +5,37 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+import types
 from collections.abc import Callable, Collection
 from typing import Any
 
 _LINE = re.compile(r"^from (\S+) import (\w+) as (\w+)$", re.MULTILINE)
+
+
+class Package(types.ModuleType):
+    """A package with the name of a command: calling it raises UsageError, with what to write."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        from striate import elsewhere
+        from striate.diagnostics import UsageError
+
+        name = self.__name__.rpartition(".")[2]
+        raise UsageError(
+            f"st.{name} is a package, not a function",
+            where=f"st.{name}(…)",
+            fix=elsewhere.MODULES[name],
+        )
+
+
+class NotImported(AttributeError):
+    """A package that is not loaded yet. ``from striate import train`` asks for the name first, and ignores this."""
+
+    def __str__(self) -> str:
+        from striate import elsewhere
+
+        package, _, name = str(self.args[0]).rpartition(".")
+        hint = elsewhere.MODULES.get(name, f"write import {package}.{name}")
+        return f"module {package!r} has no attribute {name!r}; {hint}"
 
 
 def attach(
@@ -39,8 +66,10 @@ def _missing(package: str, name: str, homes: Collection[str]) -> AttributeError:
     """
     from importlib.machinery import PathFinder
 
-    if name.startswith("_") or PathFinder.find_spec(f"{package}.{name}", sys.modules[package].__path__):
+    if name.startswith("_"):
         return AttributeError(name)
+    if PathFinder.find_spec(f"{package}.{name}", sys.modules[package].__path__):
+        return NotImported(f"{package}.{name}")
     from striate import hooks
     from striate.diagnostics import no_attribute, suggest
 

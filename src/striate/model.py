@@ -33,7 +33,7 @@ from striate.engine.registry import get_engine
 from striate.formats.folder import RUN_CONFIG
 from striate.formats.loaded import Loaded
 from striate.formats.notation import Size
-from striate.network import Network
+from striate.network import HoldsNetwork, Network
 from striate.signatures import explain_misuse, refusal
 from striate.weights import ModelWeights
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-class Model(hooks.Displayed, elsewhere.Teaching):
+class Model(hooks.Displayed, HoldsNetwork, elsewhere.Teaching):
     """A network with weights on an engine, its classes, and the transformation of its inputs.
 
     net: a file, a folder, a torch.nn.Module, what `striate.load` or `striate.from_torch` returned, or another model,
@@ -114,10 +114,10 @@ class Model(hooks.Displayed, elsewhere.Teaching):
             self.objective = self.objective or objective_of(self._config.settings)  # of an earlier version
 
     def __repr__(self) -> str:
-        count = sum(parameter.elements for parameter in self.net.parameters.values())
+        count = sum(one.elements for one in self.net.parameters.values() if one.counted)
         inputs = [f"{name} {spec}" for name, spec in self.net.inputs.items()]
         read = f"inputs {', '.join(inputs)}" if len(inputs) > 1 else f"input {self.net.input}"
-        return f"Model({self.net.name}, {read}, {plural(count, 'number')}, engine {self.engine.name})"
+        return f"Model({self.net.name}, {read}, {plural(count, 'parameter')}, engine {self.engine.name})"
 
     @explain_misuse
     def summary(self, print_fn: Callable[[str], object] = print) -> None:

@@ -44,7 +44,8 @@ def explain_misuse(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if kwargs and not table.keys().isdisjoint(kwargs):
-            raise refusal(function, *(word for word in kwargs if word in table))
+            name = next((one for one in args if isinstance(one, str)), "")
+            raise refusal(function, *(word for word in kwargs if word in table), name=name, values=kwargs)
         try:
             return function(*args, **kwargs)
         except OF_PYTHON as error:
@@ -55,14 +56,20 @@ def explain_misuse(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def refusal(function: Callable[..., Any], *names: str) -> UsageError:
-    """The error for arguments that a function does not have, names of its table in `elsewhere.ARGUMENTS`."""
-    table = elsewhere.ARGUMENTS[function.__qualname__]
+def refusal(
+    function: Callable[..., Any], *names: str, name: str = "", values: Mapping[str, Any] | None = None
+) -> UsageError:
+    """The error for arguments that a function does not have, names of its table in `elsewhere.ARGUMENTS`.
+
+    name, values: the model that the call names, and the values of the arguments, for the fix.
+    """
+    table, values = elsewhere.ARGUMENTS[function.__qualname__], values or {}
     function_name = called_name(function)
+    fixes = [elsewhere.answer(table[word], name, values.get(word)) for word in names]
     return UsageError(
         f"{function_name} does not take {', '.join(names)}",
         where=f"{function_name}({', '.join(f'{word}=…' for word in names)})",
-        fix=" · ".join(dict.fromkeys(elsewhere.answer(table[word]) for word in names)),
+        fix=" · ".join(dict.fromkeys(fixes)),
     )
 
 

@@ -1,9 +1,12 @@
 """Fitting sizes of whole networks: the congruences against trying every size, and what the answers say."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.run import run
 from laws.networks import networks
 from striate.analysis import sizes
 from striate.formats import parse
@@ -63,6 +66,14 @@ def test_congruences_admit_exactly_the_sizes_that_fit(net):
     solved = sizes(net).axes["l"]
     for n in EVERY:
         assert solved.fits(n) == fits(net, n), n
+
+
+@pytest.mark.parametrize("size", ["8x8x1", "32x30x3", "500x500x3"])
+def test_without_a_wish_answers_are_near_the_input(size):
+    net = parse(f"{size} -> conv 3x3 4 -> relu -> gap")
+    solved = sizes(net)
+    assert solved == sizes(net, solved.near) and solved.near == max(net.input.spatial)
+    assert json.loads(run("sizes", f"{size} -> conv 3x3 4", "--json").out)["near"] == solved.near
 
 
 @given(networks(1, "local"), st.integers(1, 300))

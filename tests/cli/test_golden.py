@@ -58,6 +58,7 @@ COMMANDS = {
     "models-resnet": ["models", "resnet*"],
     "explain-G002": ["explain", "G002"],
     "explain-I001": ["explain", "I001"],
+    "explain-family": ["explain", "g"],
     # Without the history, which grows with the catalogue.
     "tour": ["tour", "fully-connected", "depth", "stride", "borders", "shrink", "padding", "channels", "network"],
     "tour-list": ["tour", "--list"],

@@ -37,6 +37,18 @@ def test_codes_and_names_are_unique():
         assert len(words) == len(set(words))
 
 
+def test_former_names_and_beginnings_of_codes_are_explained():
+    """What settings take is what can be looked up."""
+    assert any(rule.former for rule in RULES)
+    for rule in RULES:
+        for word in (rule.code, rule.name, *rule.former):
+            assert explain(word) == explain(word.upper()) == rule.text()
+    for letter in FAMILIES:
+        members = [one.code for one in (*RULES, *errors()) if one.code[0] == letter]
+        assert [line.split()[0] for line in explain(letter.lower()).splitlines()] == members
+    assert explain("P00").startswith("P001 uneven-padding: ")
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 def test_a_rule_is_complete(rule):
     assert re.fullmatch(r"[A-Z]\d{3}", rule.code) and rule.code[0] in FAMILIES

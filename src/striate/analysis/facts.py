@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from striate import elsewhere
 from striate.analysis.cost import convention as named_convention
 from striate.analysis.cost import macs_by_node
 from striate.analysis.fields import Fields, Misalignment, fields_by_input, misalignments, principal
@@ -18,7 +19,7 @@ from striate.tensor import TensorSpec
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class NodeFacts:
+class NodeFacts(elsewhere.Teaching):
     """One node. windows and receptive_field are keyed by axis: "h", "w" ("l" in one dimension, "d" before in three).
 
     params: learned numbers; macs: under the analysis' convention; activation_bytes: of all its outputs, per image;
@@ -40,7 +41,7 @@ class NodeFacts:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(elsewhere.Teaching):
     """Sums over the nodes, and peaks over time; bytes are per image.
 
     unknown: for params, macs and memory, the nodes where it is unknown. With any, the sum is a lower bound.
@@ -67,8 +68,11 @@ class Totals:
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Analysis(Displayed):
-    """Facts of every node that has an output; `problems` and `unknown` tell of the others."""
+class Analysis(Displayed, elsewhere.Teaching):
+    """Facts of every node that has an output; `problems` and `unknown` tell of the others.
+
+    A loop gives the nodes' facts; ``facts["conv1"]`` is `node`, ``facts[0]`` the first.
+    """
 
     network: Network
     nodes: tuple[NodeFacts, ...]
@@ -93,6 +97,18 @@ class Analysis(Displayed):
         )
         lines += [f"no output: {problem.node}: {problem.what}" for problem in self.problems]
         return "\n".join(lines)
+
+    def __iter__(self) -> Iterator[NodeFacts]:
+        return iter(self.nodes)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __bool__(self) -> bool:
+        return True  # also without a node
+
+    def __getitem__(self, key: str | int) -> NodeFacts:
+        return self.node(key) if isinstance(key, str) else self.nodes[key]
 
     def node(self, name: str) -> NodeFacts:
         """Facts of one node; UnknownNameError names the nearest."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from math import lcm
 
+from striate import elsewhere
 from striate.geometry import Condition, Shift, SizeLaw, solve
 from striate.hooks import Displayed
 from striate.network import Network, NetworkSource, Node, as_network
@@ -63,7 +64,7 @@ class AxisSizes:
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Sizes(Displayed):
+class Sizes(Displayed, elsewhere.Teaching):
     """Fitting sizes per axis of the input ("h", "w", …), and those nearest to a wish that fit all of them (square)."""
 
     axes: Mapping[str, AxisSizes]
@@ -77,25 +78,26 @@ class Sizes(Displayed):
 
 
 @explain_misuse
-def sizes(net: NetworkSource, near: int = 224, input: str | None = None) -> Sizes:
+def sizes(net: NetworkSource, near: int | None = None, input: str | None = None) -> Sizes:
     """Input sizes that fit exactly: no stride leaves a remainder, and no padding is used on one side only.
 
     net: a network, or what names one, as `striate.load` takes it; near: the size in pixels that answers should be close
-    to; input: of several inputs, the one that is meant. Inputs of the same size change together, as the pair of a
-    Siamese network does; the others stay as they are.
+    to, by default the input's own (its longest side); input: of several inputs, the one that is meant. Inputs of the
+    same size change together, as the pair of a Siamese network does; the others stay as they are.
 
     Returns `Sizes`: `axes` has the rule of each axis ("h", "w"), `nearest` up to four sizes in pixels that fit all of
     them. Raises ShapeError when no input size gives the network an output, GraphError for several inputs and no name.
     Source: Dumoulin & Visin, arXiv 1603.07285, section 2; each stride is a congruence.
 
     >>> import striate as st
-    >>> st.sizes("7x7x1 -> conv 3x3 /3", near=7)
+    >>> st.sizes("7x7x1 -> conv 3x3 /3")
     h: N = 0 mod 3, N >= 3
     w: N = 0 mod 3, N >= 3
     nearest 7: 3, 6, 9, 12
     """
     net = as_network(net)
     spec = net.inputs[net.input_name(input)]
+    near = max(spec.spatial, default=0) if near is None else near
     group = _same_size_inputs(net, spec)
     reference, pinned = _reference(net, group)
     axes = {axis.lower(): _solve_axis(reference, pinned, axis, group) for axis in spec.spatial_axes}

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+from striate import lazy
 from striate.checks.config import Config
 from striate.checks.context import Context
 from striate.checks.report import Report
@@ -19,12 +21,15 @@ CheckConfig = Config
 
 __all__ = ["CheckConfig", "Config", "Context", "Report", "Rule", "all_rules", "check", "explain"]
 
+sys.modules[__name__].__class__ = lazy.Package
+
 
 @explain_misuse
 def explain(code: str) -> str:
     """Explanation of a code: what, why, an example, the fix and the source.
 
-    code: of a rule or an error, "G002", or its name, "stride-loses-pixels". Raises UnknownNameError, with the nearest.
+    code: of a rule or an error, "G002", or its name, "stride-loses-pixels"; the beginning of codes,
+    "G", gives a line for each. Raises UnknownNameError, with the nearest.
 
     >>> import striate as st
     >>> st.explain("G002").splitlines()[0]

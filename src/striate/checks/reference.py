@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from striate import diagnostics
-from striate.checks.rule import FAMILIES, all_rules
+from striate.checks.rule import FAMILIES, Rule, all_rules
 from striate.diagnostics import StriateError, UnknownNameError, suggest
+
+Entry: TypeAlias = "Rule | type[StriateError]"
 
 
 def errors() -> tuple[type[StriateError], ...]:
@@ -23,21 +26,43 @@ def errors() -> tuple[type[StriateError], ...]:
     )
 
 
-def text(code: str) -> str:
-    """What, why, example, fix and source of a code or a rule's name. Raises UnknownNameError, with the nearest."""
-    rules = {name: rule for rule in all_rules() for name in (rule.code, rule.name)}
-    faults = {name: cls for cls in errors() for name in (cls.code, cls.title)}
-    for word in (code.upper(), code.lower()):
-        if word in rules:
-            return rules[word].text()
-        if word in faults:
-            return _error_text(faults[word])
-    nearest = suggest(code, [*rules, *faults])
+def look_up(word: str) -> tuple[Entry, ...]:
+    """The rules and errors that a code, a name, a former name or the beginning of codes ("G", "P00") stands for.
+
+    Raises UnknownNameError, with the nearest.
+    """
+    entries: tuple[Entry, ...] = (*all_rules(), *errors())
+    by_name = {name: entry for entry in entries for name in _names(entry)}
+    for form in (word.upper(), word.lower()):
+        if form in by_name:
+            return (by_name[form],)
+    if word and (group := tuple(entry for entry in entries if entry.code.startswith(word.upper()))):
+        return group
+    nearest = suggest(word, by_name)
     raise UnknownNameError(
-        f"no such code: {code}",
+        f"no such code: {word}",
         why=f"the families are {', '.join(f'{letter} ({theme})' for letter, theme in FAMILIES.items())}",
         fix=f"did you mean {nearest}?" if nearest else "striate explain --all lists them",
     )
+
+
+def _names(entry: Entry) -> tuple[str, ...]:
+    return (entry.code, entry.name, *entry.former) if isinstance(entry, Rule) else (entry.code, entry.title)
+
+
+def text(code: str) -> str:
+    """What, why, example, fix and source of a code or a rule's name; of several rules a line each.
+
+    Raises UnknownNameError, with the nearest.
+    """
+    first, *more = entries = look_up(code)
+    if more:
+        return "\n".join(f"{' '.join(_names(entry)[:2])}: {_summary(entry)}" for entry in entries)
+    return first.text() if isinstance(first, Rule) else _error_text(first)
+
+
+def _summary(entry: Entry) -> str:
+    return entry.summary if isinstance(entry, Rule) else inspect.cleandoc(entry.__doc__ or "")
 
 
 def _error_text(cls: type[StriateError]) -> str:

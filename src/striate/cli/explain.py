@@ -19,6 +19,7 @@ def _codes() -> list[str]:
     epilog=examples(
         "striate explain G002",
         "striate explain stride-loses-pixels",
+        "striate explain G",
         "striate explain --all --markdown -o docs/rules.md",
     ),
 )
@@ -32,7 +33,7 @@ def command(
 ) -> None:
     """Explain rules and errors: what, why, an example with its findings, the fix, the source.
 
-    CODE is a code (G002) or a rule's name (stride-loses-pixels).
+    CODE is a code (G002), a rule's name (stride-loses-pixels) or the beginning of codes (G), which lists them.
     """
     from striate.checks.reference import markdown
     from striate.views.rules import rules_record
@@ -49,5 +50,5 @@ def command(
     from striate.views.text import rules as view
 
     out = page()
-    view.draw(out, record, brief=everything)
+    view.draw(out, record, brief=everything or len(record["rules"]) > len(codes))
     emit(out, output)

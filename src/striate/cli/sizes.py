@@ -33,13 +33,11 @@ if TYPE_CHECKING:
 @click.option(
     "--near",
     type=click.IntRange(min=1),
-    default=224,
-    show_default=True,
     metavar="N",
-    help="Print the fitting sizes nearest to N.",
+    help="Print the fitting sizes nearest to N [the input's own size].",
 )
 @json_option
-def command(model: str, input: Any, near: int, as_json: bool) -> None:
+def command(model: str, input: Any, near: int | None, as_json: bool) -> None:
     """Find the input sizes that fit exactly: no pixel is lost, padding is even, branches have equal sizes.
 
     Each axis is solved through the whole graph as a congruence: N = residue mod modulus, from a minimum upward. With
@@ -58,5 +56,7 @@ def command(model: str, input: Any, near: int, as_json: bool) -> None:
     for name, one in record.get("inputs", {"": record}).items():
         if name and name != next(iter(record["inputs"])):
             out.line()
-        view.draw(out, cast("Sizes", {"near": near, **one}), f"{net.name}, {name}" if name else net.name)
+        view.draw(
+            out, cast("Sizes", {"near": record["near"], **one}), f"{net.name}, {name}" if name else net.name
+        )
     emit(out)

@@ -2,6 +2,7 @@
 
 from striate.network import sharing
 from striate.network.builder import Builder, Ref
+from striate.network.container import HoldsNetwork
 from striate.network.graph import (
     Inference,
     Network,
@@ -15,6 +16,7 @@ from striate.network.graph import (
 
 __all__ = [
     "Builder",
+    "HoldsNetwork",
     "Inference",
     "Network",
     "NetworkSource",

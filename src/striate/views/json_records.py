@@ -182,16 +182,17 @@ def reconcile_record(net: Network) -> Costs:
 # -- sizes ----------------------------------------------------------------------------------------------------
 
 
-def sizes_by_input(net: Network, near: int) -> Sizes | SizesByInput:
+def sizes_by_input(net: Network, near: int | None = None) -> Sizes | SizesByInput:
     """Schema striate.sizes/1 of the only input; of several, `inputs` holds one record for each image, by name.
 
-    Raises OpError if no input is an image, and what `sizes` raises.
+    near: by default the longest side of all of them. Raises OpError if no input is an image, and what `sizes` raises.
     """
     from striate.analysis import sizes
 
     if len(net.inputs) == 1:
         return sizes_record(sizes(net, near), net.input.without_batch)
     inputs = {}
+    near = near or max(size for name in images(net) for size in net.inputs[name].spatial)
     for name in images(net):
         record = sizes_record(sizes(net, near, name), net.inputs[name].without_batch)
         inputs[name] = cast(

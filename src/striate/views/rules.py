@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from striate.checks import Config, Rule, all_rules, check
-from striate.checks.reference import errors, text
+from striate.checks import Config, Rule, check
+from striate.checks.reference import look_up
 from striate.checks.rule import FAMILIES
 from striate.diagnostics import Severity, StriateError, render
 from striate.network import Network
@@ -17,19 +17,12 @@ if TYPE_CHECKING:
 
 
 def rules_record(codes: Iterable[str]) -> Rules:
-    """Rules and errors by code or name. Raises UnknownNameError, with the nearest."""
-    return {"schema": "striate.rules/1", "rules": [_one(code) for code in codes]}
-
-
-def _one(code: str) -> RuleEntry | CodeEntry:
-    for rule in all_rules():
-        if code.lower() in (rule.code.lower(), rule.name):
-            return _rule(rule)
-    for error in errors():
-        if code.lower() in (error.code.lower(), error.title):
-            return _error(error)
-    text(code)  # raises
-    raise AssertionError(code)
+    """Rules and errors by code or name, or by the beginning of codes. Raises UnknownNameError, with the nearest."""
+    entries = [entry for code in codes for entry in look_up(code)]
+    return {
+        "schema": "striate.rules/1",
+        "rules": [_rule(entry) if isinstance(entry, Rule) else _error(entry) for entry in entries],
+    }
 
 
 def _rule(rule: Rule) -> RuleEntry:

@@ -141,11 +141,15 @@ def _layers(facts: Analysis, problems: Sequence[Finding], findings: Sequence[Dia
 
 def _sizes(net: Network, show: Show) -> list[InputSizes]:
     """Of each input with height and width, near its own size. Raises OpError if there is no such input."""
-    near = max(n for name in images(net) for n in show["inputs"][name][1:])
-    record: Mapping[str, Any] = sizes_by_input(net, near)
+    images(net)  # raises
+    record: Mapping[str, Any] = sizes_by_input(net)
     return [
         InputSizes(
-            name, one["input"], {axis: one[axis] for axis in AXES if axis in one}, one["nearest"], near
+            name,
+            one["input"],
+            {axis: one[axis] for axis in AXES if axis in one},
+            one["nearest"],
+            record["near"],
         )
         for name, one in record.get("inputs", {next(iter(show["inputs"])): record}).items()
     ]

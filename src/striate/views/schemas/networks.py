@@ -240,7 +240,7 @@ class Sizes(TypedDict):
 
     schema: Annotated[str, "`striate.sizes/1`"]
     input: Annotated[list[int], "the network's own input"]
-    near: Annotated[int, "the requested size"]
+    near: Annotated[int, "the requested size, else the input's longest side"]
     nearest: Annotated[list[Any], "sizes nearest to it that fit all axes"]
     l: NotRequired[Annotated[SizesAxis, Key("AXIS")]]
     d: NotRequired[Annotated[SizesAxis, Key("AXIS")]]

@@ -23,6 +23,8 @@ COLUMNS = (
 
 def draw(page: Page, rows: Sequence[ModelEntry]) -> None:
     """rows: the records of the models, oldest first."""
+    page.line([("columns: name, parameters, 1e9 multiply-accumulates, input", "dim")])
+    page.line()
     for number, (_, family) in enumerate(groupby(rows, key=lambda row: (row["year"], row["family"]))):
         members = list(family)
         first = members[0]
@@ -45,4 +47,3 @@ def draw(page: Page, rows: Sequence[ModelEntry]) -> None:
     families = {(row["year"], row["family"]) for row in rows}
     page.line()
     page.line([(f"{plural(len(rows), 'model')} of {plural(len(families), 'family', 'families')}", "dim")])
-    page.line([("columns: name, parameters, 1e9 multiply-accumulates, input", "dim")])
