@@ -75,13 +75,16 @@ def pytest_collection_modifyitems(config, items):
 
 
 # ---------------------------------------------------------------- groups that need more than the base install
+WEB_PACKAGES = Path(__file__).parents[1] / "web" / "node_modules"
 PACKAGES_OF = {
     "torch": ["torch"],
     "onnx": ["onnx"],
     "keras": ["h5py"],
     "draw": ["resvg_py", "reportlab"],
-    "browser": [],
+    "browser": ["playwright"],
     "latex": [],
+    "node": [],
+    "npm": [],
 }
 
 
@@ -101,6 +104,10 @@ def pytest_runtest_setup(item):
             missing.append("chromium")
         if mark.name == "latex" and shutil.which("pdflatex") is None:
             missing.append("pdflatex")
+        if mark.name in ("node", "npm") and shutil.which("node") is None:
+            missing.append("node")
+        if mark.name == "npm" and not WEB_PACKAGES.is_dir():
+            missing.append("the packages of web/package-lock.json (npm ci --prefix web)")
         if missing:
             pytest.skip(f"group {mark.name}: not installed: {', '.join(missing)}")
 

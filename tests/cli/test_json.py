@@ -9,6 +9,7 @@ import pytest
 
 from cli.conftest import NET, pictures
 from cli.run import run
+from page_elements import elements
 from striate.formats import toml
 from striate.network import Builder
 from striate.ops import Concat, Conv
@@ -181,7 +182,15 @@ def test_findings_are_as_documented():
 
 
 def test_every_schema_is_tried():
-    assert [*SCHEMAS] == [*ANSWERS, "striate check"]
+    assert [*SCHEMAS] == [*ANSWERS, "striate.page/1", "striate check"]
+
+
+@pytest.mark.parametrize("model", ["lenet5", "7x7x1 -> conv 3x3 /3", "1d 32x1 -> conv 3 /2", "{trained}"])
+def test_the_record_inside_a_page(model, trained, tmp_path):
+    assert run("report", model.format(trained=trained[0]), "-o", str(tmp_path / "page.html")).code == 0
+    page = elements((tmp_path / "page.html").read_text("utf-8"))
+    record, _ = page.all("script")
+    assert differences(json.loads(record.text), SCHEMAS["striate.page/1"]) == []
 
 
 def test_the_test_can_fail():

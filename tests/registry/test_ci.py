@@ -33,6 +33,7 @@ def ci(tmp_path):
     """Runs it with one broken part: a target or a word for make."""
     stands = {".ci/exhaustive": "# a comment\na.py\nb.py::test_c\n"}
     stands |= {".ci/run": RUN.read_text("utf-8"), ".venv/bin/python": PYTHON, "bin/make": MAKE}
+    stands["bin/npm"] = "#!/bin/sh\n"
     stands[".ci/newcomer"] = '#!/bin/sh\n[ "$BROKEN" != newcomer ]\n'
     for name, text in stands.items():
         path = tmp_path / name

@@ -18,6 +18,7 @@ from striate.fields import markdown, options
 from striate.formats.grammar import usage
 from striate.op import registry, spelling
 from striate.views import python_page
+from striate.views.schemas import typescript
 from striate.views.schemas.page import page as json_page
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +39,10 @@ def test_the_page_of_models(golden):
 
 def test_the_page_of_json(golden):
     golden("../../docs/json.md", json_page())
+
+
+def test_the_types_of_the_live_page(golden):
+    golden("../../web/src/record.ts", typescript.module())
 
 
 def test_the_page_of_the_python_api(golden):

@@ -44,7 +44,8 @@ def command(model: str, input: Any, output: str | None) -> None:
 
     The page of a run folder begins with its training and evaluation, and shows its worst images.
 
-    The page is one file without scripts: it opens offline, can be mailed and printed, and follows the reader's theme.
+    The page is one file: it opens offline, can be mailed and printed, and follows the reader's theme. Its views react
+    to mouse, keyboard and touch; without scripts the report itself is complete.
     """
     from striate.checks import Config, check
     from striate.files import exists

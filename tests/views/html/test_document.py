@@ -1,6 +1,9 @@
 """The page of a network: one file that asks for nothing, read strictly, whose numbers are those of the records."""
 
+import base64
+import hashlib
 import itertools
+import json
 import os
 import re
 import subprocess
@@ -42,6 +45,11 @@ def written(name):
     return net, page(net)
 
 
+def text_of(script):
+    """The text of a script as it stands there."""
+    return "".join(child for child in script.children if isinstance(child, str))
+
+
 def digits(text):
     return text.replace(",", "")
 
@@ -51,14 +59,21 @@ def test_it_is_well_formed_and_asks_for_nothing(name):
     _, text = written(name)
     root = elements(text)
     policies = [e.attributes["content"] for e in root.all("meta") if "http-equiv" in e.attributes]
-    assert policies == [POLICY]
-    assert not root.all("script", "iframe", "object", "embed", "link", "base", "form")
+    record, script = root.all("script")
+    assert (
+        record.attributes["type"] == "application/json"
+        and json.loads(text_of(record))["show"]["nodes"] is not None
+    )
+    digest = base64.b64encode(hashlib.sha256(text_of(script).encode()).digest()).decode()
+    assert policies == [f"{POLICY}; script-src 'sha256-{digest}'"]
+    assert not root.all("iframe", "object", "embed", "link", "base", "form")
     assert not [name for e in root for name in e.attributes if name.startswith("on")]
     keys = [e.attributes["id"] for e in root if "id" in e.attributes]
     assert len(keys) == len(set(keys))
     for reference in references(root):
         assert reference.startswith("data:image/png;base64,") or reference.removeprefix("#") in keys
-    assert set(re.findall(r"https?://[^\"'\s<]*", text)) <= {"http://www.w3.org/2000/svg"}
+    rest = text.replace(text_of(script), "").replace(text_of(record), "")
+    assert set(re.findall(r"https?://[^\"'\s<]*", rest)) <= {"http://www.w3.org/2000/svg"}
 
 
 @every
@@ -202,7 +217,7 @@ def test_layers_with_errors_are_drawn():
 def test_names_are_text_whatever_they_hold():
     text = page(named())
     root = elements(text)
-    assert "<script" not in text and "\x1b" not in text
+    assert text.count("<script") == len(root.all("script")) == 2 and "\x1b" not in text
     cells = {row[0] for row in root.at("cost").all("table")[0].rows()}
     assert {folded(name) for name in HOSTILE} <= cells
     # Text of any direction is set apart from what stands around it.

@@ -1,6 +1,7 @@
 """The page as text: the template filled with what was gathered, every text escaped.
 
-No script, no request: the page opens from a file, offline, under the policy that it declares itself.
+No request: the page opens from a file, offline, under the policy that it declares itself, which allows one script, the
+page's own module. Without scripts the report is complete: the module adds views of the same network.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import jinja2
 
 from striate.diagnostics import plural, printable
 from striate.version import __version__
-from striate.views.drawing import theme
-from striate.views.drawing.svg import FONTS
+from striate.views.page.module import inline_json, module, script_policy, style_variables
+from striate.views.page.record import live_record
 from striate.views.text import number_format
 from striate.views.text.node import AXES
 from striate.views.text.pixels import large
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from striate.views.html.network_part import NetworkPart
     from striate.views.html.run_part import RunPart
 
-COLORS = ("paper", "ink", "muted", "faint", "line", "error", "warning", "info", "error-fill", "warning-fill",
-          "info-fill", "good", "params", "macs", "filter")  # fmt: skip
-"""Colors of the theme that the style sheet uses."""
 FILTERS = {
     "count": number_format.count,
     "short": number_format.short,
@@ -49,8 +47,9 @@ FILTERS = {
 def document(network: NetworkPart, run: RunPart | None = None) -> str:
     """The text of the HTML file. run: the training run whose network it is."""
     template = _environment().get_template("page.html")
-    return template.render(network=network, run=run, version=__version__, fonts=FONTS, colors=COLORS,
-                           light=theme.LIGHT, dark=theme.DARK) + "\n"  # fmt: skip
+    return template.render(network=network, run=run, version=__version__, variables=style_variables(),
+                           record=inline_json(live_record(network.show)), module=module(),
+                           script_policy=script_policy()) + "\n"  # fmt: skip
 
 
 def _bar(share: float, color: str) -> str:

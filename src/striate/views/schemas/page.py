@@ -8,7 +8,7 @@ import typing
 from collections.abc import Iterator
 from typing import Annotated, Any, NotRequired, Required, Union
 
-from striate.views.schemas import facts, lists, machines, networks, scene, training
+from striate.views.schemas import facts, lists, live, machines, networks, scene, training
 from striate.views.schemas.keys import Key
 
 SCHEMAS: dict[str, type] = {
@@ -32,6 +32,7 @@ SCHEMAS: dict[str, type] = {
     "striate.bench/1": machines.Bench,
     "striate.bench-train/1": machines.TrainingBench,
     "striate.doctor/1": machines.Doctor,
+    "striate.page/1": live.LivePage,
     "striate check": lists.CheckFinding,
 }
 """Heading of the section to the record. The last is the one without a schema: a list of them is printed."""

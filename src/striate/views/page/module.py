@@ -1,0 +1,51 @@
+"""The built module of the page (source: web/), and how a page may contain it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from striate.views.drawing import theme
+from striate.views.drawing.svg import FONTS
+
+COLORS = ("paper", "ink", "muted", "faint", "line", "error", "warning", "info", "error-fill", "warning-fill",
+          "info-fill", "good", "good-fill", "padding", "window", "window-fill", "filter", "params", "macs", "conv",
+          "pool", "dense", "other", *theme.SERIES)  # fmt: skip
+"""Colors of the theme that the style sheets use as variables."""
+
+
+@cache
+def module() -> str:
+    """Its text: one ES module, which starts by itself where a page holds a record."""
+    return (resources.files("striate.views") / "static" / "striate.js").read_text("ascii").rstrip("\n")
+
+
+@cache
+def script_policy() -> str:
+    """The source of the content security policy that allows the inlined module and no other script."""
+    digest = hashlib.sha256(module().encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def variables(colors: Mapping[str, str]) -> str:
+    """A theme as declarations of a style sheet."""
+    return " ".join(f"--{name}: {colors[name]};" for name in COLORS)
+
+
+def style_variables() -> str:
+    """Both themes and the fonts as a style sheet: dark where the reader prefers it."""
+    return (
+        f":root {{ {variables(theme.LIGHT)} --fonts: {FONTS}; }}\n"
+        f"@media (prefers-color-scheme: dark) {{ :root {{ {variables(theme.DARK)} }} }}"
+    )
+
+
+def inline_json(record: Any) -> str:
+    """A record as JSON that no name in it can leave: for the inside of a script element."""
+    text = json.dumps(record, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

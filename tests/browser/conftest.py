@@ -1,0 +1,67 @@
+"""Debian's Chromium, driven by Playwright: offline, a context for each test, and every message is kept."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+from conftest import chromium
+
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1280, "height": 900}
+
+
+@dataclasses.dataclass
+class Window:
+    """A page and what the browser complained about."""
+
+    page: object
+    messages: list
+
+    def violations(self):
+        """What axe-core finds, as lines."""
+        # The page's policy refuses scripts that are not its own: the check is evaluated in the page, not added to it.
+        self.page.evaluate(AXE.read_text("utf-8"))
+        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        return [
+            f"{one['id']}: {node['target']} {node['failureSummary']}"
+            for one in found
+            for node in one["nodes"]
+        ]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"] if os.geteuid() == 0 else []
+        )
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def window(browser):
+    """window(address, size=DESK, dark=False, offline=True, **options of the context): a loaded page."""
+    contexts = []
+
+    def load(address, size=DESK, dark=False, offline=True, **options):
+        context = browser.new_context(
+            viewport=size, color_scheme="dark" if dark else "light", offline=offline, **options
+        )
+        contexts.append(context)
+        page = context.new_page()
+        messages = []
+        page.on("console", lambda message: messages.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: messages.append(f"error: {error}"))
+        page.on("requestfailed", lambda request: messages.append(f"failed: {request.url}"))
+        page.goto(address)
+        return Window(page, messages)
+
+    yield load
+    for context in contexts:
+        context.close()

@@ -1,0 +1,30 @@
+"""The built module of the live page is the one that the source in web/ gives, and its types hold."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WEB = ROOT / "web"
+BUILT = ROOT / "src" / "striate" / "views" / "static" / "striate.js"
+
+
+@pytest.mark.npm
+def test_the_types_hold():
+    done = subprocess.run(["npm", "run", "--silent", "check"], cwd=WEB, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.npm
+def test_the_module_is_built_from_its_source(tmp_path):
+    new = tmp_path / "striate.js"
+    subprocess.run(["node", "build.mjs", str(new)], cwd=WEB, check=True)
+    assert new.read_bytes() == BUILT.read_bytes(), "npm run --prefix web build"
+
+
+def test_the_module_is_small_and_asks_for_nothing():
+    text = BUILT.read_text("ascii")
+    assert len(text) <= 150_000
+    for word in ("eval(", "new Function", "import(", "importScripts", "</script"):
+        assert word not in text

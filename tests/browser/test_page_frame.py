@@ -1,0 +1,37 @@
+"""The frame of the live page, in a saved report."""
+
+import pytest
+
+from browser.conftest import DESK, PHONE
+from cli.run import run
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "page.html"
+    assert run("report", "lenet5", "-o", str(path)).code == 0
+    return path.as_uri()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_the_course_has_nine_lines_and_a_way_back(report, window, size, dark):
+    shown = window(report, size, dark)
+    page = shown.page
+    assert page.locator("#drawing").is_visible()
+    page.get_by_role("link", name="Course").click()
+    assert page.locator("[data-view=course] li").count() == 9
+    assert not page.locator("#drawing").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    assert not shown.violations()
+    page.go_back()
+    assert page.locator("#drawing").is_visible()
+    assert not shown.messages
+
+
+def test_without_scripts_the_report_is_whole(report, window):
+    shown = window(report, java_script_enabled=False)
+    assert shown.page.locator("#drawing").is_visible()
+    assert not shown.messages

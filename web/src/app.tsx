@@ -1,0 +1,82 @@
+// The frame of the page: one link for each view, and the view that the route names.
+import { render } from "preact"
+import { useEffect, useState } from "preact/hooks"
+import type { Host, Route } from "./host"
+import { formatRoute } from "./host"
+import type { LivePage } from "./record"
+import { VIEWS } from "./views"
+
+export interface Mounted {
+  update(record: LivePage): void
+  destroy(): void
+  /** The picture of the view as the text of an SVG file; empty if the view has none. */
+  toSVG(): string
+}
+
+/** Called after each change of route, with the view shown or "" for none. */
+export type Shown = (view: string) => void
+
+export function mountApp(element: Element, record: LivePage, host: Host, shown?: Shown): Mounted {
+  const draw = (now: LivePage) => render(<App record={now} host={host} shown={shown} />, element)
+  draw(record)
+  return {
+    update: draw,
+    destroy: () => render(null, element),
+    toSVG() {
+      const svg = element.querySelector("[data-view] svg[data-picture], [data-view] svg")
+      return svg ? new XMLSerializer().serializeToString(svg) : ""
+    },
+  }
+}
+
+function App({ record, host, shown }: { record: LivePage; host: Host; shown: Shown | undefined }) {
+  const route = useRoute(host)
+  const view = VIEWS.find((one) => one.name === route.view)
+  useEffect(() => shown?.(view?.name ?? ""), [view, shown])
+  const set = (changes: Record<string, string | number | undefined>, replace = false) => {
+    const parameters = { ...host.route().parameters }
+    for (const [name, value] of Object.entries(changes)) {
+      if (value === undefined) delete parameters[name]
+      else parameters[name] = String(value)
+    }
+    host.go({ view: view?.name ?? "", parameters }, replace)
+  }
+  const missing = view?.missing?.(record, host) ?? ""
+  return (
+    <div class="striate">
+      <nav class="views" aria-label="Views">
+        <ul>
+          {VIEWS.map((one) => (
+            <li key={one.name}>
+              <a
+                href={formatRoute({ view: one.name, parameters: {} })}
+                aria-current={one === view ? "page" : undefined}
+                onClick={(event) => {
+                  event.preventDefault()
+                  host.go({ view: one.name, parameters: {} })
+                }}
+              >
+                {one.title}
+              </a>
+            </li>
+          ))}
+        </ul>
+      </nav>
+      {view && (
+        <section data-view={view.name} key={view.name} aria-label={view.title}>
+          {missing ? (
+            <p class="missing">{missing}</p>
+          ) : (
+            <view.Component record={record} host={host} parameters={route.parameters} set={set} />
+          )}
+        </section>
+      )}
+    </div>
+  )
+}
+
+function useRoute(host: Host): Route {
+  const [route, setRoute] = useState(host.route())
+  useEffect(() => host.onRoute(() => setRoute(host.route())), [host])
+  return route
+}

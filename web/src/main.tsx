@@ -1,0 +1,54 @@
+// The module's public names, and the start of a page that holds its record.
+import { mountApp, type Mounted, type Shown } from "./app"
+import { type Host, windowRoutes } from "./host"
+import type { LivePage, PagePicture } from "./record"
+import style from "./style.css"
+
+export * as geometry from "./geometry"
+export { memoryRoutes, windowRoutes } from "./host"
+export type { Host, LivePage, Mounted }
+
+/** Show a record inside an element. The style sheet is added to the element's document or shadow root, once. */
+export function mount(element: Element, record: LivePage, host: Host, shown?: Shown): Mounted {
+  const root = element.getRootNode()
+  const head = root instanceof ShadowRoot ? root : document.head
+  if (!head.querySelector("style[data-striate]")) {
+    const sheet = document.createElement("style")
+    sheet.dataset["striate"] = ""
+    sheet.textContent = style
+    head.append(sheet)
+  }
+  return mountApp(element, record, host, shown)
+}
+
+/** The pictures that stand in a saved page. */
+function picturesInPage(): PagePicture[] {
+  return [...document.querySelectorAll<HTMLElement>("[data-static] figure[data-kind]")].map((figure) => ({
+    kind: figure.dataset["kind"] ?? "",
+    caption: figure.querySelector("figcaption")?.textContent ?? "",
+    svg: figure.querySelector("svg")?.outerHTML ?? "",
+  }))
+}
+
+/** A saved page: the record stands in the page, and what Python wrote gives way to the view of the route. */
+function start(holder: Element) {
+  const element = document.createElement("div")
+  const written = document.querySelector<HTMLElement>("[data-static]")
+  holder.before(element)
+  mount(
+    element,
+    JSON.parse(holder.textContent ?? "") as LivePage,
+    { kind: "file", pictures: picturesInPage, ...windowRoutes() },
+    (view) => {
+      if (!written) return
+      written.hidden = view !== ""
+      // An address of a section led here while the section was hidden.
+      if (!view && location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView()
+    },
+  )
+}
+
+if (typeof document !== "undefined") {
+  const holder = document.querySelector("script[type='application/json'][data-striate-record]")
+  if (holder) start(holder)
+}
