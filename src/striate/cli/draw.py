@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import click
@@ -28,6 +29,19 @@ def _position(context: click.Context, parameter: click.Parameter, text: str) -> 
         return tuple(int(word) for word in text.replace("x", ",").split(",")) if text else ()
     except ValueError:
         raise click.BadParameter(f"{text!r} is not a position; write Y,X, for example 3,4") from None
+
+
+def _images(texts: tuple[str, ...], names: Collection[str]) -> str | dict[str, str] | None:
+    """The value of --image: None, one file, or files by the names of the inputs."""
+    pairs = [text.partition("=") for text in texts]
+    if len(pairs) == 1 and pairs[0][0] not in names:  # also of a file with = in its name
+        return texts[0]
+    if bare := [text for text, (_, mark, _) in zip(texts, pairs, strict=True) if not mark]:
+        raise click.BadParameter(f"{bare[0]} needs the name of an input: --image NAME={bare[0]}")
+    by_name = {name: file for name, _, file in pairs}
+    if len(by_name) < len(pairs):
+        raise click.BadParameter(f"an input has two images: {' and '.join(texts)}")
+    return by_name or None
 
 
 @click.command(
@@ -60,9 +74,12 @@ def _position(context: click.Context, parameter: click.Parameter, text: str) -> 
 )
 @click.option(
     "--image",
+    "images",
+    multiple=True,
     type=click.Path(allow_dash=True),
-    metavar="FILE",
-    help="Image of which maps are drawn, or - for standard input.",
+    metavar="[NAME=]FILE",
+    help="Image of which maps are drawn, or - for standard input; with several inputs: --image left=a.png "
+    "--image right=b.png.",
 )
 @click.option("--own-scale", is_flag=True, help="Give each filter or map its own scale of colors.")
 @weights_option
@@ -104,7 +121,7 @@ def command(
     output: str | None,
     kind: str,
     nodes: tuple[str, ...],
-    image: str | None,
+    images: tuple[str, ...],
     own_scale: bool,
     weights: str | None,
     mean: str | None,
@@ -131,6 +148,7 @@ def command(
     from striate.views.drawing.picture import draw
 
     source: Any = models
+    inputs: Collection[str] = ()
     if kind not in RESULTS:
         if len(models) > 1:
             raise click.UsageError("several are drawn with --kind training; give one network")
@@ -143,12 +161,12 @@ def command(
             from striate.train.evaluate_model import normalization
 
             net = net.with_parts(transform=normalization(net, mean or "", std or ""))
-        source = net
+        source, inputs = net, net.inputs
     picture = draw(
         source,
         kind,
         node=nodes,
-        image=image,
+        image=_images(images, inputs),
         own_scale=own_scale,
         unit=unit,
         numbers=numbers,

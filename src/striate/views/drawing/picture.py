@@ -140,7 +140,7 @@ def draw(
         compare: padding modes side by side.
         animate: the window of a layer slides, in a loop; files that cannot move hold the last step.
         speed: steps a second.
-        image: one image, as `Model.predict` takes it, for maps.
+        image: one image, as `Model.predict` takes it, for maps; of several inputs one for each, by name.
         own_scale: each filter or map has its own scale of colors, not that of its layer.
         theme: "light", "dark", or "auto" for what the reader's system prefers.
         scale: of the size in pixels at which the picture is shown.

@@ -15,8 +15,9 @@ class Request:
     output); several for kinds that draw several; unit: position of a unit along each axis of space (empty: the middle
     one); right: the flow goes to the right; cost: bars of parameters and MACs; numbers: write
     values into cells (None: where they fit); fold: close modules and tell repeats once; compare: padding modes side by
-    side; animate: the window slides; speed: steps a second; image: what `Model.predict` takes as one image, for maps;
-    own_scale: a scale of colors for each filter or map; model: what the network was given as, with its weights.
+    side; animate: the window slides; speed: steps a second; image: what `Model.predict` takes as one image, or one for
+    each input by name, for maps; own_scale: a scale of colors for each filter or map; model: what the network was given
+    as, with its weights.
     """
 
     nodes: tuple[str, ...] = ()

@@ -134,6 +134,7 @@ class FilterFacts(TypedDict):
 
 
 class ShownImage(TypedDict):
+    input: Annotated[str, "the input of the network that reads it"]
     name: Annotated[str, "file, or what else it is"]
     shape: Annotated[list[int], "as the network reads it, channels first"]
     transform: Annotated[str, "the model's transformation in words"]
@@ -167,7 +168,7 @@ class NodeMaps(TypedDict):
 class MapFacts(TypedDict):
     """The feature maps that layers compute from an image."""
 
-    image: ShownImage
+    images: Annotated[list[ShownImage], "one for each input"]
     trained: Annotated[bool, "whether weights came with the model; otherwise they are fresh"]
     seed: Annotated[int, "of fresh weights"]
     own_scale: Annotated[bool, "whether levels are of the largest number of each map, not of all of a node"]

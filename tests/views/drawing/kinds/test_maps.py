@@ -58,11 +58,12 @@ def test_levels_are_what_the_engine_computes(photo):
 
 def test_the_input_is_shown_as_the_network_reads_it_before_normalization(photo):
     facts = st.draw(trained(), image=photo).scene["facts"]
-    shown = np.array([plane["levels"] for plane in facts["image"]["planes"]])
+    (image,) = facts["images"]
+    shown = np.array([plane["levels"] for plane in image["planes"]])
     reader = st.transforms.Transform.from_dict({"steps": [STEPS[0]]})
     pixels = np.asarray(Image.open(photo)).transpose(2, 0, 1)[None]
     assert np.abs(shown - reader(pixels)[0] * 255).max() < 1
-    assert facts["image"]["name"] == "photo.png" and facts["image"]["colored"]
+    assert (image["name"], image["input"], image["colored"]) == ("photo.png", "input", True)
     assert [node["node"] for node in facts["nodes"]] == ["conv1"]
 
 
@@ -71,6 +72,9 @@ def test_images_in_hand_are_taken_as_predict_takes_them(photo):
     from_file = st.draw(model, image=str(photo)).scene["facts"]["nodes"]
     assert st.draw(model, image=Image.open(photo)).scene["facts"]["nodes"] == from_file
     assert st.draw(model, image=np.asarray(Image.open(photo))).scene["facts"]["nodes"] == from_file
+    pixels = np.random.default_rng(1).random((3, 16, 16)).astype(np.float32)
+    one, other = (st.draw(model, image=x).scene["facts"]["nodes"] for x in (pixels, pixels[None]))
+    assert one == other
     for wrong in (np.zeros((2, 3, 16, 16), np.float32), [str(photo), str(photo)]):
         with pytest.raises(UsageError):
             st.draw(model, image=wrong)
@@ -140,6 +144,116 @@ def test_what_cannot_be_shown_is_refused(photo, tmp_path):
         st.draw(trained(), image=tmp_path / "bad.png")
     with pytest.raises(StriateError):
         st.draw(trained("8 -> fc 3", None), image=photo)
+
+
+TWO = """
+[network]
+name = "two"
+[network.inputs]
+left = "16x16x1"
+right = "12x12x3"
+[[node]]
+name = "a"
+op = "conv"
+filters = 4
+kernel = 3
+inputs = ["left"]
+[[node]]
+name = "b"
+op = "conv"
+filters = 2
+kernel = 3
+inputs = ["right"]
+[[node]]
+name = "gap_a"
+op = "gap"
+inputs = ["a"]
+[[node]]
+name = "gap_b"
+op = "gap"
+inputs = ["b"]
+[[node]]
+name = "concat"
+op = "concat"
+inputs = ["gap_a", "gap_b"]
+"""
+
+
+@pytest.fixture
+def two(tmp_path):
+    (tmp_path / "two.toml").write_text(TWO)
+    return tmp_path / "two.toml"
+
+
+@pytest.mark.parametrize("colors", ["light", "dark"])
+def test_every_input_has_an_image_of_its_own(two, photo, colors):
+    model = st.Model(two, seed=1)
+    picture = st.draw(
+        model, image={"right": photo, "left": str(photo)}, node=["a", "b", "concat"], theme=colors
+    )
+    facts = picture.scene["facts"]
+    assert not list(differences(facts, MapFacts))
+    assert [(one["input"], one["shape"]) for one in facts["images"]] == [
+        ("left", [1, 16, 16]),
+        ("right", [3, 12, 12]),
+    ]
+    shown = {one["input"]: np.array([p["levels"] for p in one["planes"]]) / 255 for one in facts["images"]}
+    said = model.predict({name: pixels[None].astype(np.float32) for name, pixels in shown.items()})
+    concat = facts["nodes"][2]
+    assert numbers(concat)[0, 0] == pytest.approx(said.reshape(-1), abs=concat["most"] / 60)
+    drawn = read(picture.svg)
+    paper = {"light": theme.LIGHT, "dark": theme.DARK}[colors]["paper"]
+    assert not [*texts(drawn), *contrasts(drawn, paper)]
+    assert {"left", "right"} <= {text.text for text in drawn.texts}
+    assert "transformation of left: none: pixels from 0 to 1" in words(picture)
+    assert "left: color converted to gray" in words(picture)
+
+
+def test_each_input_has_its_transformation(two, photo):
+    model = st.Model(two, seed=1)
+    steps = {"left": [0.5], "right": [0.1, 0.2, 0.3]}
+    model.transform = {
+        "inputs": {
+            k: {"steps": [{"step": "normalize", "mean": m, "std": [0.5] * len(m)}]} for k, m in steps.items()
+        }
+    }
+    pixels = {"left": np.full((16, 16, 1), 255, np.uint8), "right": np.full((12, 12, 3), 51, np.uint8)}
+    facts = st.draw(model, image=pixels, node=["a", "b"]).scene["facts"]
+    said = model.predict({name: x.transpose(2, 0, 1)[None] for name, x in pixels.items()})
+    for node, values in zip(facts["nodes"], (said[0, :4], said[0, 4:]), strict=True):
+        assert numbers(node).mean((1, 2)) == pytest.approx(values.reshape(-1), abs=node["most"] / 60)
+    assert [one["transform"][:13] for one in facts["images"]] == ["normalize 0.5", "normalize 0.1"]
+
+
+def test_images_that_do_not_go_with_the_inputs_are_refused(two, photo, tmp_path, monkeypatch):
+    for given, fix in (
+        (photo, "image={'left': …, 'right': …}"),
+        ({"left": photo}, "image={'left': …, 'right': …}"),
+        ({"left": photo, "rihgt": photo}, "write right"),
+    ):
+        with pytest.raises(UsageError) as error:
+            st.draw(two, image=given)
+        assert error.value.fix == fix
+    for text in ("1d 100x1 -> conv 3 4", "8x8x8x1 -> conv 3 4", "784 -> fc 3"):
+        with pytest.raises(UsageError, match="net takes no image") as error:
+            st.draw(text, image=photo)
+        assert "another kind" in error.value.fix
+    monkeypatch.chdir(tmp_path)
+    good = run("draw", "two.toml", "--image", "left=photo.png", "--image", "right=photo.png")
+    assert (good.code, good.err) == (0, "") and "kind maps" not in good.out
+    for words, fix in (
+        (["photo.png"], "--image left=FILE --image right=FILE"),
+        (["left=photo.png"], "--image left=FILE --image right=FILE"),
+        (["left=photo.png", "rihgt=photo.png"], "write right"),
+        (["left=photo.png", "photo.png"], "--image NAME=photo.png"),
+        (["left=photo.png", "left=photo.png"], "an input has two images"),
+    ):
+        given = [word for text in words for word in ("--image", text)]
+        found = run("draw", "two.toml", "--kind", "maps", *given)
+        assert (found.code, found.out) == (2, "") and fix in found.err
+    photo.rename(tmp_path / "a=b.png")
+    one = run("draw", TEXT, "--image", "a=b.png", "--mean", "0", "--std", "1", "--json")
+    assert one.code == 0 and '"a=b.png"' in one.out
 
 
 def test_a_failing_network_is_followed_as_far_as_it_goes(photo):

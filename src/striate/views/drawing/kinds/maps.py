@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from striate.diagnostics import FormatError, OpError, UsageError, plural, printable
+from striate.diagnostics import OpError, plural
 from striate.views.drawing import tiles
 from striate.views.drawing.frame import MIN_WIDTH, framed
 from striate.views.drawing.kinds.filters import has_filters
@@ -19,7 +17,6 @@ from striate.views.drawing.svg import SEPARATE
 from striate.views.drawing.widths import shortened
 
 if TYPE_CHECKING:
-    from striate.formats.loaded import Loaded
     from striate.network import Network
     from striate.views.schemas.facts import MapFacts, NodeMaps, Plane, ShownImage, ShownMap
     from striate.views.schemas.networks import Show
@@ -31,7 +28,7 @@ MAX_MAPS = 4096
 MAX_CELLS = 300_000
 """Cells of all maps of a node; larger maps are averaged over blocks."""
 MAX_SIDE_CELLS = 192
-"""Cells along a side of a map, and of the image."""
+"""Cells along a side of a map."""
 ROW_CELLS = 32
 """Numbers of a vector in a row."""
 ROOM, INPUT = 720.0, 144.0
@@ -53,6 +50,7 @@ def facts(net: Network, show: Show, request: Request) -> MapFacts:
         )
     from striate.engine.registry import get_engine
     from striate.views.drawing import numbers
+    from striate.views.drawing.read_images import read_images
 
     model = numbers.with_numbers(net, request.model or net)
     names = request.nodes or (_first(known(net)),)
@@ -60,11 +58,11 @@ def facts(net: Network, show: Show, request: Request) -> MapFacts:
     for value in values:
         if value not in net.inference.specs:
             raise next(iter(net.inference.problems))
-    x, image = _read(model, request.image)
+    x, images = read_images(model, request.image)
     program = get_engine("numpy").compile(model.network, model.weights or {})
     said = program.values(x, list(values))
     return {
-        "image": image,
+        "images": images,
         "trained": model.trained,
         "seed": numbers.SEED,
         "own_scale": request.own_scale,
@@ -78,69 +76,6 @@ def _first(net: Network) -> str:
     if node is None:
         raise OpError(f"{net.name} has no layers", fix="another kind of picture: blocks, graph")
     return node.name
-
-
-def _read(model: Loaded, source: Any) -> tuple[Any, ShownImage]:
-    """The image as the network reads it, (1, C, H, W), and as it is shown."""
-    import numpy as np
-
-    from striate.train.adapt_network import image_input
-    from striate.train.data.dataset import BadImage
-    from striate.train.inputs import file_label
-    from striate.train.prediction_inputs import PredictionInputs
-    from striate.views.drawing import numbers
-
-    target = image_input(model)
-    inputs = PredictionInputs(model.network, model.transform)
-    name = "image"
-    notes: tuple[str, ...] = ()
-    if isinstance(source, str | os.PathLike):
-        file = os.fspath(source)
-        name = file_label(file)
-        ready = inputs.reader().read((name, os.path.expanduser(file)))
-        if isinstance(ready, BadImage):
-            raise FormatError(f"{name} cannot be read", where=name, why=ready.why, fix="give another image")
-        x, notes = ready.x[None], ready.notes
-    else:
-        name = str(getattr(source, "filename", "") or name)
-        x = _one(list(inputs.batches(source, 2)), (1, *target))
-    pixels = x[0].astype(np.float64)
-    if (step := inputs.transform.normalize) is not None:
-        mean, std = (np.array(v, np.float64)[:, None, None] for v in (step.mean, step.std))
-        pixels = pixels * std + mean
-    finite = pixels[np.isfinite(pixels)]
-    low, high = 0.0, 1.0
-    if finite.size and (finite.min() < -1e-4 or finite.max() > 1.0001):
-        low, high = float(finite.min()), float(finite.max())
-    scaled = np.clip((pixels - low) / (high - low or 1.0), 0.0, 1.0)
-    planes: list[Plane] = []
-    for record, plane in numbers.planes(scaled, range(target[0]) if target[0] == 3 else [0]):
-        plane, _ = numbers.coarse(plane, MAX_SIDE_CELLS)
-        planes.append({**record, "levels": numbers.share_levels(plane, 1.0)})
-    return x, {
-        "name": printable(os.path.basename(name)),
-        "shape": list(target),
-        "transform": inputs.transform.describe() if model.transform else "none",
-        "notes": list(notes),
-        "colored": target[0] == 3,
-        "low": low,
-        "high": high,
-        "planes": planes,
-    }
-
-
-def _one(batches: list[Any], shape: tuple[int, ...]) -> Any:
-    """The one image in them, of this shape. Raises UsageError."""
-    import numpy as np
-
-    with contextlib.suppress(TypeError, ValueError):
-        x = np.asarray(batches[0] if len(batches) == 1 else batches, np.float32)
-        if x.shape == shape:
-            return x
-    raise UsageError(
-        "maps are drawn of one image, and this is none or more than one",
-        fix=f"give a path, a Pillow image, or an array of shape {shape}",
-    )
 
 
 def _node(net: Network, name: str, value: str, array: Any, request: Request) -> NodeMaps:
@@ -210,9 +145,10 @@ def drawing(record: Scene, request: Request) -> Drawing:
     """The picture of a scene."""
     found: MapFacts = record["facts"]  # type: ignore[assignment]
     body = Sheet()
-    image = _image(found["image"])
-    body.put(image, 0, 0)
-    left = image.right - image.left + 28
+    for image in found["images"]:
+        title = image["input"] if len(found["images"]) > 1 else "input"
+        body.put(_image(image, title), 0, body.bottom + 16 if body.marks else 0)
+    left = body.right - body.left + 28
     maps = Sheet()
     maps.rect(0, 0, 0, 0)
     maps.marks.clear()
@@ -224,10 +160,10 @@ def drawing(record: Scene, request: Request) -> Drawing:
     return framed("maps", record, body, {}, list(_notes(found)), "; ".join(_words(found)))
 
 
-def _image(image: ShownImage) -> Sheet:
-    """The input, with what it is below."""
+def _image(image: ShownImage, title: str) -> Sheet:
+    """The image of an input under its name, with what it is below."""
     sheet = Sheet()
-    sheet.text(0, ASCENT * SIZE, shortened("input", SIZE, INPUT, True), anchor="start", bold=True)
+    sheet.text(0, ASCENT * SIZE, shortened(title, SIZE, INPUT, True), anchor="start", bold=True)
     y = LINE * SIZE + 4
     planes = [plane["levels"] for plane in image["planes"]]
     levels, palette = (tiles.in_color(*planes), "rgb") if image["colored"] else (planes[0], "gray")
@@ -307,13 +243,16 @@ def _map(found: MapFacts, one: ShownMap, palette: str, side: float, large: bool)
 def _notes(found: MapFacts) -> Iterator[str]:
     if not found["trained"]:
         yield f"untrained: fresh weights, seed {found['seed']}"
-    image = found["image"]
-    yield f"transformation of the input: {image['transform']}"
-    yield from image["notes"]
-    if not image["colored"] and image["shape"][0] > 1:
-        yield f"of the input, channel 0 of {image['shape'][0]} is shown"
-    if (image["low"], image["high"]) != (0.0, 1.0):
-        yield f"the input is shown from {tiles.number(image['low'])} (black) to {tiles.number(image['high'])} (white)"
+    several = len(found["images"]) > 1
+    for image in found["images"]:
+        what = image["input"] if several else "the input"
+        yield f"transformation of {what}: {image['transform']}"
+        yield from (f"{what}: {note}" if several else note for note in image["notes"])
+        if not image["colored"] and image["shape"][0] > 1:
+            yield f"of {what}, channel 0 of {image['shape'][0]} is shown"
+        if (image["low"], image["high"]) != (0.0, 1.0):
+            low, high = tiles.number(image["low"]), tiles.number(image["high"])
+            yield f"{what} is shown from {low} (black) to {high} (white)"
     for node in found["nodes"]:
         if len(node["shape"]) > 2 and not _is_vector(node) and len(node["maps"]) < node["shape"][0]:
             yield f"{node['value']}: {len(node['maps'])} of {node['shape'][0]} channels, at equal distances"
@@ -335,9 +274,9 @@ def _notes(found: MapFacts) -> Iterator[str]:
 
 
 def _words(found: MapFacts) -> Iterator[str]:
-    image = found["image"]
-    channels, *sizes = image["shape"]
-    yield f"Feature maps of {image['name']}, read as {' x '.join(map(str, sizes))} x {channels}"
+    for image in found["images"]:
+        channels, *sizes = image["shape"]
+        yield f"Feature maps of {image['name']}, read as {' x '.join(map(str, sizes))} x {channels}"
     for node in found["nodes"]:
         low = min((one["low"] for one in node["maps"]), default=0.0)
         high = max((one["high"] for one in node["maps"]), default=0.0)
