@@ -10,7 +10,18 @@ from striate.train.history import History
 from striate.train.metrics import Tally
 
 
-def history(epochs=12, name="run", *, validation=True, seed=0, best=True, stopped="done", planned=0, lr=None):
+def history(
+    epochs=12,
+    name="run",
+    *,
+    validation=True,
+    seed=0,
+    best=True,
+    stopped="done",
+    planned=0,
+    lr=None,
+    resumed=(),
+):
     """A run whose losses fall. lr: one rate for all epochs; None: a falling one."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -22,7 +33,7 @@ def history(epochs=12, name="run", *, validation=True, seed=0, best=True, stoppe
             row |= {"validation_loss": loss * 1.2, "validation_accuracy": 1 - loss / 2.5}
         rows.append(row | {"seconds": 1.5, "images_per_second": 100.0})
     chosen = max(epochs - 2, 1) if validation and best and epochs else None
-    return History(tuple(rows), chosen, stopped, Path(name) if name else None, planned or epochs)
+    return History(tuple(rows), chosen, stopped, Path(name) if name else None, planned or epochs, resumed)
 
 
 def evaluation(names=("cat", "dog", "mouse"), each=40, right=0.8, seed=0, source="120 images of a test"):

@@ -1,18 +1,23 @@
 """What a run folder says of its results: the same as `fit`, at any time; damaged files with what mends them."""
 
+import collections
 import functools
 import json
 import operator
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import striate as st
 from striate.diagnostics import FormatError, SourceError, StriateError, UsageError
+from striate.formats import safetensors
+from striate.train import config, run_files, run_results
 from striate.train.early_stopping import EarlyStopping, best_epoch
 from striate.train.run_results import UNFINISHED, evaluation_of, history_of
+from striate.views.html.run_part import run_part
 
 NET = "8x8x1 -> conv 3x3 4 -> relu -> gap -> flatten -> fc 3"
 
@@ -61,6 +66,77 @@ def test_a_continued_run_is_one_history(copy):
     assert (len(before), len(after), after.planned, after.stopped) == (4, 6, 6, "done")
     assert after.rows[:4] == before.rows
     assert after["epoch"] == [1, 2, 3, 4, 5, 6]
+
+
+def test_epochs_in_which_a_run_was_continued_are_known(copy):
+    """To `fit`, from the report of a run that has ended, and from the checkpoint of one that has not."""
+    x, y = data()
+    assert history_of(copy).resumed == ()
+    for epochs, resumed in ((6, (5,)), (6, (5,)), (9, (5, 7))):  # one of nothing leaves no mark
+        told = st.Model(NET, seed=0).fit(x, y, epochs=epochs, validation=(x, y), resume=copy, verbose=0)
+        assert told.resumed == history_of(copy).resumed == resumed
+        assert history_of(copy) == told
+    (copy / "report.json").unlink()
+    assert history_of(copy).resumed == (5, 7)
+    lines = (copy / "metrics.jsonl").read_text().splitlines(True)
+    (copy / "metrics.jsonl").write_text("".join(lines[:6]))
+    assert history_of(copy).resumed == (5,)
+    (copy / "state.safetensors").write_bytes(b"damaged")
+    with pytest.warns(UserWarning, match="not known"):
+        assert history_of(copy).resumed == ()
+    (copy / "state.safetensors").unlink()
+    assert history_of(copy).resumed == ()
+
+
+def test_runs_of_earlier_versions_have_no_mark(copy):
+    """Neither report nor checkpoint says anything, and the run goes on."""
+    report = json.loads((copy / "report.json").read_text())
+    del report["resumed"]
+    (copy / "report.json").write_text(json.dumps(report))
+    arrays, metadata = safetensors.load(copy / "state.safetensors")
+    record = json.loads(metadata["striate"])
+    del record["resumed"]
+    safetensors.save(copy / "state.safetensors", arrays, {"striate": json.dumps(record)})
+    assert history_of(copy).resumed == ()
+    x, y = data()
+    st.Model(NET, seed=0).fit(x, y, epochs=5, validation=(x, y), resume=copy, verbose=0)
+    assert history_of(copy).resumed == (5,)
+
+
+@pytest.mark.parametrize("damage", ["{", "{}", "[1]", '{"schema": "striate.report/1"}'])
+def test_a_damaged_report_is_one_error_for_pages_and_pictures(copy, damage):
+    (copy / "report.json").write_text(damage)
+    said = []
+    for reader in (history_of, evaluation_of, run_part, lambda run: st.draw(str(run), "confusion")):
+        with pytest.raises(FormatError) as error:
+            reader(copy)
+        said.append(str(error.value))
+    assert len(set(said)) == 1
+
+
+@pytest.mark.parametrize("key", ["macro_f1", "worst", "notes"])
+def test_what_only_a_page_shows_has_the_same_fix(copy, key):
+    whole = (copy / "report.json").read_text()
+    report = json.loads(whole)
+    del report["validation"][key]
+    (copy / "report.json").write_text(json.dumps(report))
+    with pytest.raises(FormatError, match=r"report\.json is damaged") as error:
+        run_part(copy)
+    assert "remove it" in error.value.fix
+
+
+def test_a_page_reads_each_file_of_a_run_once(copy, monkeypatch):
+    opened = collections.Counter()
+    for module in (run_results, run_files, config):
+        read = module.read_bytes
+        monkeypatch.setattr(
+            module, "read_bytes", lambda path, read=read: opened.update([Path(path).name]) or read(path)
+        )
+    run_part(copy)
+    assert {name: opened[name] for name in ("report.json", "metrics.jsonl")} == {
+        "report.json": 1,
+        "metrics.jsonl": 1,
+    }
 
 
 def test_a_run_without_an_end_is_unfinished(copy):

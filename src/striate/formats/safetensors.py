@@ -11,7 +11,7 @@ import json
 import math
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,15 +77,27 @@ def load(path: str | os.PathLike[str]) -> tuple[Weights, dict[str, str]]:
 
     Raises SourceError when it cannot be read, FormatError when its content is inconsistent.
     """
-    target = Path(path)
+    with _told(Path(path)):
+        return _parse(_content(Path(path)))
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The metadata of a file, whose weights are not read. Raises as `load` does."""
+    with _told(Path(path)), open(path, "rb") as file:
+        start = file.read(8)
+        head = file.read(min(int.from_bytes(start, "little"), MAX_HEADER))
+        return _header(start + head)[2]
+
+
+@contextlib.contextmanager
+def _told(target: Path) -> Iterator[None]:
+    """Errors in reading a file as a user is told."""
     try:
-        content = _content(target)
+        yield
     except OSError as error:
         raise SourceError(
             f"{target} cannot be read", why=error.strerror or str(error), fix="check the path"
         ) from None
-    try:
-        return _parse(content)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(
             f"{target} is not a safetensors file, or damaged",
@@ -111,13 +123,7 @@ def _content(path: Path) -> bytes | memoryview:
 
 def _parse(content: Any) -> tuple[Weights, dict[str, str]]:
     """Parse arrays, which are views of `content`, and metadata. A wrong header raises ValueError and similar."""
-    start = 8 + int.from_bytes(content[:8], "little")
-    if not 8 < start <= len(content):
-        raise ValueError("it is shorter than its header says")
-    if start > MAX_HEADER:
-        raise ValueError(f"its header has more than {MAX_HEADER:,} bytes")
-    header = json.loads(bytes(content[8:start]))
-    metadata = {str(key): str(value) for key, value in header.pop("__metadata__", {}).items()}
+    start, header, metadata = _header(content)
     spans = sorted((*entry["data_offsets"], name) for name, entry in header.items())
     end = 0
     for begin, stop, name in spans:
@@ -131,6 +137,18 @@ def _parse(content: Any) -> tuple[Weights, dict[str, str]]:
         begin, stop = entry["data_offsets"]
         weights[name] = _array(entry["dtype"], entry["shape"], content, start + begin, stop - begin)
     return weights, metadata
+
+
+def _header(content: Any) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Where the numbers begin, the entry of each array, and the metadata."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    if not 8 < start <= len(content):
+        raise ValueError("it is shorter than its header says")
+    if start > MAX_HEADER:
+        raise ValueError(f"its header has more than {MAX_HEADER:,} bytes")
+    header = json.loads(bytes(content[8:start]))
+    metadata = {str(key): str(value) for key, value in header.pop("__metadata__", {}).items()}
+    return start, header, metadata
 
 
 def _array(kind: str, shape: list[int], content: Any, start: int, size: int) -> Array:

@@ -35,7 +35,7 @@ class History(hooks.Displayed, elsewhere.Teaching):
     """What a run has measured in every epoch.
 
     rows: one per epoch, keys as in COLUMNS; best_epoch: whose weights are kept; stopped: why it ended; out: its folder;
-    planned: epochs that were asked for, 0 if unknown.
+    planned: epochs that were asked for, 0 if unknown; resumed: epochs in which it was continued after a stop.
 
     ``history["accuracy"]`` is the validation accuracy of every epoch, ``history["loss"]`` the validation loss, and
     ``history["train_accuracy"]`` that of the training; every column has its name.
@@ -46,6 +46,7 @@ class History(hooks.Displayed, elsewhere.Teaching):
     stopped: str = "done"
     out: Path | None = None
     planned: int = 0
+    resumed: tuple[int, ...] = ()
     drawn_as: ClassVar[str] = "training"
     """Kind of picture that shows it."""
 

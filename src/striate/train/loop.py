@@ -174,6 +174,9 @@ class _Loop:
         try:
             if self.run and not resumed:
                 self._save()
+            going_on = state.epoch < settings.epochs and not state.early_stopping.should_stop
+            if resumed and going_on and state.epoch + 1 not in state.resumed:
+                state.resumed.append(state.epoch + 1)
             while state.epoch < settings.epochs and not state.early_stopping.should_stop:
                 self._epoch()
             self._finish()
@@ -194,9 +197,9 @@ class _Loop:
             raise self._with_checkpoint(error) from None
         except StriateError as error:
             raise self._with_checkpoint(error) from None
-        return History(
-            tuple(state.rows), state.early_stopping.best_epoch, state.stopped, out, settings.epochs
-        )
+        best = state.early_stopping.best_epoch
+        resumes = tuple(state.resumed)
+        return History(tuple(state.rows), best, state.stopped, out, settings.epochs, resumes)
 
     # ------------------------------------------------------------ one epoch
     def _epoch(self) -> None:

@@ -24,6 +24,7 @@ def report(
         "kept_epoch": epoch,
         "epochs": state.epoch,
         "stopped": state.stopped,
+        "resumed": state.resumed,
         "seconds": state.seconds,
         "seed": setup.settings.seed,
         "data": {

@@ -6,19 +6,31 @@ it goes.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
 from pathlib import Path
 from typing import Any
 
-from striate.diagnostics import FormatError, SourceError, UsageError, by_reader, plural, setting
+from striate.diagnostics import (
+    FormatError,
+    SourceError,
+    StriateError,
+    UsageError,
+    by_reader,
+    plural,
+    setting,
+    warn,
+)
 from striate.files import read_bytes
+from striate.formats import safetensors
+from striate.formats.folder import read_record
 from striate.train.config import Config
 from striate.train.early_stopping import best_epoch
 from striate.train.history import COLUMNS, History, Row
 from striate.train.report import SCHEMA
-from striate.train.run import CONFIG, LINES, REPORT, must_hold, resume_command
+from striate.train.run import CONFIG, LINES, REPORT, STATE, must_hold, resume_command
 from striate.train.run_files import read_json
 
 EVALUATION = "striate.eval/1"
@@ -26,24 +38,81 @@ UNFINISHED = "unfinished"
 """Why a run ended that has not: it is going on, or was interrupted."""
 
 
-def history_of(run: str | Path) -> History:
-    """The history of a run folder, as `fit` has returned it; `stopped` is "unfinished" for a run that has no end yet.
+class RunResults:
+    """The results in a run folder; each of its files is read once.
 
-    Raises SourceError for a folder without a run or without a finished epoch, FormatError for damaged files.
+    Raises SourceError for a folder without a run. Everything else raises when it is asked for: SourceError where there
+    is nothing yet, FormatError for a damaged file.
     """
-    path = Path(os.path.expanduser(run))
-    must_hold(path, CONFIG)
-    settings = Config.read(path / CONFIG).settings
-    rows = _rows(path)
-    report = _report(path) if (path / REPORT).is_file() else {}
-    if report and report["epochs"] > len(rows):
-        raise _damaged(path, LINES, f"it holds {len(rows)} of {plural(report['epochs'], 'epoch')}")
-    stopped = str(report["stopped"]) if report.get("epochs") == len(rows) else UNFINISHED
-    try:
-        best = best_epoch(rows, settings.monitors_accuracy)
-    except KeyError as error:
-        raise _damaged(path, LINES, f"it lacks {error}") from None
-    return History(rows, best, stopped, Path(run), max(settings.resolved.epochs, len(rows)))
+
+    def __init__(self, run: str | Path) -> None:
+        self.name, self.path = str(run), Path(os.path.expanduser(run))
+        must_hold(self.path, CONFIG)
+
+    @functools.cached_property
+    def config(self) -> Config:
+        """The configuration of the run."""
+        return Config.read(self.path / CONFIG)
+
+    @functools.cached_property
+    def report(self) -> dict[str, Any] | None:
+        """The record of report.json; None while the run has not ended."""
+        if not (self.path / REPORT).is_file():
+            return None
+        try:
+            report = read_json(self.path / REPORT)
+        except FormatError as error:
+            raise damaged(self.path, REPORT, error.why) from None
+        if not isinstance(report, dict) or report.get("schema") != SCHEMA:
+            raise damaged(self.path, REPORT, f"it is not {SCHEMA}")
+        if type(report.get("epochs")) is not int or "stopped" not in report:
+            raise damaged(self.path, REPORT, "epochs or stopped is missing")
+        return report
+
+    @functools.cached_property
+    def history(self) -> History:
+        """The history, as `fit` has returned it; `stopped` is "unfinished" for a run that has no end yet."""
+        settings = self.config.settings
+        rows = _rows(self.path)
+        report = self.report or {}
+        if report and report["epochs"] > len(rows):
+            raise damaged(self.path, LINES, f"it holds {len(rows)} of {plural(report['epochs'], 'epoch')}")
+        ended = report.get("epochs") == len(rows)
+        try:
+            best = best_epoch(rows, settings.monitors_accuracy)
+        except KeyError as error:
+            raise damaged(self.path, LINES, f"it lacks {error}") from None
+        resumed = self._resumed(len(rows), report if ended else None)
+        stopped, planned = str(report["stopped"]) if ended else UNFINISHED, settings.resolved.epochs
+        return History(rows, best, stopped, Path(self.name), max(planned, len(rows)), resumed)
+
+    def _resumed(self, epochs: int, report: dict[str, Any] | None) -> tuple[int, ...]:
+        """Epochs in which the run was continued: of the report, or of the checkpoint of a run without an end."""
+        record: Any = report or {}
+        if report is None and (self.path / STATE).is_file():
+            try:
+                record = read_record(self.path / STATE, safetensors.read_metadata(self.path / STATE)) or {}
+            except StriateError as error:
+                warn(f"{error.what}: epochs in which the run was continued are not known")
+        found = record.get("resumed", [])
+        if not (isinstance(found, list) and all(type(epoch) is int and epoch > 0 for epoch in found)):
+            raise damaged(self.path, REPORT, "resumed does not hold numbers of epochs")
+        return tuple(epoch for epoch in found if epoch <= epochs)
+
+    @functools.cached_property
+    def evaluation(self) -> dict[str, Any]:
+        """The evaluation, striate.eval/1, of the kept weights on the validation data of the run."""
+        record = _of_run(self)
+        try:
+            _verify(record)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise damaged(self.path, REPORT, f"evaluation: {error}") from None
+        return record
+
+
+def history_of(run: str | Path) -> History:
+    """The history of a run folder. Raises as `RunResults` does."""
+    return RunResults(run).history
 
 
 def _rows(path: Path) -> tuple[Row, ...]:
@@ -65,10 +134,10 @@ def _rows(path: Path) -> tuple[Row, ...]:
             if unfit := next((name for name in row if not _fits(name, row[name])), ""):
                 raise ValueError(f"{unfit} is {row[unfit]}")
         except (ValueError, TypeError, KeyError, OverflowError) as error:
-            raise _damaged(path, LINES, f"line {number}: {error}") from None
+            raise damaged(path, LINES, f"line {number}: {error}") from None
         rows.append(row)
     if not rows:
-        raise _damaged(path, LINES, "it is empty")
+        raise damaged(path, LINES, "it is empty")
     return tuple(rows)
 
 
@@ -87,8 +156,8 @@ def evaluation_of(source: str | Path) -> dict[str, Any]:
     """
     path = Path(os.path.expanduser(source))
     if path.is_dir():
-        record = _of_run(path, str(source))
-    elif path.suffix.lower() == ".json":
+        return RunResults(source).evaluation
+    if path.suffix.lower() == ".json":
         record = read_json(path)
         if not isinstance(record, dict) or record.get("schema") != EVALUATION:
             raise FormatError(
@@ -107,28 +176,24 @@ def evaluation_of(source: str | Path) -> dict[str, Any]:
     try:
         _verify(record)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        where = path / REPORT if path.is_dir() else path
-        if path.is_dir():
-            raise _damaged(path, REPORT, f"evaluation: {error}") from None
         raise FormatError(
-            f"{where.name} holds a damaged evaluation",
-            where=str(where),
+            f"{path.name} holds a damaged evaluation",
+            where=str(path),
             why=str(error),
             fix=_evaluate("MODEL"),
         ) from None
     return record
 
 
-def _of_run(path: Path, name: str) -> dict[str, Any]:
-    must_hold(path, CONFIG)
-    if not (path / REPORT).is_file():
+def _of_run(run: RunResults) -> dict[str, Any]:
+    path, report = run.path, run.report
+    if report is None:
         raise SourceError(
             f"the run in {path} has no evaluation yet",
             where=str(path / REPORT),
             why=f"{REPORT} is written when a run ends",
             fix=f"continue it: {resume_command(path)}; or {_evaluate(str(path))}",
         )
-    report = _report(path)
     found = report.get("validation")
     if not found:
         raise SourceError(
@@ -141,25 +206,13 @@ def _of_run(path: Path, name: str) -> dict[str, Any]:
         data = f"validation data of the run: {report['data']['validation']}"
         return {
             "schema": EVALUATION,
-            "model": name,
+            "model": run.name,
             "data": data,
             **found,
             "epoch": int(report["kept_epoch"]),
         }
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, REPORT, f"{error}") from None
-
-
-def _report(path: Path) -> dict[str, Any]:
-    try:
-        report = read_json(path / REPORT)
-    except FormatError as error:
-        raise _damaged(path, REPORT, error.why) from None
-    if not isinstance(report, dict) or report.get("schema") != SCHEMA:
-        raise _damaged(path, REPORT, f"it is not {SCHEMA}")
-    if type(report.get("epochs")) is not int or "stopped" not in report:
-        raise _damaged(path, REPORT, "epochs or stopped is missing")
-    return report
+        raise damaged(path, REPORT, f"{error}") from None
 
 
 def _verify(record: dict[str, Any]) -> None:
@@ -184,7 +237,8 @@ def _verify(record: dict[str, Any]) -> None:
         raise ValueError("images are not counted")
 
 
-def _damaged(path: Path, name: str, why: str) -> FormatError:
+def damaged(path: Path, name: str, why: str) -> FormatError:
+    """The error for a file of results, which the run writes again."""
     return FormatError(
         f"{name} is damaged",
         where=str(path / name),

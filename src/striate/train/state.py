@@ -44,7 +44,8 @@ class State:
     """epoch: epochs done; batch: batches done of the next one. Weights are changed in place, never replaced.
 
     best: a copy of the best epoch's weights, None before there is one; loss_scale: of 16-bit gradients, 0 without;
-    best_sum: the checksum of `best`; first_loss: of the first update, None before it.
+    best_sum: the checksum of `best`; first_loss: of the first update, None before it; resumed: epochs in which
+    training was continued after a stop.
     """
 
     weights: dict[str, Array]
@@ -62,6 +63,7 @@ class State:
     best_sum: int | None = None
     loss_scale: float = 0.0
     first_loss: float | None = None
+    resumed: list[int] = dataclasses.field(default_factory=list)
 
     @classmethod
     def fresh(cls, setup: TrainingSetup, weights: dict[str, Array]) -> State:
@@ -114,6 +116,7 @@ class State:
             "loss_scale": self.loss_scale,
             "first_loss": self.first_loss,
             "best_sum": self.best_sum,
+            "resumed": self.resumed,
         }
 
     def restore(self, arrays: Mapping[str, Array], record: Mapping[str, Any]) -> None:
@@ -142,6 +145,7 @@ class State:
         self.seconds, self.stopped = float(record["seconds"]), str(record["stopped"])
         self.loss_scale = float(record.get("loss_scale", 0.0))
         self.best_sum = record.get("best_sum")
+        self.resumed = [int(epoch) for epoch in record.get("resumed", ())]
         first = record.get("first_loss")
         self.first_loss = None if first is None else float(first)
 

@@ -6,12 +6,16 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from striate.diagnostics import leading
+
 if TYPE_CHECKING:
     from striate.train.history import History
     from striate.views.schemas.facts import RunCurves, TrainingFacts
 
 MEASURES = ("lr", "train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
 """Columns of a history that are drawn."""
+MAX_NAMED_RESUMES = 6
+"""Epochs that the words about resumes name."""
 
 
 def training_facts(histories: Sequence[History]) -> TrainingFacts:
@@ -35,8 +39,19 @@ def _curves(history: History, name: str) -> RunCurves:
         "best": {measure: value for measure in MEASURES if (value := _finite(best.get(measure))) is not None},
         "stopped": history.stopped,
         "planned": history.planned,
+        "resumed": [*history.resumed],
         "seconds": sum(row.get("seconds", 0.0) for row in history),
     }
+
+
+def resumes(epochs: Sequence[int]) -> str:
+    """Epochs in which a run was continued, in words.
+
+    >>> resumes([4]), resumes([4, 9])
+    ('in epoch 4', 'in epochs 4, 9')
+    """
+    words = leading([f"{epoch:,}" for epoch in epochs], MAX_NAMED_RESUMES)
+    return f"{'in epochs' if len(epochs) > 1 else 'in epoch'} {words}"
 
 
 def _finite(value: float | None) -> float | None:

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from striate.diagnostics import SourceError
-from striate.formats.folder import RUN_CONFIG
-from striate.train.config import Config
 from striate.train.history import COLUMNS, History
 from striate.train.run import REPORT
-from striate.train.run_results import evaluation_of, history_of
+from striate.train.run_results import RunResults, damaged
 from striate.units import duration
 from striate.views.drawing.scene import result_scene
+from striate.views.history_record import resumes
 from striate.views.html.figure import Figure, Missing
-from striate.views.html.run_records import damaged, report_of, verify
+from striate.views.html.run_records import verify
 from striate.views.html.worst_images import Thumbnail, worst_images
 
 if TYPE_CHECKING:
@@ -97,22 +96,21 @@ class RunPart:
 
 def run_part(folder: str) -> RunPart:
     """Gather it. Raises FormatError where files of the run are damaged."""
-    path = Path(folder).expanduser()
-    report = report_of(path)
-    history, evaluation = _or_missing(lambda: history_of(path)), _or_missing(lambda: _evaluation(path))
+    run = RunResults(Path(folder).expanduser())
+    history, evaluation = _or_missing(lambda: run.history), _or_missing(lambda: _evaluation(run))
     figures: dict[str, Figure] = {}
     worst: Sequence[Thumbnail | Missing] = []
     if not isinstance(history, Missing):
-        figures["training"] = _drawn("training", path, [history])
+        figures["training"] = _drawn("training", run.path, [history])
     if not isinstance(evaluation, Missing):
-        figures |= {kind: _drawn(kind, path, evaluation) for kind in ("confusion", "calibration")}
-        worst = worst_images(Config.read(path / RUN_CONFIG), evaluation["worst"])
-    return RunPart(list(_facts(path, report)), history, evaluation, figures, worst)
+        figures |= {kind: _drawn(kind, run.path, evaluation) for kind in ("confusion", "calibration")}
+        worst = worst_images(run.config, evaluation["worst"])
+    return RunPart(list(_facts(run, history)), history, evaluation, figures, worst)
 
 
-def _evaluation(path: Path) -> Evaluation:
-    record: Any = evaluation_of(path)
-    verify(path, record)
+def _evaluation(run: RunResults) -> Evaluation:
+    record: Any = run.evaluation
+    verify(run.path, record)
     return record  # type: ignore[no-any-return]
 
 
@@ -128,13 +126,15 @@ def _or_missing(read: Callable[[], T]) -> T | Missing:
         return Missing("; ".join(filter(None, (error.what, error.why))))
 
 
-def _facts(path: Path, report: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+def _facts(run: RunResults, history: History | Missing) -> Iterator[tuple[str, str]]:
     """How a run was trained, from its configuration and its report."""
-    config = Config.read(path / RUN_CONFIG)
+    report = run.report
     try:
+        if not isinstance(history, Missing) and history.resumed:
+            yield "continued", resumes(history.resumed)
         if report is None:
             yield "state", "unfinished: there is no report yet"
-            yield "data", config.job.data or "arrays"
+            yield "data", run.config.job.data or "arrays"
             return
         yield "trained on", report["data"]["train"]
         yield "validated on", report["data"]["validation"] or "nothing"
@@ -156,7 +156,7 @@ def _facts(path: Path, report: Mapping[str, Any] | None) -> Iterator[tuple[str, 
         )
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(
-            path, REPORT, f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+            run.path, REPORT, f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         ) from None
 
 

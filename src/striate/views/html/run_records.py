@@ -1,14 +1,12 @@
-"""What the page reads of a run's report.json, verified."""
+"""What the page shows of an evaluation in a run's report.json and pictures do not, verified."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate.diagnostics import FormatError
-from striate.train.report import SCHEMA
 from striate.train.run import REPORT
-from striate.train.run_files import read_json
+from striate.train.run_results import damaged
 
 if TYPE_CHECKING:
     from striate.views.schemas.training import Evaluation
@@ -22,16 +20,6 @@ SHARES = {
 }
 COUNTS = {"per_class": ("images", "predicted")}
 """Keys of the evaluation and of its rows that a page shows and pictures do not."""
-
-
-def report_of(path: Path) -> dict[str, Any] | None:
-    """The record of report.json; None if the run has not ended. Raises FormatError for a damaged file."""
-    if not (path / REPORT).is_file():
-        return None
-    record = read_json(path / REPORT)
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise damaged(path, REPORT, f"it is not {SCHEMA}")
-    return record
 
 
 def verify(path: Path, evaluation: Evaluation) -> None:
@@ -58,10 +46,3 @@ def verify(path: Path, evaluation: Evaluation) -> None:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         why = f"the evaluation has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
         raise damaged(path, REPORT, why) from None
-
-
-def damaged(path: Path, name: str, why: str) -> FormatError:
-    """The error for a file of a run."""
-    return FormatError(
-        f"{name} is damaged", where=str(path / name), why=why, fix="restore the file of this run"
-    )

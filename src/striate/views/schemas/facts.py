@@ -186,6 +186,7 @@ class RunCurves(TypedDict):
     best_epoch: Annotated[int | None, "epoch with the best weights on the validation data"]
     best: Annotated[dict[Name, float], "its measures"]
     stopped: Annotated[str, "reason for the end: `done`, `early stop`, `unfinished`"]
+    resumed: Annotated[list[int], "epochs in which the run was continued after a stop"]
     planned: Annotated[int, "epochs that were asked for; 0 if unknown"]
     seconds: Annotated[float, "time of all epochs"]
 

@@ -158,6 +158,8 @@ def history_table(history: History) -> tuple[list[str], list[list[str]]]:
     columns = [(key, title) for key, title, _ in COLUMNS if any(key in row for row in history)]
     epochs = max(history.planned, len(history))
     rows = [[_cell(key, row[key], epochs) if key in row else "" for key, _ in columns] for row in history]
+    for epoch in history.resumed:
+        rows[epoch - 1][0] += " resumed"
     return [title for _, title in columns], rows
 
 

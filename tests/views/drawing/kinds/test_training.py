@@ -23,6 +23,9 @@ RUNS = {
     "stopped early": [history(7, stopped="early stop", planned=40)],
     "unfinished": [history(3, stopped="unfinished", planned=10)],
     "a thousand epochs": [history(1000)],
+    "continued": [history(9, resumed=(4, 5))],
+    "continued often": [history(40, resumed=tuple(range(1, 40, 2)))],
+    "several continued": [history(9, f"runs/{k}", seed=k, resumed=(2 + k,)) for k in range(3)],
     "without a folder": [history(name="")],
     "several": [history(9, f"runs/run-{k}", seed=k) for k in range(3)],
     "many": [history(5 + k, f"runs/{k}", seed=k) for k in range(17)],
@@ -67,6 +70,25 @@ def test_a_curve_goes_through_its_numbers():
         assert [x for x, _ in mark["points"]] == pytest.approx(places, abs=0.11)
         falls = [math.log10(values[0] / value) * decade for value in values]
         assert [y - mark["points"][0][1] for _, y in mark["points"]] == pytest.approx(falls, abs=0.3)
+
+
+def test_epochs_in_which_a_run_was_continued_are_marked():
+    """A wedge between two epochs in every panel, in the color of the run, and words."""
+    told = history(9, resumed=(4,))
+    picture = st.draw(told)
+    marks = picture.scene["drawing"]["marks"]
+    frames = [m for m in marks if m["mark"] == "rect" and m["width"] > 500]
+    wedges = [m for m in marks if m["mark"] == "path" and m.get("closed") and len(m["points"]) == 3]
+    assert len(frames) == len(wedges) == 3
+    for frame, wedge in zip(frames, wedges, strict=True):
+        assert wedge["points"][2][0] == pytest.approx(frame["x"] + 2.5 / 8 * frame["width"], abs=0.11)
+        assert wedge["points"][0][1] == pytest.approx(frame["y"], abs=0.11)
+    assert picture.scene["facts"]["runs"][0]["resumed"] == [4]
+    assert "continued in epoch 4" in picture.svg and "wedge" in picture.svg
+    assert "wedge" not in st.draw(history(9)).svg
+    two = st.draw([history(9, "a", resumed=(2,)), history(9, "b", seed=1, resumed=(3,))])
+    colors = {m["fill"] for m in two.scene["drawing"]["marks"] if m["mark"] == "path" and m.get("closed")}
+    assert len(colors) == 2
 
 
 def test_the_end_of_a_curve_says_its_name_and_value():

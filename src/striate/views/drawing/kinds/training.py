@@ -14,7 +14,7 @@ from striate.views.drawing.request import Request
 from striate.views.drawing.sheet import ASCENT, LINE, SIZE, SMALL_FONT_SIZE, Sheet
 from striate.views.drawing.theme import SERIES
 from striate.views.drawing.widths import lines, shortened, width
-from striate.views.history_record import training_facts
+from striate.views.history_record import resumes, training_facts
 
 if TYPE_CHECKING:
     from striate.train.history import History
@@ -32,6 +32,8 @@ LEADER = 16.0
 """Length of the line from a curve's end to its text."""
 DOT = 3.5
 """Radius of the mark of a best epoch."""
+WEDGE = 4.0
+"""Half of the width of the mark of a resume."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class _Curve:
     run: RunCurves
     measure: str
     color: str
+    run_color: str
     name: str
 
     @property
@@ -100,7 +103,7 @@ def _curves(runs: Sequence[RunCurves], colors: Sequence[str], measure: str) -> I
         for name, word in names.items():
             shade = [*SERIES][1] if single and word == "training" else color
             told = word if single else ", ".join(filter(None, (run["name"], word)))
-            curve = _Curve(run, name, shade, told)
+            curve = _Curve(run, name, shade, color, told)
             if name in run["measures"] and curve.points:
                 yield curve
 
@@ -133,6 +136,9 @@ def _panel(sheet: Sheet, y: float, across: Axis, curves: Sequence[_Curve], *, la
             middle = min(max(x, width(title, SIZE, True) + 70 + half), WIDTH - half)
             sheet.text(middle, y + ASCENT * SIZE, text, SMALL_FONT_SIZE, "muted")
     panel(sheet, across, down, numbered=last)
+    for color, epoch in {(curve.run_color, epoch): 0 for curve in curves for epoch in curve.run["resumed"]}:
+        x = across.at(max(epoch - 0.5, across.low))  # between the measures of two epochs
+        sheet.path([(x - WEDGE, top), (x + WEDGE, top), (x, top + 2 * WEDGE)], color, "paper", closed=True)
     for curve in curves:  # from the end of a shorter run to its text
         epoch, value = curve.points[-1]
         if across.at(epoch) < WIDTH - 1:
@@ -193,6 +199,8 @@ def _styles(runs: Sequence[RunCurves]) -> Iterator[str]:
         yield "solid: validation, dashed: training (measured during the updates)"
     if any(run["best_epoch"] for run in runs):
         yield "ring: the best epoch, whose weights are kept" if len(runs) == 1 else "rings: best epochs"
+    if any(run["resumed"] for run in runs):
+        yield "wedge: continued after a stop"
 
 
 def _summaries(sheet: Sheet, y: float, runs: Sequence[RunCurves], colors: Sequence[str]) -> None:
@@ -214,6 +222,8 @@ def summary(run: RunCurves) -> str:
     done, planned, best = run["epochs"][-1], run["planned"], run["best"]
     count = f"{done:,} of {plural(planned, 'epoch')}" if planned > done else plural(done, "epoch")
     text = f"{count}, {run['stopped']}, {duration(run['seconds'])}"
+    if run["resumed"]:
+        text += f", continued {resumes(run['resumed'])}"
     if run["best_epoch"] is None:
         return text
     said = [f"validation accuracy {best['validation_accuracy']:.2%}"] if "validation_accuracy" in best else []
