@@ -1,4 +1,5 @@
 // Where the page lives: what it can ask of Python, and where the route is kept.
+import type { Request, Source } from "./lab/api"
 import type { LivePage, PagePicture } from "./record"
 
 /** A route: the view's name and its parameters, as in `#layer?n=7&f=3`. */
@@ -19,7 +20,11 @@ export interface Host {
   onRoute(listener: () => void): () => void
   go(route: Route, replace?: boolean): void
   /** Answer of the server to a request; absent where no server is. */
-  request?<Answer>(path: string, body?: unknown, options?: { signal?: AbortSignal }): Promise<Answer>
+  request?: Request
+  /** What the record was made of, for requests; absent where no server is. */
+  source?(): Source
+  /** Show another network; absent where the page has only its own. */
+  open?(source: Source): void
 }
 
 export function parseRoute(fragment: string): Route {

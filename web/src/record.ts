@@ -189,3 +189,290 @@ export interface PagePicture {
   /** the SVG element; a group with `data-node` holds what stands for a node */
   svg: string
 }
+
+/** Answer to `record`: a network, checked. */
+export interface LabRecord {
+  /** without pictures, which `pictures` answers */
+  page: LivePage
+  /** the network as the editor shows it; empty if it has no text */
+  text: string
+  /** how the text is written */
+  form: "notation" | "toml" | ""
+  /** whether it has the weights of the model that the page was opened with */
+  trained: boolean
+}
+
+/** Answer to `pictures`. */
+export interface LabPictures {
+  /** one for each kind asked for */
+  pictures: PagePicture[]
+}
+
+/** Answer to `fix`. */
+export interface LabFixed {
+  /** the network's text with the fix */
+  text: string
+  /** the input size with the fix; empty if the text says it */
+  input: string
+}
+
+/** Answer to `compare`. */
+export interface LabComparison {
+  /** what changed from A to B */
+  diff: Diff
+  /** both networks next to each other, differences marked */
+  svg: string
+}
+
+/** `striate diff A B --json` */
+export interface Diff {
+  /** `striate.diff/1` */
+  schema: string
+  a: DiffSide
+  /** the same */
+  b: DiffSide
+  changed: ChangedNode[]
+  removed: LoneNode[]
+  /** the same for nodes only in B */
+  added: LoneNode[]
+  /** nodes that are equal in both */
+  unchanged: number
+  /** findings only in A, as in `striate.show/1` */
+  gone: Finding[]
+  /** findings only in B */
+  come: Finding[]
+}
+
+export interface DiffSide {
+  /** the first network (`b`: the second, with the same keys) */
+  name: string
+  /** shape of each input */
+  inputs: Record<string, number[]>
+  /** as in `striate.show/1` */
+  totals: Totals
+  /** how MACs are counted */
+  convention: string
+  /** number of nodes with an output */
+  nodes: number
+}
+
+export interface ChangedNode {
+  /** the node's name in A */
+  a: string
+  /** and in B */
+  b: string
+  /** key of `striate.show/1` (`field`: receptive field) to `[before, after]` */
+  facts: Record<string, unknown>
+}
+
+export interface LoneNode {
+  /** node only in A */
+  name: string
+  /** its op */
+  text: string
+  /** its outputs */
+  sizes: string[]
+  /** its parameters */
+  params: number
+  /** its MACs */
+  macs: number
+}
+
+/** Answer to `activations`: exact values that Python's engine computed for one image. */
+export interface LabActivations {
+  /** the image as the network reads it */
+  input: LabArray
+  /** output of each node asked for */
+  values: Record<string, LabArray>
+  /** the network's outputs */
+  outputs: LabArray[]
+  /** of the classes; null if the outputs are no classes */
+  probabilities: number[] | null
+  /** names of the classes; empty if they have none */
+  classes: string[]
+  /** the model's transformation in words */
+  transform: string
+  /** whether the weights are those of the model; otherwise fresh, seed 0 */
+  trained: boolean
+}
+
+/** An array of the engine. */
+export interface LabArray {
+  /** without the batch axis, channels first */
+  shape: number[]
+  /** base64 of its float32 numbers, little-endian */
+  values: string
+}
+
+/** Answer to `run`: what a training run has written so far. */
+export interface LabRun {
+  /** the run */
+  name: string
+  /** gone: its folder does not exist any more */
+  state: "running" | "stopped" | "finished" | "gone"
+  /** rows that were not asked for, at the start */
+  since: number
+  /** one for each epoch; null: not a finite number */
+  rows: (Record<string, number | null>)[]
+  /** rows in all */
+  epochs: number
+  /** epochs that were asked for; 0 if unknown */
+  planned: number
+  /** epoch whose weights are kept */
+  best_epoch: number | null
+  /** why it ended: `done`, `early stop`; `unfinished` */
+  ended: string
+  /** settings by name */
+  settings: Record<string, string>
+  /** of the kept weights, when the run is over */
+  evaluation: Evaluation | null
+}
+
+/** `striate eval RUN --json`; `validation` in a run's `report.json`, without the first three keys. */
+export interface Evaluation {
+  /** `striate.eval/1` */
+  schema: string
+  /** the run folder */
+  model: string
+  /** description of the images */
+  data: string
+  /** number of images */
+  images: number
+  /** mean loss */
+  loss: number
+  /** share of correct predictions */
+  accuracy: number
+  /** share with the true class among the top five */
+  top5_accuracy: number
+  /** mean F1 of the classes that have images */
+  macro_f1: number
+  /** classes, in the order of the matrix */
+  classes: string[]
+  /** rows: true class; columns: predicted class */
+  confusion_matrix: number[][]
+  per_class: ClassScore[]
+  calibration: Calibration
+  worst: WorstImage[]
+  /** time */
+  seconds: number
+  /** adaptations and skipped images */
+  notes: string[]
+  /** in a run folder alone: epoch whose weights were evaluated */
+  epoch?: number
+}
+
+export interface ClassScore {
+  /** the class */
+  name: string
+  /** precision: share of its predictions that are right */
+  precision: number
+  /** recall: share of its images that are predicted right */
+  recall: number
+  /** F1: harmonic mean of the two */
+  f1: number
+  /** its images */
+  images: number
+  /** predictions of this class */
+  predicted: number
+}
+
+export interface Calibration {
+  /** mean gap between confidence and accuracy */
+  expected_calibration_error: number
+  bins: ConfidenceBin[]
+}
+
+export interface ConfidenceBin {
+  /** lower end of the bin */
+  low: number
+  /** upper end of the bin */
+  high: number
+  /** predictions in the bin */
+  images: number
+  /** their mean confidence */
+  confidence: number
+  /** share of them that are right */
+  accuracy: number
+}
+
+export interface WorstImage {
+  /** index in the data */
+  id: number
+  /** the image */
+  name: string
+  /** true class */
+  label: string
+  /** predicted class */
+  predicted: string
+  /** probability of the predicted class */
+  confidence: number
+  /** its loss, largest first */
+  loss: number
+}
+
+/** Answer to `runs`. */
+export interface LabRuns {
+  /** by name */
+  runs: LabRunName[]
+}
+
+/** A run folder below the current folder. */
+export interface LabRunName {
+  /** its path from there */
+  name: string
+  /** as in `run` */
+  state: "running" | "stopped" | "finished" | "gone"
+}
+
+/** `striate explain CODE... --json`, `striate explain --all --json`; errors have the first five keys only. */
+export interface Rules {
+  /** `striate.rules/1` */
+  schema: string
+  rules: (RuleEntry | CodeEntry)[]
+}
+
+export interface RuleEntry {
+  /** code */
+  code: string
+  /** name of the defect */
+  name: string
+  /** `error`, `warning` or `info` */
+  severity: string
+  /** theme of the code's letter */
+  family: string
+  /** the defect */
+  what: string
+  /** why it matters */
+  why: string
+  /** the fix */
+  fix: string
+  /** reference */
+  source: string
+  /** a network that the rule reports */
+  bad: string
+  /** a network that it does not report */
+  good: string
+  /** settings that the examples need */
+  settings: Record<string, unknown>
+  /** what `striate check` prints for `bad` */
+  says: string
+}
+
+export interface CodeEntry {
+  /** code */
+  code: string
+  /** name of the defect */
+  name: string
+  /** `error`, `warning` or `info` */
+  severity: string
+  /** theme of the code's letter */
+  family: string
+  /** the defect */
+  what: string
+}
+
+/** Answer of a request that failed, with a status of 400 and above. */
+export interface LabRefusal {
+  /** what, where, why, fix */
+  problem: Finding
+}

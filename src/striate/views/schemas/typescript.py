@@ -8,6 +8,7 @@ import types
 import typing
 from typing import Any, Literal, Union
 
+from striate.views.schemas.lab import ANSWERS
 from striate.views.schemas.live import LivePage
 from striate.views.schemas.page import unwrap
 
@@ -17,9 +18,10 @@ WORDS = {str: "string", int: "number", float: "number", bool: "boolean", type(No
 
 
 def module() -> str:
-    """The text of web/src/record.ts: an interface for each record that LivePage leads to."""
+    """The text of web/src/record.ts: an interface for each record that LivePage and answers of the lab lead to."""
     interfaces: dict[str, str] = {}
-    _declare(LivePage, interfaces)
+    for root in (LivePage, *ANSWERS):
+        _declare(root, interfaces)
     return HEAD + "".join(f"\n{text}" for text in interfaces.values())
 
 

@@ -1,0 +1,71 @@
+// What the page of `striate lab` asks of Python: `host.request("record", {text}, {signal})`.
+import type {
+  LabActivations,
+  LabComparison,
+  LabFixed,
+  LabPictures,
+  LabRecord,
+  LabRefusal,
+  LabRun,
+  LabRuns,
+  Rules,
+} from "../record"
+
+/** A network: its text, or the name of one (of the catalogue, or the model that the page was opened with). */
+export interface Source {
+  /** notation or TOML */
+  text?: string
+  /** instead of a text */
+  model?: string
+  /** input size `HxWxC`, instead of the network's own */
+  input?: string
+}
+
+/** Name of a request to its body and its answer. */
+export interface Requests {
+  /** The network, checked. */
+  record: [Source, LabRecord]
+  /** Pictures as `striate draw` makes them: kinds blocks, graph, field, pixels; of a node, of a unit [y, x] of it. */
+  pictures: [Source & { kinds: string[]; node?: string; unit?: number[] }, LabPictures]
+  /** A fix made in the text. finding: index in problems, then findings, of the record; fix: index in its fixes. */
+  fix: [Source & { finding: number; fix: number; code: string }, LabFixed]
+  compare: [{ a: Source; b: Source }, LabComparison]
+  /** Exact values of an image: pixels is base64 of 8-bit numbers, height x width x channels. */
+  activations: [
+    Source & { image: { pixels: string; height: number; width: number; channels: number }; nodes: string[] },
+    LabActivations,
+  ]
+  /** A run of `runs`. since: rows that the page has. */
+  run: [{ name: string; since?: number }, LabRun]
+  runs: [Record<string, never>, LabRuns]
+  explain: [{ code: string }, Rules]
+}
+
+export type Request = <Name extends keyof Requests>(
+  name: Name,
+  body: Requests[Name][0],
+  options?: { signal?: AbortSignal },
+) => Promise<Requests[Name][1]>
+
+/** A request that Python refused: the problem has what, where, why and fix. */
+export class Refused extends Error {
+  constructor(
+    readonly status: number,
+    readonly problem: LabRefusal["problem"],
+  ) {
+    super(problem.message)
+  }
+}
+
+/** Requests of the page's own server. Raises Refused, TypeError without a connection, AbortError. */
+export const request: Request = async (name, body, options = {}) => {
+  const response = await fetch(`/api/${name}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+    ...options,
+  })
+  const answer = await response.json()
+  if (!response.ok) throw new Refused(response.status, (answer as LabRefusal).problem)
+  return answer
+}
