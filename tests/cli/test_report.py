@@ -1,5 +1,8 @@
 """`striate report`: where it writes, what it refuses, what it loads."""
 
+import html
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -61,3 +64,21 @@ def test_it_loads_what_it_fills_pages_with_and_no_more(tmp_path):
     filled = loaded("report", "lenet5", "-o", str(page))
     assert {"jinja2", "markupsafe"} <= filled
     assert not filled & {"PIL", "llvmlite", "torch", "onnx", "numpy"}
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "said"),
+    [
+        ("lenet5", (), "striate draw lenet5 --kind"),
+        ("lenet5", ("--input", "40"), "striate draw lenet5 --input 40x40x1 --kind"),
+        ("8x8x3 -> conv 3x3 4", (), "striate draw '8x8x3 -> conv 3x3 4' --kind"),
+    ],
+)
+def test_the_command_of_a_picture_that_is_left_out_draws_it(model, options, said, monkeypatch, tmp_path):
+    monkeypatch.setattr("striate.views.html.figure.MAX_PICTURE_BYTES", 0)
+    monkeypatch.chdir(tmp_path)
+    page = run("report", model, *options).out
+    assert html.escape(said, quote=False).replace("'", "&#39;") in page and "<svg" not in page
+    (command,) = set(re.findall(r"(striate draw [^<]* --kind pixels -o pixels.svg)", html.unescape(page)))
+    assert run(*shlex.split(command)[1:]).code == 0
+    assert Path("pixels.svg").read_text("utf-8").startswith("<svg")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from striate.cli.options import emit, examples, input_option, load, model_argument
+
+if TYPE_CHECKING:
+    from striate.network import Network
 
 ENDINGS = (".html", ".htm")
 
@@ -60,4 +63,16 @@ def command(model: str, input: Any, output: str | None) -> None:
         from striate.views.html.run_part import run_part
 
         run = run_part(model)
-    emit(document(network_part(net, findings), run), output, "xml")
+    emit(document(network_part(net, findings, _draw(model, net if input else None)), run), output, "xml")
+
+
+def _draw(model: str, sized: Network | None) -> str:
+    """The command that draws the network. sized: the network, where an input size was given."""
+    from shlex import quote
+
+    from striate.views.text.number_format import shape
+
+    inputs = sized.inputs if sized else {}
+    sizes = {name: shape(spec.without_batch) for name, spec in inputs.items()}
+    words = [quote(text if len(sizes) == 1 else f"{name}={text}") for name, text in sizes.items()]
+    return " ".join(["striate draw", quote(model), *(f"--input {word}" for word in words)])

@@ -17,7 +17,10 @@ from page_elements import elements, references
 from striate.analysis import pixels
 from striate.checks import check
 from striate.diagnostics import printable
+from striate.network import Builder
+from striate.ops import Conv, Relu
 from striate.views.html.document import FILTERS, document
+from striate.views.html.figure import MAX_PICTURE_BYTES
 from striate.views.html.network_part import network_part
 from striate.views.json_records import show_record, sizes_by_input
 from striate.views.pixel_record import pixels_record
@@ -245,6 +248,37 @@ def test_a_thousand_nodes_stay_readable():
     text = page(net)
     assert len(text.encode()) < 4_000_000
     assert len(elements(text).at("cost").all("table")[0].rows()) == len(net.nodes) + 1
+
+
+def modules(count):
+    """Modules of three nodes, no two alike, so that none is folded."""
+    b = Builder("modules", input=(4, 32, 32))
+    x = b.input
+    for k in range(count):
+        x = b(Conv(4 + k % 7, kernel=1 + 2 * (k % 3), padding=k % 3), x, name=f"m{k}.conv")
+        x = b(Conv(5 + k % 5 + k // 5, kernel=1), b(Relu(), x, name=f"m{k}.relu"), name=f"m{k}.out")
+    return b.build(x)
+
+
+def test_a_picture_that_is_too_large_says_how_it_is_drawn():
+    net = modules(1000)
+    text = document(network_part(net, check(net).findings, "striate draw 'my net.toml'"))
+    written = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)  # without what the live page reads
+    assert len(written.encode()) < 3_000_000
+    root = elements(text)
+    for section, kinds in (("drawing", ["blocks"]), ("fields", ["field"])):
+        assert not root.at(section).all("svg")
+        told = [part.text for part in root.at(section).all("p") if part.attributes.get("class") == "missing"]
+        commands = [f"striate draw 'my net.toml' --kind {kind} -o {kind}.svg" for kind in kinds]
+        assert all(said.endswith(command) for said, command in zip(told, commands, strict=True))
+        assert all(re.search(r"this picture has \d\.\d MB", said) for said in told)
+    assert all(len(picture) <= MAX_PICTURE_BYTES for picture in re.findall(r"<svg.*?</svg>", text, re.DOTALL))
+    assert len(root.at("cost").all("table")[0].rows()) == len(net.nodes) + 1
+
+
+def test_a_page_grows_with_its_network():
+    one, two = (len(page(modules(count))) for count in (500, 1000))
+    assert two < 2.2 * one
 
 
 def test_a_measure_that_is_no_number_is_written_as_it_is():

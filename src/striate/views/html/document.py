@@ -31,7 +31,7 @@ FILTERS = {
     "per_axis": number_format.per_axis,
     "plural": plural,
     "paths": large,
-    "bar": lambda n, whole, color: _bar(n / whole, color) if n else "",
+    "bar": lambda share: f"background-size: {share:.2%} 3px",
     "total": number_format.total,
     "bound": number_format.bound,
     "digits": lambda value: f"{value:.6g}",
@@ -50,13 +50,6 @@ def document(network: NetworkPart, run: RunPart | None = None) -> str:
     return template.render(network=network, run=run, version=__version__, variables=style_variables(),
                            record=inline_json(live_record(network.show)), module=module(),
                            script_policy=script_policy()) + "\n"  # fmt: skip
-
-
-def _bar(share: float, color: str) -> str:
-    """A style that underlines a cell in proportion."""
-    return (
-        f"background-image: linear-gradient(var(--{color}), var(--{color})); background-size: {share:.2%} 3px"
-    )
 
 
 @functools.cache

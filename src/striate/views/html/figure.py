@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from striate.views.schemas.scene import ResultScene, Scene
 
 T = TypeVar("T")
+MAX_PICTURE_BYTES = 500_000
+"""Pictures inside the page are smaller than this: one of some hundred parts is longer than anyone scrolls."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +29,17 @@ class Figure:
     scene: Scene | ResultScene
     caption: str
 
-    @property
+    @functools.cached_property
     def svg(self) -> str:
         """Its SVG element."""
         return svg(self.scene["drawing"], ids=f"{self.key}-").rstrip("\n")
+
+    def small(self, command: str) -> Figure | Missing:
+        """The same, or that it is too large for a page. command: draws it into a file."""
+        size = len(self.svg.encode())
+        if size <= MAX_PICTURE_BYTES:
+            return self
+        return Missing(f"this picture has {size / 1e6:.1f} MB, more than a page should hold: {command}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,12 +43,12 @@ class NetworkPart:
     """Records and pictures of a network.
 
     show: striate.show/1; problems: why it has no output; drawings: the whole of it; layers: those that do not fit;
-    sizes, pixels, field: what there is, or why it is missing.
+    sizes, pixels, field: what there is, or why it is missing, as a picture is that would be too large.
     """
 
     show: Show
     problems: Sequence[Finding]
-    drawings: Sequence[Figure]
+    drawings: Sequence[Figure | Missing]
     layers: Sequence[Figure]
     sizes: Sequence[InputSizes] | Missing
     pixels: Figure | Missing
@@ -102,22 +102,31 @@ class NetworkPart:
             yield name, [(node, field) for node, field in rows if field]
 
 
-def network_part(net: Network, findings: Sequence[Diagnostic]) -> NetworkPart:
-    """Gather it. findings: those of a check, run by the caller with its own settings."""
+def network_part(
+    net: Network, findings: Sequence[Diagnostic], draw: str = "striate draw MODEL"
+) -> NetworkPart:
+    """Gather it.
+
+    findings: those of a check, run by the caller with its own settings; draw: the command that draws the network.
+    """
     from striate.analysis import analyze
 
     facts = analyze(net)
     show = analysis_record(facts, findings)
     checked = {(f.node, f.code): cast("Finding", f.to_dict()) for f in findings}
     problems = [checked.get((problem["node"], problem["code"]), problem) for problem in show["problems"]]
+
+    def small(figure: Figure) -> Figure | Missing:
+        return figure.small(f"{draw} --kind {figure.key} -o {figure.key}.svg")
+
     return NetworkPart(
         show,
         problems,
-        [_drawn(facts, kind, findings) for kind in ("blocks", *(["graph"] if branched(net) else []))],
+        [small(_drawn(facts, kind, findings)) for kind in ("blocks", *(["graph"] if branched(net) else []))],
         list(_layers(facts, [*problems, *show["findings"]], findings)),
         told(lambda: _sizes(net, show)),
-        told(lambda: _drawn(facts, "pixels")),
-        told(lambda: _drawn(facts, "field")),
+        told(lambda: small(_drawn(facts, "pixels"))),
+        told(lambda: small(_drawn(facts, "field"))),
     )
 
 
