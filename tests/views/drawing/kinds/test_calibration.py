@@ -26,11 +26,32 @@ def test_bars_are_as_high_as_accuracy():
 
 def test_gaps_reach_from_accuracy_to_confidence():
     picture, bins = st.draw(FOUND, "calibration"), FOUND.tally.calibration()
-    gaps = rects(picture, "window-fill")
-    for gap, entry in zip(gaps, bins, strict=True):
-        assert gap["height"] == pytest.approx(HEIGHT * abs(entry.accuracy - entry.confidence), abs=0.1)
-    area = sum(gap["height"] * entry.images for gap, entry in zip(gaps, bins, strict=True))
+    lines = [m for m in picture.scene["drawing"]["marks"] if m["mark"] == "path" and m["stroke"] == "window"]
+    gaps = [m for m in lines if m["points"][0][0] == m["points"][1][0]]
+    heights = [abs(m["points"][0][1] - m["points"][1][1]) for m in gaps]
+    assert len(lines) == 2 * len(bins)
+    assert heights == pytest.approx([HEIGHT * abs(b.accuracy - b.confidence) for b in bins], abs=0.2)
+    area = sum(height * entry.images for height, entry in zip(heights, bins, strict=True))
     assert area / HEIGHT / FOUND.images == pytest.approx(FOUND.tally.calibration_error(), abs=1e-3)
+
+
+def test_nothing_hides_the_top_of_a_bar():
+    """The accuracy is seen, whether the confidence is above or below it."""
+    bins = FOUND.tally.calibration()
+    assert {entry.accuracy > entry.confidence for entry in bins} == {True, False}
+    picture = st.draw(FOUND, "calibration")
+    marks = picture.scene["drawing"]["marks"]
+    bars = rects(picture, "conv", "conv-tint")
+    last = max(marks.index(bar) for bar in bars)
+    assert not [m for m in marks[last + 1 :] if m["mark"] == "rect" and m["fill"] and m["y"] < bars[0]["y"]]
+
+
+def test_few_predictions_are_said_to_be_few():
+    said = [
+        " ".join(text.text for text in read(st.draw(evaluation(("a", "b"), each), "calibration").svg).texts)
+        for each in (2, 400)
+    ]
+    assert ["mostly chance" in text for text in said] == [True, False]
 
 
 def test_counts_are_to_scale_and_written():

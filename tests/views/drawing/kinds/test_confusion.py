@@ -22,6 +22,8 @@ EVALUATIONS = {
     "twenty-one": evaluation(MANY[:21], 30),
     "many": evaluation(MANY, 6),
     "many, all right": evaluation(MANY, 3, right=1.0),
+    "without names": evaluation(("", " ", "a"), 20),
+    "a thousand": evaluation(tuple(f"n{k:08d}, a long name of a class that few know" for k in range(1000)), 3),
     "large counts": evaluation(("small", "large"), 20_000),
     "hostile": evaluation(HOSTILE, 30, right=0.5, source="<script>"),
 }  # fmt: skip
@@ -64,6 +66,12 @@ def test_cells_hold_counts_and_shares_of_their_row(name):
                 [f"{share:.0%}".replace("%", " %") if share >= 0.005 else "< 1 %"] if n else []
             )
             assert levels[k][j] == round(255 * share)
+
+
+def test_a_class_without_a_name_is_seen():
+    said = [text.text for text in read(st.draw(evaluation(("", "b", " "), 40, right=0.3)).svg).texts]
+    assert {"''", "' '", "b"} <= set(said)
+    assert "'' predicted as b" in said
 
 
 def test_of_many_classes_those_of_the_most_frequent_confusions_are_shown():

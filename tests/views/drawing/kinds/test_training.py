@@ -30,6 +30,12 @@ RUNS = {
     "several": [history(9, f"runs/run-{k}", seed=k) for k in range(3)],
     "many": [history(5 + k, f"runs/{k}", seed=k) for k in range(17)],
     "equal names": [history(4, "a/run"), history(4, "b/run", seed=1), history(4, "a/run", seed=2)],
+    "long names": [history(4 + k, f"{'long ' * 30}{k}", seed=k) for k in range(9)],
+    "losses that are not finite": [
+        dataclasses.replace(
+            history(8), rows=tuple({**row, "train_loss": math.nan} if row["epoch"] > 4 else row for row in history(8))
+        )
+    ],
     "hostile names": [history(4, name, seed=k) for k, name in enumerate(HOSTILE)],
     "of different kinds": [history(4, "a"), history(6, "b", validation=False), history(3, "")],
 }  # fmt: skip
@@ -133,6 +139,44 @@ def test_what_is_not_finite_is_a_gap():
     picture = st.draw(told)
     assert picture.scene["facts"]["runs"][0]["measures"]["train_loss"][1] is None
     assert "nan" not in picture.svg
+
+
+def test_what_is_not_finite_is_said():
+    rows = [dict(row) for row in history(6)]
+    for row in rows[4:]:
+        row["train_loss"] = math.inf
+    rows[1]["validation_loss"] = math.nan
+    told = dataclasses.replace(history(6), rows=tuple(rows))
+    drawn = read(st.draw(told, theme="light").svg)
+    said = " ".join(text.text for text in drawn.texts)
+    assert "training loss not finite from epoch 5" in said and "validation loss not finite in 1 epoch" in said
+    assert f"training {rows[3]['train_loss']:.4g} (epoch 4)" in said  # not as if it were the last
+    solid = next(c for c in curves(st.draw(told)) if not c.get("dash"))
+    assert len(solid["points"]) == 4  # after the gap: one epoch stands alone before it
+    for row in rows:
+        row["train_loss"] = row["validation_loss"] = math.nan
+    said = " ".join(
+        text.text for text in read(st.draw(dataclasses.replace(told, rows=tuple(rows))).svg).texts
+    )
+    assert "accuracy after each epoch" in said and "loss and" not in said
+    bare = [{"epoch": row["epoch"], "train_loss": math.nan, "lr": row["lr"]} for row in rows]
+    with pytest.raises(UsageError, match="no finite loss"):
+        dataclasses.replace(told, rows=tuple(bare), best_epoch=None).plot()
+
+
+@pytest.mark.parametrize("count", [2, 5, 9])
+def test_runs_with_long_names_are_told_apart(count):
+    names = [
+        f"runs/a long name of a run with learning rate 0.01 and weight decay, seed {k}" for k in range(count)
+    ]
+    runs = [history(9 + k, name, seed=k) for k, name in enumerate(names)]
+    marks = st.draw(runs).scene["drawing"]["marks"]
+    ends = [m["text"] for m in marks if m["mark"] == "text" and m["fill"].startswith("series")]
+    assert {text.split(",")[0] for text in ends if "," in text} == {f"run {k + 1}" for k in range(count)}
+    said = " ".join(m["text"] for m in marks if m["mark"] == "text")
+    assert all(f"run {k + 1}, {name.removeprefix('runs/')}" in said for k, name in enumerate(names))
+    assert ("training curves of more than 4 runs are left out" in said) == (count > 4)
+    assert any("training" in text for text in ends) == (count <= 4)
 
 
 def test_plot_is_the_same_picture():

@@ -63,21 +63,22 @@ def _head(found: CalibrationFacts) -> Iterator[str]:
 
 
 def _diagram(sheet: Sheet, found: CalibrationFacts, across: Axis, top: float) -> None:
-    """Accuracy of each bin as a bar, its mean confidence as a line, and where both are equal."""
+    """Accuracy of each bin as a bar, its mean confidence as a line, the gap, and where both are equal."""
     down = Axis(0.0, 1.0, top + HEIGHT, top, False, TICKS)
     sheet.text(0, ASCENT * SIZE, "accuracy", SIZE, anchor="start", bold=True)
     panel(sheet, across, down, numbered=False)
     for entry in found["bins"]:
         few = entry["images"] < FEW_IMAGES
-        left = across.at(entry["low"]) + 1
-        wide = across.at(entry["high"]) - 1 - left
-        right, sure = down.at(entry["accuracy"]), down.at(entry["confidence"])
-        sheet.rect(
-            left, right, wide, down.start - right, "conv-tint" if few else "conv", "" if few else "filter"
-        )
-        sheet.rect(left, min(right, sure), wide, abs(right - sure), "window-fill", "" if few else "window")
-        sheet.path([(left, sure), (left + wide, sure)], "", "window", thick=2.5)
+        left, right = across.at(entry["low"]) + 1, across.at(entry["high"]) - 1
+        top = down.at(entry["accuracy"])
+        fill, stroke = ("conv-tint", "") if few else ("conv", "filter")
+        sheet.rect(left, top, right - left, down.start - top, fill, stroke)
     sheet.path([(across.start, down.start), (across.end, down.end)], "", "muted", thick=1.2, dash=True)
+    for entry in found["bins"]:  # nothing may hide the top of a bar
+        left, right = across.at(entry["low"]) + 1, across.at(entry["high"]) - 1
+        middle, sure = (left + right) / 2, down.at(entry["confidence"])
+        sheet.path([(middle, sure), (middle, down.at(entry["accuracy"]))], "", "window", thick=4)
+        sheet.path([(left, sure), (right, sure)], "", "window", thick=2.5)
 
 
 def _counts(sheet: Sheet, found: CalibrationFacts, across: Axis, y: float) -> None:
@@ -101,10 +102,12 @@ def _counts(sheet: Sheet, found: CalibrationFacts, across: Axis, y: float) -> No
 
 def _notes(found: CalibrationFacts) -> Iterator[str]:
     yield (
-        "blue: the share of right predictions of a bin; orange lines: their mean confidence; orange areas: the gap "
+        "blue: the share of right predictions of a bin; orange: their mean confidence, and an upright line for the gap "
         "between both. On the dashed diagonal they are equal."
     )
     yield "expected calibration error: the mean gap, each bin weighted by its predictions"
+    if all(entry["images"] < FEW_IMAGES for entry in found["bins"]):
+        yield f"no bin has {FEW_IMAGES} predictions: this error is mostly chance"
     if any(entry["images"] < FEW_IMAGES for entry in found["bins"]):
         yield f"bars without outlines: fewer than {FEW_IMAGES} predictions"
 

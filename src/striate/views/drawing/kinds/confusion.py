@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 OPTIONS: tuple[str, ...] = ()
 ROOM = 300.0
 """A matrix of few classes has about this side, in pixels."""
-MIN_SIDE, MAX_SIDE = 40.0, 64.0
+MIN_SIDE, MAX_SIDE = 40.0, 88.0
 """Of a cell."""
 NAME = 160.0
 """Widest name of a class at the side."""
@@ -36,8 +36,6 @@ GAP = 8.0
 LEGEND_STEPS, LEGEND_SIDE = 24, 10.0
 PALETTE = "counts"
 MIN_WIDTH = 460.0
-LISTED = 110.0
-"""Where the words of a confusion begin, after its numbers."""
 
 
 def facts(record: Evaluation) -> ConfusionFacts:
@@ -86,7 +84,7 @@ def _head(found: ConfusionFacts) -> Iterator[str]:
 def _matrix(sheet: Sheet, found: ConfusionFacts) -> None:
     """Cells, and around them the names of classes, recall and precision."""
     names, counts, size = (
-        [printable(name) for name in found["classes"]],
+        [_named(name) for name in found["classes"]],
         found["counts"],
         len(found["classes"]),
     )
@@ -147,6 +145,11 @@ def _cell(sheet: Sheet, x: float, y: float, side: float, n: int, share: float | 
     sheet.text(x + side / 2, middle + LINE * SHARE_SIZE, _fine(share), SHARE_SIZE, ink)
 
 
+def _named(name: str) -> str:
+    """A class in one line; quotes show that a name is empty."""
+    return printable(name).strip() or repr(name)
+
+
 def _fine(share: float | None) -> str:
     """The share of a count that is not 0."""
     return "< 1 %" if share is not None and share < 0.005 else percent(share)
@@ -176,16 +179,17 @@ def _largest(sheet: Sheet, y: float, found: ConfusionFacts, room: float) -> None
     title = "most frequent confusions, as shares of the true class" if pairs else "no prediction is wrong"
     sheet.text(0, y + ASCENT * SIZE, title, SIZE, anchor="start", bold=True)
     y += LINE * SIZE + 2
-    for pair in pairs:
-        numbers = f"{_number(pair['count'])} ({_fine(pair['share'])})"
-        sheet.text(LISTED - 10, y + ASCENT * SIZE, numbers, SIZE, "muted", anchor="end")
-        half = (room - LISTED - width(" predicted as ", SIZE)) / 2
-        label, predicted = (shortened(printable(pair[key]), SIZE, half) for key in ("label", "predicted"))
-        sheet.text(LISTED, y + ASCENT * SIZE, f"{label} predicted as {predicted}", SIZE, anchor="start")
+    numbers = [f"{_number(pair['count'])} ({_fine(pair['share'])})" for pair in pairs]
+    words = max((width(text, SIZE) for text in numbers), default=0.0) + 10
+    for pair, text in zip(pairs, numbers, strict=True):
+        sheet.text(words - 10, y + ASCENT * SIZE, text, SIZE, "muted", anchor="end")
+        half = (room - words - width(" predicted as ", SIZE)) / 2
+        label, predicted = (shortened(_named(pair[key]), SIZE, half) for key in ("label", "predicted"))
+        sheet.text(words, y + ASCENT * SIZE, f"{label} predicted as {predicted}", SIZE, anchor="start")
         y += LINE * SIZE
     if found["more"]:
         text = f"and {plural(found['more'], 'other pair')}"
-        sheet.text(LISTED, y + ASCENT * SIZE, text, SIZE, "muted", anchor="start")
+        sheet.text(words, y + ASCENT * SIZE, text, SIZE, "muted", anchor="start")
 
 
 def _described(found: ConfusionFacts) -> Iterator[str]:

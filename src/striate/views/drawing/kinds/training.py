@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -34,6 +35,10 @@ DOT = 3.5
 """Radius of the mark of a best epoch."""
 WEDGE = 4.0
 """Half of the width of the mark of a resume."""
+MAX_WHOLE_RUNS = 4
+"""Of more runs, training curves are left out where there are validation curves."""
+MAX_NAME = 110.0
+"""Pixels for the name of a run at the end of a curve; longer names are numbers there."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,20 @@ class _Curve:
         return [(epoch, value) for epoch, value in values if value is not None]
 
     @property
+    def pieces(self) -> Iterator[list[tuple[int, float]]]:
+        """The points between epochs without a finite number."""
+        values = zip(self.run["epochs"], self.run["measures"][self.measure], strict=True)
+        for there, piece in itertools.groupby(values, lambda pair: pair[1] is not None):
+            if there:
+                yield [(epoch, value) for epoch, value in piece if value is not None]
+
+    @property
     def trains(self) -> bool:
         return self.measure.startswith("train")
 
 
 def facts(histories: Sequence[History]) -> TrainingFacts:
-    """The curves of runs. Raises UsageError for a run without an epoch."""
+    """The curves of runs. Raises UsageError for a run without an epoch, or without a finite number in any."""
     for history in histories:
         if not len(history):
             raise UsageError(
@@ -64,7 +77,17 @@ def facts(histories: Sequence[History]) -> TrainingFacts:
                 why="a curve needs at least one",
                 fix="train for one epoch or more",
             )
-    return training_facts(histories)
+    found = training_facts(histories)
+    for run, history in zip(found["runs"], histories, strict=True):
+        measures = [values for name, values in run["measures"].items() if name != "lr"]
+        if all(value is None for values in measures for value in values):
+            raise UsageError(
+                "the run has no finite loss",
+                where=str(history.out or "history"),
+                why=f"every loss of its {plural(len(history), 'epoch')} is infinite or not a number",
+                fix="train with a lower lr, warmup_epochs, or clip_norm = 1.0",
+            )
+    return found
 
 
 def drawing(record: ResultScene, request: Request) -> Drawing:
@@ -72,24 +95,35 @@ def drawing(record: ResultScene, request: Request) -> Drawing:
     found: TrainingFacts = record["facts"]  # type: ignore[assignment]
     runs = found["runs"]
     colors = [[*SERIES][k % len(SERIES)] for k in range(len(runs))]
+    labels = _labels(runs)
     body = Sheet()
     count = max(run["epochs"][-1] for run in runs)
     across = count_axis(count, 0.0, WIDTH)
     y = 0.0
-    panels = [list(_curves(runs, colors, measure)) for measure in ("loss", "accuracy", "lr")]
+    panels = [list(_curves(runs, labels, colors, measure)) for measure in ("loss", "accuracy", "lr")]
     panels = [curves for curves in panels if curves]
     for curves in panels:
         y = _panel(body, y, across, curves, last=curves is panels[-1])
     sheet = Sheet()
-    said = ["loss and accuracy after each epoch" if len(panels) > 1 else "loss after each epoch"]
-    said += [text for text in _styles(runs) if text]
+    titles = [_title(curves) for curves in panels if curves[0].measure != "lr"]
+    said = [f"{' and '.join(titles)} after each epoch", *_styles(runs, panels)]
     top = titled(sheet, record["name"], said, body.right - body.left)
     sheet.put(body, 0.0, top + 10)
-    _summaries(sheet, sheet.bottom + 12, runs, colors)
+    _summaries(sheet, sheet.bottom + 12, runs, labels, colors)
     return finished("training", sheet, record["name"], " ".join(_described(runs)))
 
 
-def _curves(runs: Sequence[RunCurves], colors: Sequence[str], measure: str) -> Iterator[_Curve]:
+def _labels(runs: Sequence[RunCurves]) -> list[str]:
+    """What runs are called at the ends of their curves: their names, or numbers where one is too long."""
+    names = [run["name"] for run in runs]
+    if all(width(name, SMALL_FONT_SIZE) <= MAX_NAME for name in names):
+        return names
+    return [f"run {number}" for number in range(1, len(runs) + 1)]
+
+
+def _curves(
+    runs: Sequence[RunCurves], labels: Sequence[str], colors: Sequence[str], measure: str
+) -> Iterator[_Curve]:
     """What one panel shows; learning rates where they change. The two curves of a single run have two colors."""
     single = len(runs) == 1
     if measure == "lr" and all(len({*run["measures"].get("lr", ())} - {None}) < 2 for run in runs):
@@ -99,22 +133,33 @@ def _curves(runs: Sequence[RunCurves], colors: Sequence[str], measure: str) -> I
         if measure == "lr"
         else {f"validation_{measure}": "validation", f"train_{measure}": "training"}
     )
-    for run, color in zip(runs, colors, strict=True):
+    for run, label, color in zip(runs, labels, colors, strict=True):
+        validated = len(runs) > MAX_WHOLE_RUNS and f"validation_{measure}" in run["measures"]
         for name, word in names.items():
+            if validated and word == "training":
+                continue
             shade = [*SERIES][1] if single and word == "training" else color
-            told = word if single else ", ".join(filter(None, (run["name"], word)))
+            told = word if single else ", ".join(filter(None, (label, word)))
             curve = _Curve(run, name, shade, color, told)
             if name in run["measures"] and curve.points:
                 yield curve
+
+
+def _title(curves: Sequence[_Curve]) -> str:
+    """What a panel shows."""
+    measure = curves[0].measure
+    return {"lr": "learning rate"}.get(measure, measure.rpartition("_")[2])
 
 
 def _panel(sheet: Sheet, y: float, across: Axis, curves: Sequence[_Curve], *, last: bool) -> float:
     """One panel with its title above. Returns the y below it."""
     measure = curves[0].measure
     share = measure.endswith("accuracy")
-    title = {"lr": "learning rate"}.get(measure, measure.rpartition("_")[2])
+    title = _title(curves)
     height = RATE_HEIGHT if measure == "lr" else HEIGHT
-    height = max(height, (LINE * SMALL_FONT_SIZE) * len(curves))
+    told = measure != "lr" or len(curves) <= MAX_WHOLE_RUNS
+    if told:
+        height = max(height, (LINE * SMALL_FONT_SIZE) * len(curves))
     top = y + LINE * SIZE + 4
     values = [value for curve in curves for _, value in curve.points]
     if measure == "lr":
@@ -139,22 +184,23 @@ def _panel(sheet: Sheet, y: float, across: Axis, curves: Sequence[_Curve], *, la
     for color, epoch in {(curve.run_color, epoch): 0 for curve in curves for epoch in curve.run["resumed"]}:
         x = across.at(max(epoch - 0.5, across.low))  # between the measures of two epochs
         sheet.path([(x - WEDGE, top), (x + WEDGE, top), (x, top + 2 * WEDGE)], color, "paper", closed=True)
-    for curve in curves:  # from the end of a shorter run to its text
+    for curve in curves if told else ():  # from the end of a shorter run to its text
         epoch, value = curve.points[-1]
         if across.at(epoch) < WIDTH - 1:
             sheet.path([(across.at(epoch), down.at(value)), (WIDTH, down.at(value))], "", "faint")
     for curve in reversed(curves):
-        points = [(across.at(epoch), down.at(value)) for epoch, value in curve.points]
-        if len(points) > 1:
-            sheet.path(
-                thinned(points), "", curve.color, thick=1.6 if curve.trains else 2.2, dash=curve.trains
-            )
-        else:
-            _dot(sheet, *points[0], curve.color, curve.color)
+        for piece in curve.pieces:
+            points = [(across.at(epoch), down.at(value)) for epoch, value in piece]
+            if len(points) > 1:
+                thick = 1.6 if curve.trains else 2.2
+                sheet.path(thinned(points), "", curve.color, thick=thick, dash=curve.trains)
+            else:
+                _dot(sheet, *points[0], curve.color, curve.color)
         for epoch, value in curve.points:
             if epoch == curve.run["best_epoch"] and curve.measure.startswith("validation"):
                 _dot(sheet, across.at(epoch), down.at(value), "paper", curve.color)
-    _ends(sheet, across, down, curves, share)
+    if told:
+        _ends(sheet, across, down, curves, share)
     bottom = top + height
     if last:
         bottom += 6 + LINE * SMALL_FONT_SIZE
@@ -181,8 +227,10 @@ def _ends(sheet: Sheet, across: Axis, down: Axis, curves: Sequence[_Curve], shar
     for curve, y, height in zip(curves, ends, heights, strict=True):
         edge = across.end + 4
         sheet.path([(across.end, y), (edge, y), (edge + LEADER - 4, height)], "", curve.color, thick=0.8)
-        value = curve.points[-1][1]
+        epoch, value = curve.points[-1]
         number = _shown(value, share)
+        if epoch < curve.run["epochs"][-1]:
+            number += f" (epoch {epoch:,})"
         name = shortened(curve.name, SMALL_FONT_SIZE, SIDE - width(number, SMALL_FONT_SIZE))
         middle = height + ASCENT * SMALL_FONT_SIZE / 2 - 0.5
         sheet.text(
@@ -194,24 +242,31 @@ def _shown(value: float, share: bool) -> str:
     return f"{value:.1%}".replace("%", " %") if share else f"{value:.4g}"
 
 
-def _styles(runs: Sequence[RunCurves]) -> Iterator[str]:
-    if any(name.startswith("validation") for run in runs for name in run["measures"]):
-        yield "solid: validation, dashed: training (measured during the updates)"
+def _styles(runs: Sequence[RunCurves], panels: Sequence[Sequence[_Curve]]) -> Iterator[str]:
+    curves = [curve for panel in panels for curve in panel]
+    if any(curve.measure.startswith("validation") for curve in curves):
+        if any(curve.trains for curve in curves):
+            yield "solid: validation, dashed: training (measured during the updates)"
+        if len(runs) > MAX_WHOLE_RUNS:
+            yield f"validation; training curves of more than {MAX_WHOLE_RUNS} runs are left out"
     if any(run["best_epoch"] for run in runs):
         yield "ring: the best epoch, whose weights are kept" if len(runs) == 1 else "rings: best epochs"
     if any(run["resumed"] for run in runs):
         yield "wedge: continued after a stop"
 
 
-def _summaries(sheet: Sheet, y: float, runs: Sequence[RunCurves], colors: Sequence[str]) -> None:
+def _summaries(
+    sheet: Sheet, y: float, runs: Sequence[RunCurves], labels: Sequence[str], colors: Sequence[str]
+) -> None:
     """A line for each run: how far it went, and its best epoch."""
     room = sheet.right - sheet.left
-    for run, color in zip(runs, colors, strict=True):
+    for run, label, color in zip(runs, labels, colors, strict=True):
         left = 0.0
         text = summary(run)
         if len(runs) > 1:
             sheet.path([(0, y + LINE * SIZE / 2), (18, y + LINE * SIZE / 2)], "", color, thick=3)
-            left, text = 26.0, f"{run['name']}: {text}"
+            name = run["name"] if label == run["name"] else f"{label}, {run['name']}"
+            left, text = 26.0, f"{name}: {text}"
         for line in lines(text, SIZE, room - left):
             sheet.text(left, y + ASCENT * SIZE, line, SIZE, anchor="start")
             y += LINE * SIZE
@@ -224,11 +279,23 @@ def summary(run: RunCurves) -> str:
     text = f"{count}, {run['stopped']}, {duration(run['seconds'])}"
     if run["resumed"]:
         text += f", continued {resumes(run['resumed'])}"
+    text = "; ".join((text, *_not_finite(run)))
     if run["best_epoch"] is None:
         return text
     said = [f"validation accuracy {best['validation_accuracy']:.2%}"] if "validation_accuracy" in best else []
     said += [f"loss {best['validation_loss']:.4g}"] if "validation_loss" in best else []
     return f"{text}; best epoch {run['best_epoch']:,}: {', '.join(said)}".replace("%", " %")
+
+
+def _not_finite(run: RunCurves) -> Iterator[str]:
+    """Losses that are infinite or not a number, and in which epochs."""
+    for measure, word in (("train_loss", "training loss"), ("validation_loss", "validation loss")):
+        values = run["measures"].get(measure, ())
+        epochs = [epoch for epoch, value in zip(run["epochs"], values, strict=False) if value is None]
+        if epochs:
+            since = epochs == [*range(epochs[0], run["epochs"][-1] + 1)]
+            when = f"from epoch {epochs[0]:,}" if since else f"in {plural(len(epochs), 'epoch')}"
+            yield f"{word} not finite {when}"
 
 
 def _described(runs: Sequence[RunCurves]) -> Iterator[str]:
