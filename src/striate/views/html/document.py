@@ -14,7 +14,7 @@ import jinja2
 from striate.diagnostics import plural, printable
 from striate.version import __version__
 from striate.views.page.module import inline_json, module, script_policy, style_variables
-from striate.views.page.record import live_record
+from striate.views.page.record import live_record, run_record
 from striate.views.text import number_format
 from striate.views.text.node import AXES
 from striate.views.text.pixels import large
@@ -48,7 +48,7 @@ def document(network: NetworkPart, run: RunPart | None = None) -> str:
     """The text of the HTML file. run: the training run whose network it is."""
     template = _environment().get_template("page.html")
     return template.render(network=network, run=run, version=__version__, variables=style_variables(),
-                           record=inline_json(live_record(network.show)), module=module(),
+                           record=inline_json(live_record(network.show, run_record(run) if run else None)), module=module(),
                            script_policy=script_policy()) + "\n"  # fmt: skip
 
 

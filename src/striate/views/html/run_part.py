@@ -35,10 +35,11 @@ MAX_MATRIX_CLASSES = 50
 class RunPart:
     """Records and pictures of a run.
 
-    facts: how it was trained, in rows; history, evaluation: records, or why there are none; figures: pictures of
-    them by kind; worst: pictures of the evaluation's worst images.
+    name: of its folder; facts: how it was trained, in rows; history, evaluation: records, or why there are none;
+    figures: pictures of them by kind; worst: pictures of the evaluation's worst images.
     """
 
+    name: str
     facts: Sequence[tuple[str, str]]
     history: History | Missing
     evaluation: Evaluation | Missing
@@ -105,7 +106,7 @@ def run_part(folder: str) -> RunPart:
     if not isinstance(evaluation, Missing):
         figures |= {kind: _drawn(kind, run.path, evaluation) for kind in ("confusion", "calibration")}
         worst = worst_images(run.config, evaluation["worst"])
-    return RunPart(list(_facts(run, history)), history, evaluation, figures, worst)
+    return RunPart(run.path.resolve().name, list(_facts(run, history)), history, evaluation, figures, worst)
 
 
 def _evaluation(run: RunResults) -> Evaluation:

@@ -6,19 +6,46 @@ from typing import TYPE_CHECKING
 
 from striate.version import __version__
 from striate.views.drawing.theme import PALETTES
+from striate.views.history_record import training_facts
+from striate.views.html.figure import Missing
 from striate.views.page.course import COURSE
 
 if TYPE_CHECKING:
-    from striate.views.schemas.live import LivePage
+    from striate.views.html.run_part import RunPart
+    from striate.views.html.worst_images import Thumbnail
+    from striate.views.schemas.live import LivePage, PageRun, WorstPicture
     from striate.views.schemas.networks import Show
 
 
-def live_record(show: Show) -> LivePage:
-    """The record of a network. show: its `striate.show/1`."""
-    return {
+def live_record(show: Show, run: PageRun | None = None) -> LivePage:
+    """The record of a network. show: its `striate.show/1`; run: the training run that it comes from."""
+    record: LivePage = {
         "schema": "striate.page/1",
         "version": __version__,
         "course": [*COURSE],
         "palettes": {name: [*colors] for name, colors in PALETTES.items()},
         "show": show,
     }
+    if run:
+        record["run"] = run
+    return record
+
+
+def run_record(run: RunPart) -> PageRun:
+    """The record of a run."""
+    history = None if isinstance(run.history, Missing) else run.history
+    evaluation = None if isinstance(run.evaluation, Missing) else run.evaluation
+    return {
+        "name": run.name,
+        "facts": [[*fact] for fact in run.facts],
+        "curves": training_facts([history])["runs"][0] if history else None,
+        "evaluation": evaluation,
+        "missing": [part.missing for part in (run.history, run.evaluation) if isinstance(part, Missing)],
+        "worst": [_worst(image) for image in run.worst],
+    }
+
+
+def _worst(image: Thumbnail | Missing) -> WorstPicture:
+    if isinstance(image, Missing):
+        return {"uri": "", "width": 0, "height": 0, "note": image.missing}
+    return {"uri": image.uri, "width": image.width, "height": image.height, "note": image.note}

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, NotRequired, TypedDict
 
+from striate.views.schemas.facts import RunCurves
 from striate.views.schemas.networks import Show
+from striate.views.schemas.training import Evaluation
 
 
 class CourseLine(TypedDict):
@@ -27,6 +29,28 @@ class PagePicture(TypedDict):
     svg: Annotated[str, "the SVG element; a group with `data-node` holds what stands for a node"]
 
 
+class WorstPicture(TypedDict):
+    uri: Annotated[str, "the image as data; empty if it is missing"]
+    width: Annotated[int, "pixels at which it is shown"]
+    height: Annotated[int, "the same"]
+    note: Annotated[str, "what was changed to show it, or why it is missing"]
+
+
+class PageRun(TypedDict):
+    """A training run, finished or not."""
+
+    name: Annotated[str, "name of its folder"]
+    facts: Annotated[list[list[str]], "how it was trained: label and text"]
+    curves: Annotated[
+        RunCurves | None, "its epochs, as in the picture `training`; null before the first one ends"
+    ]
+    evaluation: Annotated[
+        Evaluation | None, "`striate.eval/1` of its weights on its validation data; null if it has none"
+    ]
+    missing: Annotated[list[str], "why curves or evaluation are not there"]
+    worst: Annotated[list[WorstPicture], "pictures of the evaluation's worst images, in their order"]
+
+
 class LivePage(TypedDict):
     """Inside the page of `striate report`, in a script element of type `application/json`"""
 
@@ -38,3 +62,4 @@ class LivePage(TypedDict):
     pictures: NotRequired[
         Annotated[list[PagePicture], "pictures of the network; a report has them in the page instead"]
     ]
+    run: NotRequired[Annotated[PageRun, "the training run whose network it is"]]
