@@ -2,7 +2,10 @@
 import { mountApp, type Mounted, type Shown } from "./app"
 import { type Host, windowRoutes } from "./host"
 import type { LivePage, PagePicture } from "./record"
-import style from "./style.css"
+import frameStyle from "./style.css"
+import trainingStyle from "./views/training/training.css"
+
+const STYLES = [frameStyle, trainingStyle]
 
 export * as geometry from "./geometry"
 export { memoryRoutes, windowRoutes } from "./host"
@@ -15,7 +18,7 @@ export function mount(element: Element, record: LivePage, host: Host, shown?: Sh
   if (!head.querySelector("style[data-striate]")) {
     const sheet = document.createElement("style")
     sheet.dataset["striate"] = ""
-    sheet.textContent = style
+    sheet.textContent = STYLES.join("\n")
     head.append(sheet)
   }
   return mountApp(element, record, host, shown)

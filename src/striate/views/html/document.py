@@ -47,9 +47,9 @@ FILTERS = {
 def document(network: NetworkPart, run: RunPart | None = None) -> str:
     """The text of the HTML file. run: the training run whose network it is."""
     template = _environment().get_template("page.html")
+    record = live_record(network.show, run_record(run) if run else None)
     return template.render(network=network, run=run, version=__version__, variables=style_variables(),
-                           record=inline_json(live_record(network.show, run_record(run) if run else None)), module=module(),
-                           script_policy=script_policy()) + "\n"  # fmt: skip
+                           record=inline_json(record), module=module(), script_policy=script_policy()) + "\n"  # fmt: skip
 
 
 @functools.cache

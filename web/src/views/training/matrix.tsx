@@ -1,0 +1,146 @@
+// The confusion matrix: one tab stop; arrows walk, Enter or a click keeps the images of a cell.
+import { useEffect, useRef } from "preact/hooks"
+import type { Evaluation } from "../../record"
+
+/** Classes up to which cells hold their counts, and up to which rows and columns hold their names. */
+const MAX_NUMBERED = 16
+const MAX_NAMED = 30
+
+const shortened = (name: string) => (name.length > 10 ? `${name.slice(0, 9)}…` : name)
+
+export interface Cell {
+  row: number
+  column: number
+}
+
+export function Matrix(props: {
+  evaluation: Evaluation
+  palette: string[]
+  at: Cell
+  pinned: boolean
+  onCell: (cell: Cell, pin: boolean) => void
+}) {
+  const { evaluation, at, palette } = props
+  const { classes, confusion_matrix: matrix } = evaluation
+  const count = classes.length
+  const side = Math.max(6, Math.min(36, Math.floor(560 / count)))
+  const canvas = useRef<HTMLCanvasElement>(null)
+  const totals = matrix.map((row) => row.reduce((sum, value) => sum + value, 0))
+
+  useEffect(() => {
+    const context = canvas.current?.getContext("2d")
+    if (!context) return
+    const image = context.createImageData(count, count)
+    matrix.forEach((row, i) =>
+      row.forEach((value, j) => {
+        const share = value / Math.max(totals[i] ?? 0, 1)
+        const [red, green, blue] = color(palette, Math.sqrt(share))
+        image.data.set([red, green, blue, 255], 4 * (i * count + j))
+      }),
+    )
+    context.putImageData(image, 0, 0)
+  }, [matrix, palette])
+
+  function cellOf(event: MouseEvent): Cell {
+    const box = (event.currentTarget as HTMLElement).getBoundingClientRect()
+    const place = (value: number, size: number) => Math.min(count - 1, Math.max(0, Math.floor((value / size) * count)))
+    return {
+      row: place(event.clientY - box.top, box.height),
+      column: place(event.clientX - box.left, box.width),
+    }
+  }
+
+  function move(event: KeyboardEvent) {
+    const steps: Record<string, [number, number]> = {
+      ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],
+    }
+    const step = steps[event.key]
+    if (step) {
+      const inside = (value: number) => Math.min(count - 1, Math.max(0, value))
+      props.onCell({ row: inside(at.row + step[0]), column: inside(at.column + step[1]) }, false)
+    } else if (event.key === "Enter" || event.key === " ") props.onCell(at, true)
+    else return
+    event.preventDefault()
+  }
+
+  const named = count <= MAX_NAMED
+  const left = named ? 76 : 0
+  const top = named ? 70 : 0
+  return (
+    <div class="matrix scroll">
+      <p class="axis-name">rows: true class; columns: predicted class</p>
+      <div class="matrix-inner" style={{ width: `${left + count * side + (named ? 40 : 0)}px`, paddingLeft: `${left}px`, paddingTop: `${top}px` }}>
+        {named && (
+          <svg class="names" width={left + count * side + 40} height={top + count * side} aria-hidden="true">
+            {classes.map((name, k) => (
+              <g key={name} fill={k === at.row || k === at.column ? "var(--ink)" : "var(--muted)"} font-size="12">
+                <text x={left - 6} y={top + (k + 0.5) * side + 4} text-anchor="end">{shortened(name)}</text>
+                <text transform={`translate(${left + (k + 0.5) * side + 4} ${top - 6}) rotate(-50)`}>{shortened(name)}</text>
+              </g>
+            ))}
+          </svg>
+        )}
+        <div
+          class="cells"
+          tabIndex={0}
+          role="application"
+          aria-roledescription="confusion matrix"
+          aria-label={`${count} true classes by ${count} predicted classes. Arrow keys move, Enter shows the images.`}
+          onKeyDown={move}
+          onMouseMove={(event) => props.onCell(cellOf(event), false)}
+          onClick={(event) => props.onCell(cellOf(event), true)}
+          style={{ height: `${count * side}px` }}
+        >
+          <canvas ref={canvas} width={count} height={count} />
+          <svg viewBox={`0 0 ${count * side} ${count * side}`} aria-hidden="true">
+            {count <= MAX_NUMBERED &&
+              matrix.map((row, i) =>
+                row.map((value, j) =>
+                  value ? (
+                    <text
+                      key={`${i} ${j}`}
+                      x={(j + 0.5) * side}
+                      y={(i + 0.5) * side + 4}
+                      text-anchor="middle"
+                      font-size={Math.min(12, side / 2.4)}
+                      fill={ink(palette, Math.sqrt(value / Math.max(totals[i] ?? 0, 1)))}
+                    >
+                      {value}
+                    </text>
+                  ) : null,
+                ),
+              )}
+            <rect
+              x={at.column * side + 1}
+              y={at.row * side + 1}
+              width={side - 2}
+              height={side - 2}
+              fill="none"
+              stroke="var(--window)"
+              stroke-width={props.pinned ? 3 : 1.5}
+            />
+          </svg>
+        </div>
+      </div>
+    </div>
+  )
+}
+
+/** The color of a share of 1 in a color map: red, green, blue. */
+export function color(palette: string[], share: number): [number, number, number] {
+  const place = Math.min(Math.max(share, 0), 1) * (palette.length - 1)
+  const left = Math.min(Math.floor(place), palette.length - 2)
+  const parts = (text: string) => [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16))
+  const [a, b] = [parts(palette[left] ?? "#000000"), parts(palette[left + 1] ?? "#000000")]
+  return [0, 1, 2].map((k) => Math.round((a[k] ?? 0) + ((b[k] ?? 0) - (a[k] ?? 0)) * (place - left))) as [number, number, number]
+}
+
+/** Black or white, whichever stands out from that color. */
+export function ink(palette: string[], share: number): string {
+  const linear = color(palette, share).map((part) => {
+    const c = part / 255
+    return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4
+  })
+  const luminance = 0.2126 * (linear[0] ?? 0) + 0.7152 * (linear[1] ?? 0) + 0.0722 * (linear[2] ?? 0)
+  return luminance > 0.18 ? "#000000" : "#ffffff"
+}
