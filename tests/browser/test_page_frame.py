@@ -27,7 +27,11 @@ def test_the_course_has_nine_lines_and_a_way_back(report, window, size, dark):
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     assert not shown.violations()
     page.go_back()
-    assert page.locator("#drawing").is_visible()
+    page.locator("#drawing").wait_for(state="visible")
+    page.go_forward()
+    page.locator("#drawing").wait_for(state="hidden")
+    page.get_by_role("link", name="Report").click()
+    page.locator("#drawing").wait_for(state="visible")
     assert not shown.messages
 
 

@@ -41,16 +41,17 @@ function App({ record, host, shown }: { record: LivePage; host: Host; shown: Sho
     }
     host.go({ view: view?.name ?? "", parameters }, replace)
   }
+  const links = [...(host.home ? [{ name: "", title: host.home }] : []), ...VIEWS]
   const missing = view?.missing?.(record, host) ?? ""
   return (
     <div class="striate">
       <nav class="views" aria-label="Views">
         <ul>
-          {VIEWS.map((one) => (
+          {links.map((one) => (
             <li key={one.name}>
               <a
                 href={formatRoute({ view: one.name, parameters: {} })}
-                aria-current={one === view ? "page" : undefined}
+                aria-current={one.name === (view?.name ?? "") ? "page" : undefined}
                 onClick={(event) => {
                   event.preventDefault()
                   host.go({ view: one.name, parameters: {} })

@@ -11,6 +11,8 @@ export interface Route {
 export interface Host {
   /** "file": a saved page, offline; "notebook": a cell's output; "lab": `striate lab`, which answers requests. */
   kind: "file" | "notebook" | "lab"
+  /** Title of what is shown when the route names no view; absent if that is nothing. */
+  home?: string
   /** Pictures that Python has drawn of the record's network. */
   pictures(record: LivePage): PagePicture[]
   /** The address that restores a route; undefined where no address does. */

@@ -41,7 +41,7 @@ function start(holder: Element) {
   mount(
     element,
     JSON.parse(holder.textContent ?? "") as LivePage,
-    { kind: "file", pictures: picturesInPage, ...windowRoutes() },
+    { kind: "file", home: "Report", pictures: picturesInPage, ...windowRoutes() },
     (view) => {
       if (!written) return
       written.hidden = view !== ""

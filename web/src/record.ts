@@ -14,6 +14,8 @@ export interface LivePage {
   show: Show
   /** pictures of the network; a report has them in the page instead */
   pictures?: PagePicture[]
+  /** the training run whose network it is */
+  run?: PageRun
 }
 
 /** A statement of the course and the view that shows it. */
@@ -190,6 +192,136 @@ export interface PagePicture {
   svg: string
 }
 
+/** A training run, finished or not. */
+export interface PageRun {
+  /** name of its folder */
+  name: string
+  /** how it was trained: label and text */
+  facts: string[][]
+  /** its epochs, as in the picture `training`; null before the first one ends */
+  curves: RunCurves | null
+  /** `striate.eval/1` of its weights on its validation data; null if it has none */
+  evaluation: Evaluation | null
+  /** why curves or evaluation are not there */
+  missing: string[]
+  /** pictures of the evaluation's worst images, in their order */
+  worst: WorstPicture[]
+}
+
+export interface RunCurves {
+  /** of the run: the last parts of its folder */
+  name: string
+  /** numbers of the epochs, from 1 */
+  epochs: number[]
+  /** a number for each epoch: `lr`, `train_loss`, `validation_loss`, `train_accuracy`, `validation_accuracy`, where the run has them; null: not finite */
+  measures: Record<string, (number | null)[]>
+  /** epoch with the best weights on the validation data */
+  best_epoch: number | null
+  /** its measures */
+  best: Record<string, number>
+  /** reason for the end: `done`, `early stop`, `unfinished` */
+  stopped: string
+  /** epochs in which the run was continued after a stop */
+  resumed: number[]
+  /** epochs that were asked for; 0 if unknown */
+  planned: number
+  /** time of all epochs */
+  seconds: number
+}
+
+/** `striate eval RUN --json`; `validation` in a run's `report.json`, without the first three keys. */
+export interface Evaluation {
+  /** `striate.eval/1` */
+  schema: string
+  /** the run folder */
+  model: string
+  /** description of the images */
+  data: string
+  /** number of images */
+  images: number
+  /** mean loss */
+  loss: number
+  /** share of correct predictions */
+  accuracy: number
+  /** share with the true class among the top five */
+  top5_accuracy: number
+  /** mean F1 of the classes that have images */
+  macro_f1: number
+  /** classes, in the order of the matrix */
+  classes: string[]
+  /** rows: true class; columns: predicted class */
+  confusion_matrix: number[][]
+  per_class: ClassScore[]
+  calibration: Calibration
+  worst: WorstImage[]
+  /** time */
+  seconds: number
+  /** adaptations and skipped images */
+  notes: string[]
+  /** in a run folder alone: epoch whose weights were evaluated */
+  epoch?: number
+}
+
+export interface ClassScore {
+  /** the class */
+  name: string
+  /** precision: share of its predictions that are right */
+  precision: number
+  /** recall: share of its images that are predicted right */
+  recall: number
+  /** F1: harmonic mean of the two */
+  f1: number
+  /** its images */
+  images: number
+  /** predictions of this class */
+  predicted: number
+}
+
+export interface Calibration {
+  /** mean gap between confidence and accuracy */
+  expected_calibration_error: number
+  bins: ConfidenceBin[]
+}
+
+export interface ConfidenceBin {
+  /** lower end of the bin */
+  low: number
+  /** upper end of the bin */
+  high: number
+  /** predictions in the bin */
+  images: number
+  /** their mean confidence */
+  confidence: number
+  /** share of them that are right */
+  accuracy: number
+}
+
+export interface WorstImage {
+  /** index in the data */
+  id: number
+  /** the image */
+  name: string
+  /** true class */
+  label: string
+  /** predicted class */
+  predicted: string
+  /** probability of the predicted class */
+  confidence: number
+  /** its loss, largest first */
+  loss: number
+}
+
+export interface WorstPicture {
+  /** the image as data; empty if it is missing */
+  uri: string
+  /** pixels at which it is shown */
+  width: number
+  /** the same */
+  height: number
+  /** what was changed to show it, or why it is missing */
+  note: string
+}
+
 /** Answer to `record`: a network, checked. */
 export interface LabRecord {
   /** without pictures, which `pictures` answers */
@@ -326,88 +458,6 @@ export interface LabRun {
   settings: Record<string, string>
   /** of the kept weights, when the run is over */
   evaluation: Evaluation | null
-}
-
-/** `striate eval RUN --json`; `validation` in a run's `report.json`, without the first three keys. */
-export interface Evaluation {
-  /** `striate.eval/1` */
-  schema: string
-  /** the run folder */
-  model: string
-  /** description of the images */
-  data: string
-  /** number of images */
-  images: number
-  /** mean loss */
-  loss: number
-  /** share of correct predictions */
-  accuracy: number
-  /** share with the true class among the top five */
-  top5_accuracy: number
-  /** mean F1 of the classes that have images */
-  macro_f1: number
-  /** classes, in the order of the matrix */
-  classes: string[]
-  /** rows: true class; columns: predicted class */
-  confusion_matrix: number[][]
-  per_class: ClassScore[]
-  calibration: Calibration
-  worst: WorstImage[]
-  /** time */
-  seconds: number
-  /** adaptations and skipped images */
-  notes: string[]
-  /** in a run folder alone: epoch whose weights were evaluated */
-  epoch?: number
-}
-
-export interface ClassScore {
-  /** the class */
-  name: string
-  /** precision: share of its predictions that are right */
-  precision: number
-  /** recall: share of its images that are predicted right */
-  recall: number
-  /** F1: harmonic mean of the two */
-  f1: number
-  /** its images */
-  images: number
-  /** predictions of this class */
-  predicted: number
-}
-
-export interface Calibration {
-  /** mean gap between confidence and accuracy */
-  expected_calibration_error: number
-  bins: ConfidenceBin[]
-}
-
-export interface ConfidenceBin {
-  /** lower end of the bin */
-  low: number
-  /** upper end of the bin */
-  high: number
-  /** predictions in the bin */
-  images: number
-  /** their mean confidence */
-  confidence: number
-  /** share of them that are right */
-  accuracy: number
-}
-
-export interface WorstImage {
-  /** index in the data */
-  id: number
-  /** the image */
-  name: string
-  /** true class */
-  label: string
-  /** predicted class */
-  predicted: string
-  /** probability of the predicted class */
-  confidence: number
-  /** its loss, largest first */
-  loss: number
 }
 
 /** Answer to `runs`. */

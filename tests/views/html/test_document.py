@@ -178,7 +178,7 @@ def test_the_sizes_are_those_of_sizes(name):
 def test_pixel_use_is_that_of_pixels(name):
     net, text = written(name)
     record = pixels_record(net, pixels(net))
-    (row,) = elements(text).at("pixels").all("table")[0].rows()
+    (row,) = elements(text).at("pixel-use").all("table")[0].rows()
     assert [digits(cell) for cell in row[1:6]] == [
         str(record[key]) for key in ("pixels", "unread", "corner", "centre", "most")
     ]

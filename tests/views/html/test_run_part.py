@@ -68,7 +68,7 @@ def test_the_evaluation_is_that_of_the_report(trained):
     for row, one in zip(bins, found["calibration"]["bins"], strict=True):
         shares = [f"{one[key]:.2%}" for key in ("confidence", "accuracy")]
         assert row == [f"{one['low']:.2%} to {one['high']:.2%}", str(one["images"]), *shares]
-    how = dict(root.at("training").table("How it was trained").rows())
+    how = dict(root.at("epochs").table("How it was trained").rows())
     assert how["trained on"] == report["data"]["train"]
     assert how["validated on"] == report["data"]["validation"]
     assert str(report["kept_epoch"]) in how["epochs"]
@@ -76,7 +76,7 @@ def test_the_evaluation_is_that_of_the_report(trained):
 
 def test_the_epochs_are_those_of_the_metrics(trained):
     rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text("utf-8").splitlines()]
-    shown = page(trained).at("training").table("Metrics of every epoch").rows()
+    shown = page(trained).at("epochs").table("Metrics of every epoch").rows()
     for cells, row in zip(shown, rows, strict=True):
         assert [float(cell.replace(",", "")) for cell in cells] == [
             pytest.approx(value, rel=1e-3, abs=0.5 if value > 1000 else 1e-9) for value in row.values()
@@ -95,7 +95,7 @@ def test_the_confusion_matrix_is_that_of_the_report(trained):
 def test_pictures_stand_in_their_sections(trained):
     root = page(trained)
     found = json.loads((trained / "report.json").read_text("utf-8"))["validation"]
-    assert len(root.at("training").all("svg")) == 1
+    assert len(root.at("epochs").all("svg")) == 1
     confusion, calibration = root.at("evaluation").all("svg")
     for name in found["classes"]:
         assert name in confusion.text
@@ -132,7 +132,7 @@ def test_images_that_have_moved_are_told_in_their_places(finished, trained):
 def test_an_unfinished_run_shows_what_it_has(trained):
     (trained / "report.json").unlink()
     root = page(trained)
-    assert len(root.at("training").all("svg")) == 1
+    assert len(root.at("epochs").all("svg")) == 1
     (told,) = missing(root)
     assert "report.json" in told
     (trained / "metrics.jsonl").unlink()

@@ -49,7 +49,8 @@ def document(network: NetworkPart, run: RunPart | None = None) -> str:
     template = _environment().get_template("page.html")
     record = live_record(network.show, run_record(run) if run else None)
     return template.render(network=network, run=run, version=__version__, variables=style_variables(),
-                           record=inline_json(record), module=module(), script_policy=script_policy()) + "\n"  # fmt: skip
+                           record=inline_json(record), module=module(),
+                           script_policy=script_policy()) + "\n"  # fmt: skip
 
 
 @functools.cache

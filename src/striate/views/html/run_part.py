@@ -54,7 +54,7 @@ class RunPart:
     @property
     def contents(self) -> list[tuple[str, str]]:
         """Its sections: id and title."""
-        parts = [("training", "Training"), ("evaluation", "Evaluation"), ("worst", "Worst images")]
+        parts = [("epochs", "Training"), ("evaluation", "Evaluation"), ("worst", "Worst images")]
         return parts if self.worst else parts[:-1]
 
     @property

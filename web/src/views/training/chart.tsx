@@ -1,5 +1,6 @@
 // Curves of one measure over epochs: one tab stop; arrows, mouse and finger choose an epoch.
 import type { RunCurves } from "../../record"
+import { useWidth } from "../../parts/width"
 
 export interface Curve {
   name: string
@@ -9,10 +10,12 @@ export interface Curve {
   values: (number | null)[]
 }
 
-const WIDTH = 640
+/** Lengths in pixels. */
 const HEIGHT = 220
-const LEFT = 56
-const RIGHT = 118
+const LEFT = 52
+const LABELS = 118
+/** Charts up to this width have no names at the ends of their curves: the colors of the reading below name them. */
+const NARROW = 460
 const TOP = 10
 const BOTTOM = 30
 const LABEL_LINE = 15
@@ -59,6 +62,9 @@ export function Chart(props: {
   onEpoch: (epoch: number, pin: boolean) => void
 }) {
   const { title, share, curves, epochs, at } = props
+  const [figure, width] = useWidth<HTMLElement>()
+  const wide = width > NARROW
+  const right = wide ? LABELS : 16
   const values = curves.flatMap((curve) => curve.values.filter((value): value is number => value !== null))
   const low = Math.min(...values)
   const high = Math.max(...values)
@@ -67,7 +73,7 @@ export function Chart(props: {
   const bottom = marks[0] ?? 0
   const top = marks[marks.length - 1] ?? 1
   const scale = (value: number) => (log ? Math.log10(value) : value)
-  const x = (epoch: number) => LEFT + ((epoch - 1) / Math.max(epochs - 1, 1)) * (WIDTH - LEFT - RIGHT)
+  const x = (epoch: number) => LEFT + ((epoch - 1) / Math.max(epochs - 1, 1)) * (width - LEFT - right)
   const y = (value: number) =>
     TOP + (1 - (scale(value) - scale(bottom)) / (scale(top) - scale(bottom))) * (HEIGHT - TOP - BOTTOM)
   const ends = curves.map((curve) => {
@@ -75,21 +81,21 @@ export function Chart(props: {
     return { x: x(curve.run.epochs[last] ?? 1), y: y(curve.values[last] ?? bottom) }
   })
   const labels = apart(ends.map((end) => end.y), TOP + 6, HEIGHT - BOTTOM)
-  const across = epochTicks(epochs)
+  const across = epochTicks(epochs, wide ? 10 : 5)
 
   function epochOf(event: MouseEvent): number {
     const svg = event.currentTarget as SVGSVGElement
     const box = svg.getBoundingClientRect()
-    const place = ((event.clientX - box.left) / box.width) * WIDTH
-    const epoch = 1 + Math.round(((place - LEFT) / (WIDTH - LEFT - RIGHT)) * Math.max(epochs - 1, 1))
+    const place = ((event.clientX - box.left) / box.width) * width
+    const epoch = 1 + Math.round(((place - LEFT) / (width - LEFT - right)) * Math.max(epochs - 1, 1))
     return Math.min(Math.max(epoch, 1), epochs)
   }
 
   return (
-    <figure class="chart">
+    <figure class="chart" ref={figure}>
       <figcaption>{title}</figcaption>
       <svg
-        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        viewBox={`0 0 ${width} ${HEIGHT}`}
         role="img"
         aria-label={`${title}: ${curves.map((curve) => curve.name).join(", ")}; ${epochs} epochs`}
         data-picture="training"
@@ -98,9 +104,9 @@ export function Chart(props: {
       >
         {marks.map((mark) => (
           <g key={mark}>
-            <line x1={LEFT} x2={WIDTH - RIGHT} y1={y(mark)} y2={y(mark)} stroke="var(--faint)" />
+            <line x1={LEFT} x2={width - right} y1={y(mark)} y2={y(mark)} stroke="var(--faint)" />
             <text x={LEFT - 6} y={y(mark) + 4} text-anchor="end" font-size="12" fill="var(--muted)">
-              {share ? `${Number((mark * 100).toPrecision(6))}%` : Number(mark.toPrecision(6))}
+              {share ? `${Number((mark * 100).toPrecision(6))}%` : short(mark)}
             </text>
           </g>
         ))}
@@ -109,7 +115,7 @@ export function Chart(props: {
             {epoch}
           </text>
         ))}
-        <text x={WIDTH - RIGHT + 10} y={HEIGHT - 10} font-size="12" fill="var(--muted)">epoch</text>
+        {wide && <text x={width - right + 10} y={HEIGHT - 10} font-size="12" fill="var(--muted)">epoch</text>}
         <line x1={x(at)} x2={x(at)} y1={TOP} y2={HEIGHT - BOTTOM} stroke="var(--line)" stroke-dasharray="3 3" />
         {curves.map((curve, k) => (
           <g key={curve.name}>
@@ -128,9 +134,11 @@ export function Chart(props: {
             {valueAt(curve, at) !== null && (
               <circle cx={x(at)} cy={y(valueAt(curve, at) as number)} r="4" fill="var(--paper)" stroke={curve.color} stroke-width="2" />
             )}
-            <text x={WIDTH - RIGHT + 10} y={(labels[k] ?? 0) + 4} font-size="12" fill={curve.color}>
-              {shortened(curve.name)}
-            </text>
+            {wide && (
+              <text x={width - right + 10} y={(labels[k] ?? 0) + 4} font-size="12" fill={curve.color}>
+                {shortened(curve.name)}
+              </text>
+            )}
           </g>
         ))}
         {props.best.map(({ run, color }) => {
@@ -169,12 +177,15 @@ function segments(curve: Curve, x: (epoch: number) => number, y: (value: number)
   return path ? [...paths, path] : paths
 }
 
-function epochTicks(epochs: number): number[] {
-  if (epochs <= 10) return Array.from({ length: epochs }, (_, k) => k + 1)
-  const step = ticks(0, epochs, 8)[1] ?? 1
+function epochTicks(epochs: number, most: number): number[] {
+  if (epochs <= most) return Array.from({ length: epochs }, (_, k) => k + 1)
+  const step = Math.max(1, ticks(0, epochs, most - 2)[1] ?? 1)
   return [1, ...Array.from({ length: Math.floor(epochs / step) }, (_, k) => (k + 1) * step)].filter(
     (epoch) => epoch === 1 || epoch >= step * 0.6,
   )
 }
+
+const short = (value: number) =>
+  value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e6) ? value.toExponential(0) : String(Number(value.toPrecision(6)))
 
 const shortened = (name: string) => (name.length > 17 ? `${name.slice(0, 16)}…` : name)

@@ -1,14 +1,14 @@
 // View `training`: curves, confusion matrix and worst images of a run; in the lab, live and beside other runs.
 import { useEffect, useMemo, useState } from "preact/hooks"
 import type { Host } from "../../host"
-import type { Evaluation, PageRun, RunCurves } from "../../record"
+import type { Evaluation, LabRun, PageRun, RunCurves } from "../../record"
 import type { View, ViewProps } from "../../view"
 import { Chart, type Curve, valueAt } from "./chart"
 import { type Cell, Matrix } from "./matrix"
 
 const SERIES = 6
 /** Milliseconds between two questions to the server while a run goes on. */
-const POLL = 1000
+const POLL_MS = 1000
 
 const percent = (share: number) => `${(share * 100).toFixed(1)}%`
 
@@ -22,10 +22,10 @@ function Training({ record, host, parameters, set }: ViewProps) {
     <>
       <h2>{run.name}</h2>
       <p class="state" role="status">{stateOf(run)}</p>
-      {others.names.length > 0 && (
+      {others.names.some((name) => name !== run.name) && (
         <fieldset class="choices">
           <legend>Compare with</legend>
-          {others.names.map((name) => (
+          {others.names.filter((name) => name !== run.name).map((name) => (
             <label key={name}>
               <input type="checkbox" checked={others.chosen.includes(name)} onChange={() => set({ with: toggled(others.chosen, name) })} />
               <bdi>{name}</bdi>
@@ -64,11 +64,12 @@ function stateOf(run: PageRun): string {
   return `${done} ${done === 1 ? "epoch" : "epochs"}, ${curves.stopped}.${best}`
 }
 
-/** The run of the record; in the lab, asked for again while it is unfinished. */
+/** The run of the record; in the lab, asked for again while it goes on: by its name, one of `runs`. */
 function useRun(start: PageRun | undefined, host: Host): PageRun | undefined {
   const [run, setRun] = useState(start)
   useEffect(() => setRun(start), [start])
   const going = run !== undefined && (run.curves === null || run.curves.stopped === "unfinished")
+  const name = start?.name ?? ""
   useEffect(() => {
     if (!host.request || !going) return
     const controller = new AbortController()
@@ -76,19 +77,46 @@ function useRun(start: PageRun | undefined, host: Host): PageRun | undefined {
     const ask = () => {
       timer = window.setTimeout(async () => {
         try {
-          setRun(await host.request?.<PageRun>("run", {}, { signal: controller.signal }))
+          const now = await host.request?.("run", { name }, { signal: controller.signal })
+          if (now) setRun((last) => last && { ...last, ...liveRun(now, last) })
         } catch {
-          if (!controller.signal.aborted) ask() // the server is busy or gone: the last answer stays
+          // The server is busy or gone: the last answer stays.
         }
-      }, POLL)
+        if (!controller.signal.aborted) ask()
+      }, POLL_MS)
     }
     ask()
     return () => {
       controller.abort()
       clearTimeout(timer)
     }
-  }, [host, going, run])
+  }, [host, going, name])
   return run
+}
+
+function liveRun(now: LabRun, last: PageRun): Pick<PageRun, "curves" | "evaluation" | "missing"> {
+  const resumed = last.curves?.resumed ?? []
+  return { curves: now.rows.length ? curvesOf(now, resumed) : null, evaluation: now.evaluation, missing: [] }
+}
+
+const MEASURES = ["lr", "train_loss", "validation_loss", "train_accuracy", "validation_accuracy"]
+
+/** The rows of a run as curves. */
+function curvesOf(run: LabRun, resumed: number[] = []): RunCurves {
+  const measures = MEASURES.filter((name) => run.rows.some((row) => name in row)).map(
+    (name) => [name, run.rows.map((row) => row[name] ?? null)] as const,
+  )
+  return {
+    name: run.name,
+    epochs: run.rows.map((row) => row["epoch"] ?? 0),
+    measures: Object.fromEntries(measures),
+    best_epoch: run.best_epoch,
+    best: {},
+    stopped: run.state === "running" || run.state === "stopped" ? "unfinished" : run.ended,
+    planned: run.planned,
+    resumed,
+    seconds: run.rows.reduce((sum, row) => sum + (row["seconds"] ?? 0), 0),
+  }
 }
 
 /** Names of the other runs that the server knows, and the curves of those chosen. */
@@ -97,18 +125,16 @@ function useOthers(host: Host, chosen: string) {
   const [curves, setCurves] = useState<RunCurves[]>([])
   const wanted = useMemo(() => chosen.split("|").filter(Boolean), [chosen])
   useEffect(() => {
-    host.request?.<{ runs: string[] }>("runs").then(({ runs }) => setNames(runs), () => setNames([]))
+    host.request?.("runs", {}).then(({ runs }) => setNames(runs.map((run) => run.name)), () => setNames([]))
   }, [host])
   useEffect(() => {
     let stale = false
-    const asked = wanted.map((name) => host.request?.<PageRun>("run", { name }))
-    Promise.allSettled(asked).then((answers) => {
+    const { request } = host
+    if (!request) return
+    Promise.allSettled(wanted.map((name) => request("run", { name }))).then((answers) => {
       if (stale) return
-      setCurves(
-        answers.flatMap((answer) =>
-          answer.status === "fulfilled" && answer.value?.curves ? [{ ...answer.value.curves, name: answer.value.name }] : [],
-        ),
-      )
+      const runs = answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : []))
+      setCurves(runs.filter((run) => run.rows.length).map((run) => curvesOf(run)))
     })
     return () => {
       stale = true

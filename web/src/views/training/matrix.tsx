@@ -89,7 +89,7 @@ export function Matrix(props: {
           onKeyDown={move}
           onMouseMove={(event) => props.onCell(cellOf(event), false)}
           onClick={(event) => props.onCell(cellOf(event), true)}
-          style={{ height: `${count * side}px` }}
+          style={{ width: `${count * side}px`, height: `${count * side}px` }}
         >
           <canvas ref={canvas} width={count} height={count} />
           <svg viewBox={`0 0 ${count * side} ${count * side}`} aria-hidden="true">
