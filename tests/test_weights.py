@@ -13,7 +13,7 @@ import pytest
 
 import striate
 from striate import weights
-from striate.diagnostics import StriateError, UnknownNameError
+from striate.diagnostics import LimitError, StriateError, UnknownNameError
 
 NET = "16x16x3 -> conv 3x3 32 -> bn -> prelu -> conv 3x3 64 -> flatten -> fc 200 -> fc 10"
 
@@ -193,3 +193,33 @@ def test_a_model_is_its_own_whatever_happens_to_its_file(tmp_path, suffix, how):
         [sys.executable, "-c", CHANGES, *map(str, paths), how], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        striate.Model,
+        lambda text: striate.draw(text, "filters"),
+        lambda text: striate.draw(text, "maps", image=np.zeros((1, 1, 1), np.float32)),
+    ],
+    ids=["model", "filters", "maps"],
+)
+def test_weights_that_no_machine_holds_are_refused_before_anything_is_allocated(make):
+    tracemalloc.start()
+    with pytest.raises(LimitError) as error:
+        make("7x7x1000000 -> conv 3x3 1000000")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 24
+    assert "33,527.6 GiB" in error.value.what and error.value.where == "conv1.weight"
+    assert "fewer filters" in error.value.fix
+    assert striate.draw("7x7x1000000 -> conv 3x3 1000000", "layer").svg
+
+
+def test_memory_that_ends_early_is_a_limit(monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(weights, "_draw_in_pieces", fail)
+    with pytest.raises(LimitError, match="weights of lenet5 take"):
+        weights.initialize(striate.create("lenet5"))

@@ -118,6 +118,10 @@ def parse_toml(content: bytes, path: Path) -> dict[str, Any]:
         ) from None
 
 
+class _NoName(ValueError):
+    """A text that cannot be the name of a file."""
+
+
 @contextlib.contextmanager
 def aside(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A temporary file to write piece by piece; at the end it is flushed to disk and renamed over the old one.
@@ -127,8 +131,10 @@ def aside(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     import tempfile
 
-    target = os.path.realpath(path)
     try:
+        if "\0" in os.fspath(path):
+            raise _NoName("a zero byte is in its name")
+        target = os.path.realpath(path)
         if os.path.exists(target) and not os.path.isfile(target):  # a device or a pipe; a folder fails
             with open(target, "wb") as stream:
                 yield stream
@@ -147,11 +153,11 @@ def aside(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             with contextlib.suppress(FileNotFoundError):  # an interruption may come after the renaming
                 os.unlink(temporary)
             raise
-    except OSError as error:
+    except (OSError, _NoName) as error:
         raise SourceError(
             f"{os.fspath(path)} cannot be written",
             where=str(path),
-            why=error.strerror or str(error),
+            why=getattr(error, "strerror", None) or str(error),
             fix="choose a file in a writable folder with enough free space",
         ) from None
 

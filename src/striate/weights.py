@@ -5,8 +5,10 @@ A name is node and parameter, as torchvision spells them: ``layer1.0.conv1.weigh
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
+import os
 import weakref
 import zlib
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
@@ -15,7 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import FormatError, UnknownNameError, leading, plural, suggest, unknown_key
+from striate.diagnostics import (
+    FormatError,
+    LimitError,
+    UnknownNameError,
+    leading,
+    plural,
+    suggest,
+    unknown_key,
+)
 from striate.locks import reentrant
 from striate.network import Network, sharing
 from striate.tensor import Parameter
@@ -116,7 +126,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 def initialize(net: Network, seed: int = 0, initializer: str = "kaiming") -> Weights:
     """Fresh weights. Each array depends on the seed and its own name only, not on the order of the nodes.
 
-    Raises UnknownNameError for an unknown initializer.
+    Raises UnknownNameError for an unknown initializer, LimitError for weights that this machine cannot hold.
     """
     if initializer not in INITIALIZERS:
         near = suggest(initializer, INITIALIZERS)
@@ -125,7 +135,33 @@ def initialize(net: Network, seed: int = 0, initializer: str = "kaiming") -> Wei
             why=f"the initializers are {', '.join(INITIALIZERS)}",
             fix=f"write {near!r}" if near else "use kaiming for networks with relu",
         )
-    scheme = INITIALIZERS[initializer]
+    _check_room(net)
+    try:
+        return _drawn(net, seed, INITIALIZERS[initializer])
+    except MemoryError:
+        raise _too_large(net, "there is no memory left") from None
+
+
+def _check_room(net: Network) -> None:
+    """Raises LimitError where all of the machine's memory would not do; nothing has been allocated then."""
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # a system that does not tell
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        if sum(4 * p.elements for p in net.parameters.values()) > memory > 0:
+            raise _too_large(net, f"this machine has {memory / 2**30:,.1f} GiB of memory")
+
+
+def _too_large(net: Network, why: str) -> LimitError:
+    size = sum(4 * p.elements for p in net.parameters.values())
+    largest = max(net.parameters, key=lambda name: net.parameters[name].elements)
+    return LimitError(
+        f"the weights of {net.name} take {size / 2**30:,.1f} GiB",
+        where=largest,
+        why=f"{why}; {largest} has {net.parameters[largest].elements:,} numbers",
+        fix=f"give {largest.rpartition('.')[0]} fewer filters, or its input fewer channels",
+    )
+
+
+def _drawn(net: Network, seed: int, scheme: Initializer) -> Weights:
     weights: Weights = {}
     for node, declaration in net.declarations.items():
         weight = next((p for p in declaration.parameters if p.name == "weight"), None)

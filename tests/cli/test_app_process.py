@@ -149,12 +149,30 @@ def test_a_full_disk_is_told():
     assert b"Traceback" not in done.stderr
 
 
-def test_closed_streams():
-    for closed in (">&-", "2>&-", ">&- 2>&-"):
-        command = f"{sys.executable} -m striate show lenet5 {closed}"
-        done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, env=environment(), check=False)
-        assert done.returncode == 0
-        assert done.stderr == b""
+PRINTING = ["show lenet5", "draw lenet5", "report lenet5", "models --json", "check lenet5 --select all", "--help",
+            "--version", "explain P001", "sizes lenet5", "pixels lenet5", "diff lenet5 vgg11", "tour"]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", PRINTING)
+def test_what_cannot_be_printed_is_an_error(words):
+    done = in_shell(f"{words} >&-")
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"I005: standard output is closed") and b"Traceback" not in done.stderr
+
+
+def test_closed_streams(tmp_path):
+    for closed, code in (("2>&-", 0), (">&- 2>&-", 2)):
+        done = in_shell(f"show lenet5 {closed}")
+        assert (done.returncode, done.stderr) == (code, b"")
+    for silent in (f"draw lenet5 -o {tmp_path}/a.svg", f"report lenet5 -o {tmp_path}/a.html"):
+        done = in_shell(f"{silent} >&-")
+        assert (done.returncode, done.stderr) == (0, b"")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.html", "a.svg"]
+
+
+def in_shell(words):
+    command = f"{sys.executable} -m striate {words}"
+    return subprocess.run(["/bin/sh", "-c", command], capture_output=True, env=environment(), check=False)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])

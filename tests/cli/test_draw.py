@@ -57,6 +57,26 @@ def test_standard_output_and_a_file_hold_the_same(tmp_path, monkeypatch):
     assert json.loads(Path("a.json").read_text("utf-8")) == json.loads(run("draw", "lenet5", "--json").out)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals")
+def test_a_terminal_gets_no_markup(tmp_path, monkeypatch):
+    """It is told how the picture is written; pipes, files and `-o -` get the picture."""
+    from cli.terminals import terminal
+
+    monkeypatch.chdir(tmp_path)
+    for words, file, size in (
+        (["draw", "lenet5"], "lenet5.svg", "pixels"),
+        (["draw", "32x32x3 -> conv 5x5 6", "--kind", "layer"], "conv1-conv-5x5-6.svg", "pixels"),
+        (["report", "lenet5"], "lenet5.html", "HTML page"),
+    ):
+        seen = terminal(80, *words, NO_COLOR="1")
+        first, write, show = seen.splitlines()
+        assert size in first and write.split() == ["write", "it", "-o", file]
+        assert "-o -" in show and "<" not in seen
+    assert terminal(80, "draw", "lenet5", "-o", "-") == run("draw", "lenet5").out
+    assert json.loads(terminal(80, "draw", "lenet5", "--json"))["schema"] == "striate.scene/1"
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("options", "near"),
     [(["--kind", "block"], "blocks"), (["-o", "x.jpeg"], "x.png"), (["--theme", "drak"], "dark")],
@@ -85,6 +105,8 @@ def test_results_of_runs_are_drawn(trained, tmp_path, monkeypatch):
     ("words", "said"),
     [
         (["lenet5", "vgg16"], "--kind training"),
+        (["docs/runs/adam"], "striate draw docs/runs/adam --kind training"),
+        (["docs/runs"], "the folder of a run"),
         (["lenet5", "--kind", "training"], "does not hold a run"),
         (["lenet5", "--kind", "confusion"], "striate eval lenet5"),
         (["a", "b", "--kind", "calibration"], "one at a time"),

@@ -3,6 +3,7 @@
 import html
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,12 @@ def test_the_command_of_a_picture_that_is_left_out_draws_it(model, options, said
     (command,) = set(re.findall(r"(striate draw [^<]* --kind pixels -o pixels.svg)", html.unescape(page)))
     assert run(*shlex.split(command)[1:]).code == 0
     assert Path("pixels.svg").read_text("utf-8").startswith("<svg")
+
+
+def test_without_jinja2_the_install_command_is_named(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("striate.views.html.document")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    failed = run("report", "lenet5")
+    assert (failed.code, failed.out) == (2, "")
+    assert failed.err.startswith("I007: jinja2 is not installed") and "pip install jinja2" in failed.err

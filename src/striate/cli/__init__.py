@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,14 +18,15 @@ from typing import TextIO
 import click
 
 from striate.cli.app import PIPE_CLOSED, app
-from striate.diagnostics import StriateError, speaking_shell
+from striate.diagnostics import SourceError, StriateError, speaking_shell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code and never raises for a user's mistake."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller (`>&-`)
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+            null = open(os.devnull, "w")  # noqa: SIM115  # no file that is opened later becomes this stream
+            setattr(sys, name, _ClosedOutput(null) if name == "stdout" else null)
     try:
         with _notes(), speaking_shell():
             code = app.main(arguments, prog_name="striate", standalone_mode=False)
@@ -49,6 +51,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         if arguments is None:  # the process ends: its last search for cycles would take 4 ms
             gc.freeze()
+
+
+class _ClosedOutput(io.TextIOBase):
+    """Standard output that the caller has closed: what is printed is an error, not lost."""
+
+    encoding = "utf-8"
+
+    def __init__(self, null: TextIO) -> None:
+        self.null = null
+
+    def write(self, text: str) -> int:
+        if text:
+            raise SourceError(
+                "standard output is closed",
+                where="standard output",
+                why="the command prints its result there",
+                fix="leave out >&-, or redirect: > FILE",
+            )
+        return 0
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import click
 from striate.cli.options import (
     Model,
     Names,
-    emit,
+    emit_document,
     emit_json,
     examples,
     input_option,
@@ -182,6 +182,8 @@ def command(
     if as_json:
         emit_json(picture.scene, output)
     elif output is None or output == "-":
-        emit(picture.svg, kind="xml")
+        drawing = picture.scene["drawing"]
+        what = f"{drawing['title']}: {drawing['kind']}, {drawing['width']:g} x {drawing['height']:g} pixels"
+        emit_document(lambda: picture.svg, output, what, drawing["title"], ".svg")
     else:
         picture.save(output)

@@ -16,6 +16,7 @@ from striate.cli.app import ELSEWHERE as COMMAND
 from striate.diagnostics import (
     InternalError,
     LimitError,
+    MissingExtraError,
     SourceError,
     StriateError,
     UnknownNameError,
@@ -63,6 +64,10 @@ POSITIONAL = ("model", "source", "path", "format")
 """Named arguments of other tools that are positional here, if the command has no option of this name."""
 
 
+PACKAGES = {"PIL": "pillow"}
+"""Module to the package that brings it, where the names differ."""
+
+
 def as_striate_error(error: Exception, arguments: Sequence[str] = ()) -> StriateError:
     """Convert `error` to the five-part error that the command line prints; arguments: what the user typed."""
     if isinstance(error, StriateError):
@@ -81,6 +86,12 @@ def as_striate_error(error: Exception, arguments: Sequence[str] = ()) -> Striate
             why=str(error),
             fix="check the path, its permissions and the free space",
         )
+    if (
+        isinstance(error, ImportError)
+        and (package := (error.name or "striate").partition(".")[0]) != "striate"
+    ):
+        name = PACKAGES.get(package, package)
+        return MissingExtraError(f"{name} is not installed", why=str(error), fix=f"pip install {name}")
     if isinstance(error, RecursionError):
         return LimitError(
             "the input is nested too deeply",

@@ -5,6 +5,7 @@ Heavy modules are imported inside functions, so that a command loads only what i
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 else:
     _Type = click.ParamType  # not generic before click 8.2
 
+MAX_STEM = 40
+"""Characters of a name that is proposed for a file."""
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -200,6 +203,29 @@ def emit(text: object, path: str | None = None, kind: str = "text") -> None:
     from striate.files import write_aside
 
     write_aside(path, str(text).encode())
+
+
+def emit_document(make: Callable[[], str], path: str | None, what: str, name: str, suffix: str) -> None:
+    """Write a document for other programs to `path`, or to standard output; for "-" also to a terminal.
+
+    A terminal gets two lines instead of markup: what it is, and how it is written. name, suffix: of
+    a file for it.
+    """
+    from striate.terminal import is_terminal
+
+    if path is not None or not is_terminal(sys.stdout):
+        emit(make(), path, "xml")
+        return
+    stem = re.sub(r"[^\w.+-]+", "-", name).strip("-.")[:MAX_STEM]
+    out = page()
+    out.line([(what, "bold")])
+    out.fields(
+        [
+            ("write it", f"-o {stem or 'picture'}{suffix}"),
+            ("print it", "-o - (a pipe or a file gets it without)"),
+        ]
+    )
+    emit(out)
 
 
 def _encodable(text: str, kind: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from striate.cli.options import emit, examples, input_option, load, model_argument
+from striate.cli.options import emit_document, examples, input_option, load, model_argument
 
 if TYPE_CHECKING:
     from striate.network import Network
@@ -58,12 +58,17 @@ def command(model: str, input: Any, output: str | None) -> None:
 
     net = load(model, input)
     findings = check(net, Config.find()).findings
-    run = None
-    if exists(Path(model) / RUN_CONFIG):
-        from striate.views.html.run_part import run_part
+    drawn = _draw(model, net if input else None)
 
-        run = run_part(model)
-    emit(document(network_part(net, findings, _draw(model, net if input else None)), run), output, "xml")
+    def page() -> str:
+        run = None
+        if exists(Path(model) / RUN_CONFIG):
+            from striate.views.html.run_part import run_part
+
+            run = run_part(model)
+        return document(network_part(net, findings, drawn), run)
+
+    emit_document(page, output, f"{net.name}: one HTML page", net.name, ".html")
 
 
 def _draw(model: str, sized: Network | None) -> str:

@@ -13,8 +13,8 @@ from striate.formats.tokens import MAX_TEXT
 from striate.network import Network
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-RUN_CONFIG, CHECKPOINT = "config.toml", "state.safetensors"
-"""Files in a run folder: its data and settings, and the state for resuming."""
+RUN_CONFIG, CHECKPOINT, LINES = "config.toml", "state.safetensors", "metrics.jsonl"
+"""Files in a run folder: its data and settings, the state for resuming, and a line for each epoch."""
 AVERAGE, CURRENT = "average/", "weights/"
 """Prefixes of the weights in a checkpoint: of their moving average, if it has one, and of the weights themselves."""
 SCHEMA = "striate.model/1"

@@ -138,7 +138,7 @@ def _unknown(text: str, error: StriateError) -> StriateError:
                 f"{text} is a directory",
                 where=text,
                 why=f"there is no {folder.CONFIG} in it, as in the folder of a saved model",
-                fix="give a file inside it, or the folder of a run",
+                fix=_of_folder(Path(text)),
             )
         return FormatError(
             f"{text} is not a network file",
@@ -175,6 +175,14 @@ def _unknown(text: str, error: StriateError) -> StriateError:
         )
     error.why = f"{error.why}; no file or folder has this name"
     return error
+
+
+def _of_folder(path: Path) -> str:
+    """What to do about a folder without a network."""
+    if (path / folder.RUN_CONFIG).is_file() and (path / folder.LINES).is_file():
+        curves = by_reader(f'st.draw("{path}", "training")', f"striate draw {path} --kind training")
+        return f"restore {folder.CONFIG} of this run; its curves need none: {curves}"
+    return "give a file inside it, or the folder of a run"
 
 
 def no_run(error: UnknownNameError) -> UnknownNameError:

@@ -27,7 +27,7 @@ from striate.train.setup import TrainingSetup
 from striate.train.state import State
 
 CONFIG, NETWORK, BEST, LAST = folder.RUN_CONFIG, folder.CONFIG, folder.WEIGHTS, "last.safetensors"
-STATE, LINES, TABLE, REPORT = folder.CHECKPOINT, "metrics.jsonl", "metrics.csv", "report.json"
+STATE, LINES, TABLE, REPORT = folder.CHECKPOINT, folder.LINES, "metrics.csv", "report.json"
 FILES = {
     CONFIG: "the resolved configuration",
     NETWORK: "the network, its classes, and the transformation of its input",

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import striate as st
-from striate.diagnostics import OpError, StriateError, UnknownNameError, UsageError
+from striate.diagnostics import OpError, SourceError, StriateError, UnknownNameError, UsageError
 from striate.ops import Conv
 
 NET = "7x7x1 -> conv 3x3 2 /3 -> relu"
@@ -102,6 +102,20 @@ def test_an_option_that_means_nothing_names_a_kind_that_has_it(kind, options, fi
     with pytest.raises(OpError) as error:
         st.draw(NET, kind, **options)
     assert error.value.fix == f"--kind {fix}"
+
+
+def test_wrong_names_are_refused_in_words(tmp_path):
+    picture = st.draw(NET)
+    with pytest.raises(SourceError, match="cannot be written"):
+        picture.save(str(tmp_path / "a\0.svg"))
+    for path in (".", "..", "a", "b.jpg"):
+        with pytest.raises(OpError, match="not written as"):
+            picture.save(path)
+    assert picture.content(".SVG") == picture.content(".svg")
+    for node in (b"x", [b"x"], [5]):
+        with pytest.raises(UsageError, match="node is"):
+            st.draw("lenet5", "layer", node=node)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_direction_alone_draws_the_graph():

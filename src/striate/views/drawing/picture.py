@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from striate import elsewhere
-from striate.diagnostics import OpError, suggest
+from striate.diagnostics import OpError, UsageError, suggest
 from striate.files import write_aside
 from striate.network import NetworkSource, as_network
 from striate.signatures import ExplainMisuse, explain_misuse
@@ -57,7 +57,7 @@ class Picture(elsewhere.Teaching, metaclass=ExplainMisuse):
         The file is written aside and renamed. Raises OpError for another ending, MissingExtraError for images and PDF
         without the extra `draw`, SourceError for a path that cannot be written.
         """
-        write_aside(path, self.content(Path(path).suffix.lower(), str(path)))
+        write_aside(path, self.content(Path(path).suffix, str(path)))
 
     @explain_misuse
     def content(self, suffix: str, where: str = "") -> bytes:
@@ -65,7 +65,7 @@ class Picture(elsewhere.Teaching, metaclass=ExplainMisuse):
 
         suffix: its ending, ".svg" and so on; where: its name, for errors. Raises as `save` does.
         """
-        drawing = last(self.scene["drawing"])
+        drawing, suffix = last(self.scene["drawing"]), suffix.lower()
         if suffix == ".svg":
             return self.svg.encode()
         if suffix == ".json":
@@ -93,7 +93,7 @@ class Picture(elsewhere.Teaching, metaclass=ExplainMisuse):
             f"pictures are not written as {suffix or 'a file without an ending'}",
             where=where,
             why=f"the ending of the name says how; there are {', '.join(FORMS)}",
-            fix=f"write {Path(where or 'picture').with_suffix(near)}",
+            fix=f"write {Path(where if Path(where).name else 'picture').with_suffix(near)}",
         )
 
     def __repr__(self) -> str:
@@ -168,7 +168,14 @@ def draw(
     first = next(iter(net), None) if isinstance(net, list | tuple) else net
     drawn_as = getattr(first, "drawn_as", "")  # of results, which are no networks
     kind = kind or drawn_as
-    nodes = tuple(filter(None, (node,) if isinstance(node, str) else node))
+    nodes = tuple(filter(None, (node,) if isinstance(node, str | bytes) else node))
+    if not all(isinstance(name, str) for name in nodes):
+        raise UsageError(
+            f"node is {node!r}",
+            where="st.draw(…, node=…)",
+            why="it is the name of a layer, or a list of names",
+            fix='write node="conv1"',
+        )
     request = Request(
         nodes=nodes,
         unit=tuple(unit),
