@@ -116,8 +116,13 @@ def written(
                 sheet.text(*place, text, SMALL_FONT_SIZE, on_cell(palette, level))
 
 
-def rows(sheet: Sheet, tiles: Sequence[Sheet], room: float, left: float = 0.0) -> None:
-    """Tiles of one size in rows, as many in each as `room` takes, below what the sheet holds."""
+def rows(
+    sheet: Sheet, tiles: Sequence[Sheet], room: float, left: float = 0.0, names: Sequence[str] = ()
+) -> None:
+    """Tiles of one size in rows, as many in each as `room` takes, below what the sheet holds.
+
+    names: those of the tiles, the first one of a row stands before it; empty: none does.
+    """
     if not tiles:
         return
     wide = max(tile.right - tile.left for tile in tiles)
@@ -129,6 +134,13 @@ def rows(sheet: Sheet, tiles: Sequence[Sheet], room: float, left: float = 0.0) -
         row, column = divmod(k, columns)
         x, y = left + column * (wide + GAP), top + row * (high + GAP)
         sheet.put(tile, x + (wide - (tile.right - tile.left)) / 2, y)
+        if names and not column:
+            before(sheet, left, y + high / 2, names[k])
+
+
+def before(sheet: Sheet, left: float, middle: float, said: str) -> None:
+    """A text on the left of what begins at x = left."""
+    sheet.text(left - 6, middle + 0.36 * SMALL_FONT_SIZE, said, SMALL_FONT_SIZE, "muted", anchor="end")
 
 
 def under(sheet: Sheet, middle: float, said: Sequence[tuple[str, str]]) -> None:

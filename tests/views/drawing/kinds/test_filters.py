@@ -27,6 +27,12 @@ NETS = {
     "many": "16x16x200 -> conv 3x3 300",
     "large": "160x160x1 -> conv 150x150 2",
     "signal": "1d 4000x2 -> conv 900 4",
+    "many rows": "1d 64x64 -> conv 9 256",
+    "many groups": "16x16x128 -> conv 3x3 128 groups 32",
+    "few channels": "16x16x8 -> conv 5x5 200",
+    "alexnet": "224x224x3 -> conv 11x11 64",
+    "pointwise": "8x8x256 -> conv 1x1 512",
+    "many slices": "8x16x16x16 -> conv 3 40",
 }
 
 
@@ -100,6 +106,28 @@ def test_numbers_stand_in_cells_where_they_are_few_or_asked_for():
     assert all("values" in plane for one in many["filters"] for plane in one["planes"])
 
 
+@pytest.mark.parametrize("numbers", [None, True])
+@pytest.mark.parametrize("name", NETS)
+def test_pictures_have_a_size_that_can_be_seen(name, numbers):
+    drawing = st.draw(NETS[name], "filters", numbers=numbers).scene["drawing"]
+    assert drawing["height"] < 3200 and drawing["width"] < 2400
+
+
+def test_numbers_of_filters_in_color_stand_in_planes():
+    picture = st.draw(NETS["alexnet"], "filters", numbers=True)
+    facts = picture.scene["facts"]
+    assert not facts["colored"] and all("values" in p for one in facts["filters"] for p in one["planes"])
+    assert f"{len(facts['filters'])} of 64 filters" in words(picture)
+    assert st.draw(NETS["alexnet"], "filters").scene["facts"]["colored"]
+
+
+def test_a_depthwise_filter_is_said_once_to_read_its_channel():
+    said = words(st.draw(NETS["depthwise"], "filters"))
+    assert "depthwise: a filter reads only the channel of its own number" in said and "reads 3" not in said
+    twice = words(st.draw("16x16x4 -> conv 3x3 8 groups 4", "filters"))
+    assert "depthwise" not in twice and "reads 3" in twice
+
+
 def test_weights_that_are_no_numbers_are_hatched():
     model = st.Model(NETS["gray"])
     model.weights["conv1.weight"][1, 0, 0, 0] = np.nan
@@ -153,8 +181,11 @@ def test_weights_that_are_missing_are_not_replaced():
 
 def test_hostile_names():
     net = SHAPED["named"]()
-    drawn = read(st.draw(net, "filters", theme="light").svg)
-    assert [*texts(drawn)][:3] == []
+    for node in net.nodes:
+        if "conv" in str(node.op):
+            picture = st.draw(net, "filters", node=node.name, theme="light")
+            assert [*texts(read(picture.svg))][:3] == []
+            assert picture.scene["drawing"]["width"] < 1300
 
 
 @pytest.mark.draw

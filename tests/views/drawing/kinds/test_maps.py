@@ -118,6 +118,34 @@ def test_texts_are_readable(name, colors, photo):
             assert shown == list(range(node["shape"][0]))  # every channel
 
 
+def test_a_map_is_not_drawn_larger_than_the_one_it_was_pooled_from(photo):
+    net = "56x56x3 -> conv 3x3 6 pad 1 -> maxpool 2 -> maxpool 2 -> maxpool 2 -> maxpool 7"
+    model = trained(net, [{"step": "resize", "size": [56, 56]}, STEPS[1]])
+    names = [node.name for node in model.net.nodes if "conv" in str(node.op) or "pool" in str(node.op)][:4]
+    picture = st.draw(model, image=photo, node=names)
+    maps = [m for m in picture.scene["drawing"]["marks"] if m["mark"] == "cells" and m["palette"] != "rgb"]
+    assert {mark["side"] * len(mark["levels"]) for mark in maps if len(mark["levels"]) > 1} == {112}
+    assert {len(mark["levels"]) for mark in maps} == {56, 28, 14, 7, 1}  # 1: their scales
+
+
+def test_many_numbers_stand_in_rows_that_are_numbered(photo):
+    model = trained(
+        "40x40x3 -> conv 3x3 1500 -> gap -> flatten", [{"step": "resize", "size": [40, 40]}, STEPS[1]]
+    )
+    picture = st.draw(model, image=photo, node=["conv1", "gap1"])
+    conv, gap = picture.scene["facts"]["nodes"]
+    assert len(conv["maps"]) == 1024 and sum(len(one["channels"]) for one in gap["maps"]) == 1500
+    drawing = picture.scene["drawing"]
+    rows = {mark["text"] for mark in drawing["marks"] if mark["mark"] == "text" and mark["anchor"] == "end"}
+    assert {"0", "64", "1472"} <= rows and str(conv["maps"][23]["channels"][0]) in rows
+    assert "1,024 of 1,500 channels, at equal distances" in words(picture)
+    assert not [*texts(read(picture.svg))] and drawing["height"] < 3000
+    flat = trained("40x40x3 -> flatten", [{"step": "resize", "size": [40, 40]}, STEPS[1]])
+    picture = st.draw(flat, image=photo)
+    assert "4,096 of 4,800 numbers, at equal distances" in words(picture)
+    assert not [*texts(read(picture.svg))] and picture.scene["drawing"]["height"] < 3000
+
+
 def test_large_maps_are_means_of_blocks(photo):
     text, _ = NETS["wide"]
     model = trained(text, [{"step": "resize", "size": [300, 200]}, STEPS[1]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from striate.views.drawing.request import Request
 from striate.views.drawing.sheet import ASCENT, SIZE, SMALL_FONT_SIZE, Sheet
 from striate.views.drawing.svg import SEPARATE
 from striate.views.drawing.tiles import GAP
-from striate.views.drawing.widths import width
+from striate.views.drawing.widths import shortened, width
 
 if TYPE_CHECKING:
     from striate.network import Network, Node
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 OPTIONS = ("nodes", "numbers", "own_scale")
 MAX_FILTERS, MAX_PLANES, MAX_CHANNELS = 256, 384, 24
 """Filters, planes and channels of each filter that are shown; of more, as many at equal distances."""
+MAX_ROWS, ROW_PLANES = 16, 12
+"""Rows of a table of planes, and planes that stand in one row where filters have few of them."""
 MAX_SIDE_CELLS = 64
 """Cells along a side of a plane; larger filters are averaged over blocks."""
 ROOM = 720.0
@@ -32,6 +35,8 @@ FEW_PIXELS, SOME_PIXELS, MANY_PIXELS = 76.0, 52.0, 36.0
 """Pixels for the side of a filter, by how many stand in the picture: few, over 64, over 128, or of many planes."""
 WRITTEN_CELLS, WRITTEN_CELL = 108, 34.0
 """Cells of a picture in which numbers are written unless others are asked for, and the side of a cell with one."""
+MAX_WRITTEN_CELLS, WRITTEN_ROW_CELLS = 1200, 36
+"""Cells of a picture, and of the planes of one filter, in which numbers are written if they are asked for."""
 
 
 def facts(net: Network, show: Show, request: Request) -> FilterFacts:
@@ -46,10 +51,13 @@ def facts(net: Network, show: Show, request: Request) -> FilterFacts:
     transposed = Trait.CONVOLUTION not in node.op.traits
     groups = 1 if transposed else max(spec.channels // depth, 1)
     colored = array.ndim == 4 and depth == 3 and groups == 1 and not transposed and _reads_image(net, node)
-    channels = numbers.sampled(depth, 3 if colored else MAX_CHANNELS)
-    slices = array.shape[2] if array.ndim == 5 else 1
-    each = 1 if colored or array.ndim == 3 else len(channels) * slices
-    shown = numbers.sampled(count, min(MAX_FILTERS, max(MAX_PLANES // each, 8)))
+    colored = colored and not request.numbers  # a color has no number
+    most_channels = MAX_CHANNELS
+    if request.numbers and array.ndim > 3:
+        across = max(array.shape[-2:]) * (array.shape[2] if array.ndim == 5 else 1)
+        most_channels = min(most_channels, max(WRITTEN_ROW_CELLS // across, 1))
+    channels = numbers.sampled(depth, 3 if colored else most_channels)
+    shown = numbers.sampled(count, _most_filters(array.shape, len(channels), colored, bool(request.numbers)))
     most = numbers.largest(array[shown])
     written = request.numbers or (
         request.numbers is None and not colored and array[shown].size <= WRITTEN_CELLS
@@ -83,6 +91,21 @@ def facts(net: Network, show: Show, request: Request) -> FilterFacts:
         "channels": channels,
         "filters": found,
     }
+
+
+def _most_filters(shape: tuple[int, ...], channels: int, colored: bool, written: bool) -> int:
+    """How many filters are shown, of which this many channels are."""
+    kernel = shape[2:]
+    planes = 1 if colored or len(kernel) == 1 else channels * (kernel[0] if len(kernel) == 3 else 1)
+    most = min(MAX_FILTERS, max(MAX_PLANES // planes, 8))
+    if planes > 1:
+        most = min(most, MAX_ROWS * max(ROW_PLANES // (planes + 1), 1))
+    elif len(kernel) == 1:
+        most = min(most, 2 * MAX_ROWS)
+    if written:
+        most = min(most, 2 * MAX_ROWS if planes == 1 else MAX_ROWS)
+        most = min(most, max(MAX_WRITTEN_CELLS // (channels * math.prod(kernel)), 1))
+    return most
 
 
 def convolution(net: Network, name: str) -> Node:
@@ -129,7 +152,7 @@ def drawing(record: Scene, request: Request) -> Drawing:
     count = found["shape"][0]
     size = " x ".join(map(str, [*found["shape"][2:], found["shape"][1]]))
     heading = f"{found['node']} = {found['text']}: {plural(count, 'filter')} of {size}"
-    body.text(0, ASCENT * SIZE, heading, anchor="start")
+    body.text(0, ASCENT * SIZE, shortened(heading, SIZE, ROOM), anchor="start")
     body.bottom += 14
     planes = [plane for one in found["filters"] for plane in one["planes"]]
     image = tiles.cells(planes) > SEPARATE
@@ -193,12 +216,19 @@ def _tile(found: FilterFacts, one: LearnedFilter, side: float, image: bool) -> S
     if not found["colored"] and "values" in planes[0]:
         tiles.written(sheet, 0, 0, cell, levels, palette, planes[0]["values"])
     said = [(str(one["filter"]), "muted")]
-    if found["groups"] > 1:
+    if found["groups"] > 1 and not _depthwise(found):
         said.append((f"reads {planes[0]['channels'][0]}", "muted"))
     if found["own_scale"]:
         said.append((f"±{tiles.number(one['most'])}", "ink"))
     tiles.under(sheet, wide / 2, said)
     return sheet
+
+
+def _depthwise(found: FilterFacts) -> bool:
+    """Whether each filter reads one channel, that of its own number."""
+    return found["groups"] > 1 and all(
+        [plane["channels"] for plane in one["planes"]] == [[one["filter"]]] for one in found["filters"]
+    )
 
 
 def _table(body: Sheet, found: FilterFacts, side: float, image: bool) -> None:
@@ -261,6 +291,8 @@ def _notes(found: FilterFacts) -> Iterator[str]:
             "the output channel that it adds to" if found["transposed"] else "the input channel that it reads"
         )
         yield f"above each plane: {what}{', and its slice' if len(kernel) > 2 else ''}"
+    if _depthwise(found):
+        yield "depthwise: a filter reads only the channel of its own number"
     if found["transposed"]:
         yield "transposed: a filter for each input channel"
     if found["own_scale"]:

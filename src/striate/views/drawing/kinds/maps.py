@@ -23,20 +23,21 @@ if TYPE_CHECKING:
     from striate.views.schemas.scene import Drawing, Scene
 
 OPTIONS = ("nodes", "several_nodes", "image", "own_scale")
-MAX_MAPS = 4096
-"""Channels of a node that are shown; of more, as many at equal distances."""
+MAX_MAPS, MAX_NUMBERS = 1024, 4096
+"""Channels of a node that are shown, and numbers of a vector; of more, as many at equal distances."""
 MAX_CELLS = 300_000
 """Cells of all maps of a node; larger maps are averaged over blocks."""
 MAX_SIDE_CELLS = 192
 """Cells along a side of a map."""
-ROW_CELLS = 32
-"""Numbers of a vector in a row."""
+FEW_NUMBERS, FEW_ROW_CELLS, ROW_CELLS = 1024, 32, 64
+"""Numbers of a vector in a row, of up to this many and of more."""
 ROOM, INPUT = 720.0, 144.0
 """Pixels for the maps of a row, and for the image next to them."""
-SIDES = ((8, 128.0), (32, 84.0), (128, 60.0), (256, 40.0), (1000, 28.0), (MAX_MAPS, 24.0))
-"""Largest number of maps, and the pixels for the side of each."""
+SIDES = ((8, 112.0), (32, 84.0), (128, 56.0), (256, 42.0), (512, 28.0), (MAX_MAPS, 24.0))
+"""Largest number of maps, and the pixels for the side of each: multiples of 7, 14 and 28 where they can be, so that a
+map is not drawn larger than the one that it was pooled from."""
 NUMBERED = 28.0
-"""Maps of at least this many pixels have the number of their channel below."""
+"""Maps of at least this many pixels have the number of their channel below; of smaller ones, the first of a row has."""
 
 
 def facts(net: Network, show: Show, request: Request) -> MapFacts:
@@ -89,10 +90,12 @@ def _node(net: Network, name: str, value: str, array: Any, request: Request) -> 
     axes: tuple[int, ...] = (0, 1)
     if array.ndim < 2 or array[0].size == 1:
         array = array.reshape(-1)
+        chosen = numbers.sampled(array.size, MAX_NUMBERS)
+        each = FEW_ROW_CELLS if len(chosen) <= FEW_NUMBERS else ROW_CELLS
         found: list[tuple[Plane, Any]] = []
-        for k in range(0, array.size, ROW_CELLS):
-            row = array[None, k : k + ROW_CELLS]
-            found.append(({"channels": list(range(k, k + row.size)), "levels": []}, row))
+        for k in range(0, len(chosen), each):
+            row = chosen[k : k + each]
+            found.append(({"channels": row, "levels": []}, array[None, row]))
     else:
         while array.ndim > 4:
             array = array[:, array.shape[1] // 2]
@@ -193,7 +196,8 @@ def _layer(sheet: Sheet, found: MapFacts, node: NodeMaps, y: float) -> None:
     if _is_vector(node):
         _vector(sheet, node, palette, large)
     elif len(node["shape"]) > 2:
-        tiles.rows(sheet, [_map(found, one, palette, side, large) for one in node["maps"]], ROOM)
+        names = [str(one["channels"][0]) for one in node["maps"]] if side < NUMBERED else []
+        tiles.rows(sheet, [_map(found, one, palette, side, large) for one in node["maps"]], ROOM, names=names)
     else:
         (one,) = node["maps"]
         tiles.plane(
@@ -219,10 +223,13 @@ def _is_vector(node: NodeMaps) -> bool:
 
 def _vector(sheet: Sheet, node: NodeMaps, palette: str, large: bool) -> None:
     """Numbers without axes of space in rows, with the index of each where there is room."""
-    cell = float(int(ROOM / ROW_CELLS))
+    each = FEW_ROW_CELLS if tiles.cells(node["maps"]) <= FEW_NUMBERS else ROW_CELLS
+    cell = float(int(ROOM / each))
     for one in node["maps"]:
         y = sheet.bottom + 4
         tiles.plane(sheet, 0, y, cell, one["levels"], palette, image=large)
+        if len(node["maps"]) > 1:
+            tiles.before(sheet, 0, y + cell / 2, str(one["channels"][0]))
         for k, channel in enumerate(one["channels"] if len(node["maps"]) == 1 else ()):
             place = (k + 0.5) * cell, y + cell + 2 + ASCENT * SMALL_FONT_SIZE
             sheet.text(*place, str(channel), SMALL_FONT_SIZE, "muted")
@@ -254,8 +261,10 @@ def _notes(found: MapFacts) -> Iterator[str]:
             low, high = tiles.number(image["low"]), tiles.number(image["high"])
             yield f"{what} is shown from {low} (black) to {high} (white)"
     for node in found["nodes"]:
-        if len(node["shape"]) > 2 and not _is_vector(node) and len(node["maps"]) < node["shape"][0]:
-            yield f"{node['value']}: {len(node['maps'])} of {node['shape'][0]} channels, at equal distances"
+        shown = sum(len(one["channels"]) for one in node["maps"])
+        if shown < node["shape"][0]:
+            what = "numbers" if _is_vector(node) else "channels"
+            yield f"{node['value']}: {shown:,} of {node['shape'][0]:,} {what}, at equal distances"
         if node["silent"]:
             yield f"{node['value']}: {node['silent']} of {plural(node['shape'][0], 'channel')} 0 everywhere"
         if node["block"] > 1:
