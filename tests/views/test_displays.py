@@ -76,6 +76,19 @@ def test_a_display_is_static_well_formed_and_safe(name, number):
 
 
 @pytest.mark.parametrize(("name", "number"), CASES)
+def test_what_is_wide_scrolls_and_long_names_wrap(name, number):
+    """A page is never wider than its window, whatever names hold."""
+    document = ElementTree.fromstring(SHOWN[name][number]()._repr_html_())
+    parents = {child: parent for parent in document.iter() for child in parent}
+    for element in document.iter():
+        tag = element.tag.rpartition("}")[2]
+        if tag == "table" or (tag == "svg" and parents[element].tag == "div"):
+            assert "overflow-x: auto" in parents[element].get("style", "")
+        if tag in ("td", "th") and len("".join(element.itertext())) > 40 and not element.get("colspan"):
+            assert "overflow-wrap" in element.get("style") and "max-width" in element.get("style")
+
+
+@pytest.mark.parametrize(("name", "number"), CASES)
 def test_the_text_stays(name, number):
     value = SHOWN[name][number]()
     assert repr(value) and "<svg" not in repr(value) + str(value)

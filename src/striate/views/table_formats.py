@@ -103,6 +103,10 @@ def html_text(record: Show) -> str:
     )
 
 
+TEXT_STYLE = "text-align: left; max-width: 40em; overflow-wrap: break-word"
+"""Of a cell with a text: a name of 300 letters does not push the numbers off the page."""
+
+
 def html_words(text: str) -> str:
     """A text of a stranger inside HTML."""
     return escape(printable(text))
@@ -114,15 +118,16 @@ def html_table(
     """An HTML table. texts: the columns that hold texts, the others are numbers; last: HTML of the last rows."""
 
     def line(tag: str, cells: Sequence[str]) -> str:
-        sides = ("left" if k in texts else "right" for k in range(len(cells)))
+        styles = (TEXT_STYLE if k in texts else "text-align: right" for k in range(len(cells)))
         inner = (
-            f'<{tag} style="padding: 0.15em 0.6em; text-align: {side}">{html_words(cell)}</{tag}>'
-            for side, cell in zip(sides, cells, strict=True)
+            f'<{tag} style="padding: 0.15em 0.6em; {style}">{html_words(cell)}</{tag}>'
+            for style, cell in zip(styles, cells, strict=True)
         )
         return f"<tr>{''.join(inner)}</tr>"
 
     top = f"<thead>{line('th', head)}</thead>" if head else ""
-    return f"<table>{top}<tbody>{''.join(line('td', row) for row in rows)}{last}</tbody></table>"
+    body = f"<tbody>{''.join(line('td', row) for row in rows)}{last}</tbody>"
+    return f'<div style="overflow-x: auto"><table>{top}{body}</table></div>'
 
 
 def _escape(text: str) -> str:
