@@ -5,12 +5,15 @@ import shutil
 import string
 import subprocess
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import striate
+from results import evaluation, history
 from striate.views.drawing.frame import finished
+from striate.views.drawing.kinds import KINDS, RESULTS
 from striate.views.drawing.sheet import Sheet
 from striate.views.drawing.tikz import LATIN, SPELLED, spelled, tikz
 
@@ -43,6 +46,36 @@ def test_a_picture_is_set_by_plain_pdflatex_on_one_page(tmp_path, model):
     log = set_by_latex(tmp_path, tikz(striate.draw(model).scene["drawing"]))
     assert "(1 page" in log
     assert "Overfull" not in log
+
+
+KINDS_OPTIONS = {
+    "blocks": {"cost": True},
+    "graph": {"direction": "right"},
+    "pixels": {"compare": True},
+    "field": {},
+    "layer": {"numbers": True, "animate": True},
+    "filters": {"numbers": True},
+    "maps": {
+        "node": ["conv1", "relu1"],
+        "image": [[[(3 * i + j) % 7 / 6 for j in range(9)] for i in range(9)]],
+    },
+    "fc": {},
+}
+"""Of a network of 9 x 9 pixels; the options that bring marks of all sorts."""
+
+
+@pytest.mark.latex
+@pytest.mark.parametrize("kind", [*KINDS, *RESULTS])
+def test_every_kind_is_set_by_plain_pdflatex(tmp_path, kind):
+    if kind in RESULTS:
+        source, options = history(9, resumed=(4,)) if kind == "training" else evaluation(), {}
+    else:
+        source, options = "9x9x1 -> conv 3x3 2 -> relu -> maxpool 2 -> flatten -> fc 3", KINDS_OPTIONS[kind]
+    if kind == "maps":
+        options = options | {"image": np.array(options["image"], np.float32)}
+    log = set_by_latex(tmp_path, striate.draw(source, kind, **options).content(".tex").decode())
+    assert "(1 page" in log
+    assert "Overfull" not in log and "Missing character" not in log
 
 
 @pytest.mark.latex
