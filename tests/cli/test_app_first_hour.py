@@ -1,12 +1,14 @@
 """What a person types in the first hour: names that are nearly right, arguments that are missing, files that exist."""
 
+import json
 import re
 
+import click
 import pytest
 
 import striate as st
 from cli.run import run
-from striate.cli.app import COMMANDS
+from striate.cli.app import COMMANDS, app
 from striate.diagnostics import OpError, UnknownNameError
 from striate.ops import Conv
 
@@ -78,3 +80,50 @@ def test_a_change_beyond_ten_times_is_a_factor():
 )
 def test_a_network_that_ends_early_says_how_many_nodes_it_has(size, drawn):
     assert re.search(rf", {drawn}$", run("show", "lenet5", "--input", size).out, re.MULTILINE)
+
+
+WRITERS = {
+    "show": ["lenet5"],
+    "check": ["lenet5", "--output-format", "sarif"],
+    "explain": ["G002"],
+    "diff": ["lenet5", "vgg11"],
+    "draw": ["lenet5"],
+    "report": ["7x7x1 -> conv 3x3"],
+    "eval": ["RUN"],
+    "predict": ["RUN", "IMAGE"],
+    "bench": ["7x7x1 -> conv 3x3", "--stage", "plan"],
+}
+"""Commands with -o, and what they write."""
+
+
+def test_every_command_with_an_output_file_is_tried():
+    having = {
+        name
+        for name in COMMANDS
+        for option in app.get_command(click.Context(app), name).get_params(click.Context(app))
+        if "-o" in option.opts
+    }
+    assert having == WRITERS.keys()
+
+
+@pytest.mark.parametrize("command", WRITERS)
+def test_a_file_that_was_written_is_told_with_its_size(command, trained, images, tmp_path):
+    """One line on standard error, nothing on standard output."""
+    image = str(next((images / "test").rglob("*.png")))
+    words = [{"RUN": str(trained[0]), "IMAGE": image}.get(word, word) for word in WRITERS[command]]
+    path = tmp_path / {"draw": "a.svg", "diff": "a.svg", "report": "a.html"}.get(command, "a.txt")
+    done = run(command, *words, "-o", str(path))
+    assert (done.code, done.out) == (0, "")
+    assert re.fullmatch(rf"{re.escape(str(path))}: [\d.]+ (?:B|KiB|MiB) written\n", done.err)
+    assert run(command, *words, "-o", "-").err == ""
+
+
+def test_a_run_without_a_name_has_that_of_its_folder(trained):
+    """In headings; the network that is loaded is the one that was trained."""
+    folder, title = str(trained[0]), trained[0].name
+    assert json.loads(run("draw", folder, "--json").out)["drawing"]["title"] == title
+    assert run("sizes", folder).out.startswith(f"{title}  ") and run("show", folder).out.startswith(
+        f"{title}  "
+    )
+    assert f"<title>{title}</title>" in run("report", folder).out
+    assert st.load(folder).name == "net" and st.load(folder) == st.Model.load(folder).net

@@ -164,9 +164,12 @@ def test_closed_streams(tmp_path):
     for closed, code in (("2>&-", 0), (">&- 2>&-", 2)):
         done = in_shell(f"show lenet5 {closed}")
         assert (done.returncode, done.stderr) == (code, b"")
-    for silent in (f"draw lenet5 -o {tmp_path}/a.svg", f"report lenet5 -o {tmp_path}/a.html"):
-        done = in_shell(f"{silent} >&-")
-        assert (done.returncode, done.stderr) == (0, b"")
+    for command, file in (("draw", tmp_path / "a.svg"), ("report", tmp_path / "a.html")):
+        for closed in (">&-", ">&- 2>&-"):
+            done = in_shell(f"{command} lenet5 -o {file} {closed}")
+            assert done.returncode == 0
+            told = b"" if "2>&-" in closed else rb"%s: [\d.]+ KiB written\n" % re.escape(str(file)).encode()
+            assert re.fullmatch(told, done.stderr)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.html", "a.svg"]
 
 
@@ -227,7 +230,8 @@ def test_output_goes_to_the_file_and_replaces_it_whole(tmp_path):
     file.write_text("old")
     file.chmod(0o640)
     done = spawn("show", "lenet5", "--json", "-o", str(file))
-    assert (done.code, done.out, done.err) == (0, "", "")
+    assert (done.code, done.out) == (0, "")
+    assert done.err == f"{file}: {file.stat().st_size / 1024:.1f} KiB written\n"
     assert json.loads(file.read_text())["name"] == "lenet5"
     assert file.stat().st_mode & 0o777 == 0o640
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]

@@ -21,7 +21,7 @@ def test_standard_output_and_a_file_hold_the_same(tmp_path, monkeypatch):
     assert printed.out.startswith("<!DOCTYPE html>")
     Path("page.html").write_text("an older one", "utf-8")
     done = run("report", "lenet5", "-o", "page.html")
-    assert (done.code, done.out, done.err) == (0, "", "")
+    assert (done.code, done.out) == (0, "") and re.fullmatch(r"page\.html: [\d.]+ KiB written\n", done.err)
     assert Path("page.html").read_text("utf-8") == printed.out
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 

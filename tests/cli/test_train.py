@@ -1,5 +1,6 @@
 """`striate train`: configuration, what it prints, what it writes, and every way it can go wrong."""
 
+import dataclasses
 import json
 import re
 import signal
@@ -45,6 +46,31 @@ def test_the_head_of_a_run(images, golden, monkeypatch):
     out = re.sub(r"^\d+ kernels? compiled .*\n", "", out, flags=re.M)  # whatever was compiled before
     head = out[: re.search(r"^ +epoch ", out, re.M).start()]
     golden("cli/train-head.txt", head)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        [],
+        ["--epochs", "3", "--engine", "numpy", "--flip", "0.5"],
+        ["--optimizer", "sgd", "--lr", "0.1", "--milestones", "1,2"],
+        ["--epochs", "10", "--class-weights", "balanced", "--no-nesterov"],
+    ],
+)
+def test_the_head_has_the_settings_that_are_not_defaults(images, flags):
+    """Those that were given or derived, each once and with its value; the others are in the file alone."""
+    words = ["--data", str(images), "--model", NET, "--fast-dev-run", *flags]
+    config = Config.parse(run("train", *words, "--print-config").out.encode(), images / "train.toml")
+    values = {**vars(config.job), **vars(config.settings)}
+    differ = {
+        f"{option.name} {dataclasses.replace(option, default=values[option.name]).shown}"
+        for option in options()
+        if option.name not in ("model", "data") and values[option.name] != option.default
+    }
+    head = run("train", *words).out
+    found = re.search(r"^  settings +((?:.+\n)+?)  others +defaults; --print-config prints all$", head, re.M)
+    pairs = [pair.removesuffix(" (derived)") for pair in " ".join(found[1].split()).split(" · ")]
+    assert sorted(pairs) == sorted(differ) and len(pairs) < 10
 
 
 def test_the_next_command_is_one_that_works(trained):

@@ -14,6 +14,7 @@ from striate.cli.options import (
     json_option,
     load,
     page,
+    save,
     show_record,
     size_option,
 )
@@ -49,7 +50,7 @@ def command(a: str, b: str | None, input_a: Any, input_b: Any, output: str | Non
     if output is not None and not as_json:
         from striate.views.drawing.comparison import diff_picture
 
-        diff_picture(nets, (one, other)).save(output)
+        save(diff_picture(nets, (one, other)), output)
         return
     record = diff_record(one, other)
     if as_json:

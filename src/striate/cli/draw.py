@@ -10,13 +10,13 @@ import click
 from striate.cli.options import (
     Model,
     Names,
-    emit_document,
     emit_json,
     examples,
     input_option,
     json_option,
     load,
     mean_option,
+    save,
     std_option,
     weights_option,
 )
@@ -181,9 +181,5 @@ def command(
     )
     if as_json:
         emit_json(picture.scene, output)
-    elif output is None or output == "-":
-        drawing = picture.scene["drawing"]
-        what = f"{drawing['title']}: {drawing['kind']}, {drawing['width']:g} x {drawing['height']:g} pixels"
-        emit_document(lambda: picture.svg, output, what, drawing["title"], ".svg")
     else:
-        picture.save(output)
+        save(picture, output)

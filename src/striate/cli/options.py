@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from striate.formats.notation import Size
     from striate.model import Model as TrainedModel
     from striate.network import Network
+    from striate.views.drawing.picture import Picture
     from striate.views.schemas.networks import Show
     from striate.views.text.page import Page
 
@@ -203,6 +204,28 @@ def emit(text: object, path: str | None = None, kind: str = "text") -> None:
     from striate.files import write_aside
 
     write_aside(path, str(text).encode())
+    written(path)
+
+
+def save(picture: Picture, path: str | None) -> None:
+    """Write a picture to `path`, in the format of its suffix; to standard output as SVG."""
+    if path is None or path == "-":
+        drawing = picture.scene["drawing"]
+        what = f"{drawing['title']}: {drawing['kind']}, {drawing['width']:g} x {drawing['height']:g} pixels"
+        emit_document(lambda: picture.svg, path, what, drawing["title"], ".svg")
+        return
+    picture.save(path)
+    written(path)
+
+
+def written(path: str) -> None:
+    """Say on standard error that a file was written, and its size; a device or a pipe has none."""
+    import os
+
+    from striate.views.text.number_format import size
+
+    if os.path.isfile(path):
+        click.echo(f"{path}: {size(os.path.getsize(path))} written", err=True)
 
 
 def emit_document(make: Callable[[], str], path: str | None, what: str, name: str, suffix: str) -> None:

@@ -68,7 +68,7 @@ def command(model: str, input: Any, output: str | None) -> None:
             run = run_part(model)
         return document(network_part(net, findings, drawn), run)
 
-    emit_document(page, output, f"{net.name}: one HTML page", net.name, ".html")
+    emit_document(page, output, f"{net.title}: one HTML page", net.title, ".html")
 
 
 def _draw(model: str, sized: Network | None) -> str:

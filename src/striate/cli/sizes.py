@@ -57,6 +57,6 @@ def command(model: str, input: Any, near: int | None, as_json: bool) -> None:
         if name and name != next(iter(record["inputs"])):
             out.line()
         view.draw(
-            out, cast("Sizes", {"near": record["near"], **one}), f"{net.name}, {name}" if name else net.name
+            out, cast("Sizes", {"near": record["near"], **one}), f"{net.title}, {name}" if name else net.title
         )
     emit(out)

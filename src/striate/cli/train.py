@@ -163,7 +163,7 @@ def _train(config: Config, out: Path | None, recorded: Recorded | None, as_json:
             page,
             _print_to_stderr if as_json else _print_page,
             bar,
-            lambda head, event: draw_head(head, event, config),
+            lambda head, event: draw_head(head, event, config, out),
         )
         history = fit_model(model, parts, config, out=out, recorded=recorded, notes=notes, callbacks=[view])
     if launch_environment()[0]:

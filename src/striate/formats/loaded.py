@@ -10,9 +10,10 @@ import copy
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
-from striate.network import Network
+from striate.network import UNNAMED, Network
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -74,6 +75,11 @@ class Loaded(Network):
     def network(self) -> Network:
         """The structure alone."""
         return Network(*(getattr(self, field.name) for field in dataclasses.fields(Network)))
+
+    @property
+    def title(self) -> str:
+        """Its name in headings: that of its run folder, if it was given none."""
+        return Path(self.source).absolute().name if self.config and self.name == UNNAMED else self.name
 
     @property
     def about(self) -> dict[str, Any]:

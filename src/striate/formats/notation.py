@@ -14,7 +14,7 @@ from striate.diagnostics import FormatError, LimitError, NotationError, StriateE
 from striate.formats.cursor import Cursor
 from striate.formats.grammar import quoted, read_op
 from striate.formats.tokens import Kind, Token, tokenize
-from striate.network import Builder, Network
+from striate.network import UNNAMED, Builder, Network
 from striate.op import ANY, Op, spelling
 from striate.signatures import explain_misuse
 from striate.tensor import TensorSpec, warn_of_axes
@@ -70,7 +70,7 @@ def parse(text: str, name: str | None = None, input: Size | None = None) -> Netw
     if cursor.token.kind is not Kind.END:
         opening = "(" if cursor.token.is_(")") else "["
         raise cursor.fail(f"unexpected {cursor.token}", f"no '{opening}' is open here", "leave it out")
-    network = _build(cursor, name or "net", shape, stages)
+    network = _build(cursor, name or UNNAMED, shape, stages)
     if cursor.spellings:
         spelling.remark(cursor.spellings, to_notation(network))
     return network

@@ -43,7 +43,7 @@ from striate.formats import notation
 from striate.formats.cursor import Cursor
 from striate.formats.grammar import MAX_LIST, read_field, read_op
 from striate.formats.tokens import MAX_NUMBER, MAX_TEXT, tokenize
-from striate.network import Network, Node, sharing, unread
+from striate.network import UNNAMED, Network, Node, sharing, unread
 from striate.op import Op, op_class, registry, spelling
 from striate.tensor import TensorSpec
 
@@ -73,7 +73,7 @@ def parse(text: str, name: str | None = None, input: notation.Size | None = None
         outputs = _names(head["outputs"], "outputs of [network]", file)
     else:
         outputs = unread(nodes) or (nodes[-1].name,)
-    title = name or _name(head.get("name", "net"), "name of [network]", file)
+    title = name or _name(head.get("name", UNNAMED), "name of [network]", file)
     try:
         aliases = sharing.read_aliases(head.get("aliases", {}))
         network = Network(title, inputs, nodes, outputs, aliases=aliases)

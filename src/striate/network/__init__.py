@@ -4,6 +4,7 @@ from striate.network import sharing
 from striate.network.builder import Builder, Ref
 from striate.network.container import HoldsNetwork
 from striate.network.graph import (
+    UNNAMED,
     Inference,
     Network,
     NetworkSource,
@@ -15,6 +16,7 @@ from striate.network.graph import (
 )
 
 __all__ = [
+    "UNNAMED",
     "Builder",
     "HoldsNetwork",
     "Inference",

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from striate.diagnostics import GraphError, Named, Place, ShapeError, few, plural
 from striate.fields import shown
 from striate.network import sharing
-from striate.network.graph import Network, Node, declare, unread
+from striate.network.graph import UNNAMED, Network, Node, declare, unread
 from striate.op import Op
 from striate.signatures import ExplainMisuse
 from striate.tensor import TensorSpec, warn_of_axes
@@ -69,7 +69,7 @@ class Builder(metaclass=ExplainMisuse):
     """
 
     def __init__(
-        self, name: str = "net", input: Sequence[int] | Mapping[str, Sequence[int]] = (3, 224, 224)
+        self, name: str = UNNAMED, input: Sequence[int] | Mapping[str, Sequence[int]] = (3, 224, 224)
     ) -> None:
         self.name = name
         shapes = input if isinstance(input, Mapping) else {"input": input}

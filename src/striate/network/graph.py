@@ -32,6 +32,9 @@ from striate.op.bounds import verify
 from striate.signatures import ExplainMisuse
 from striate.tensor import Parameter, TensorSpec
 
+UNNAMED = "net"
+"""Name of a network that was given none."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Node(metaclass=ExplainMisuse):
@@ -202,6 +205,11 @@ class Network(hooks.Displayed, elsewhere.Teaching, metaclass=ExplainMisuse):
 
     def __hash__(self) -> int:
         return hash((self.name, tuple(self.inputs.items()), self.nodes, self.outputs))
+
+    @property
+    def title(self) -> str:
+        """Its name in headings."""
+        return self.name
 
     @functools.cached_property
     def inference(self) -> Inference:

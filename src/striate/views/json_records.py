@@ -62,7 +62,7 @@ def analysis_record(facts: Analysis, findings: Iterable[Diagnostic] = ()) -> Sho
     failed = {problem.node for problem in facts.problems}
     return {
         "schema": "striate.show/1",
-        "name": net.name,
+        "name": net.title,
         "input": next(iter(inputs.values())),
         "inputs": inputs,
         "nodes": [node_record(net, node) for node in facts.nodes],

@@ -1,4 +1,4 @@
-"""A training run as it happens: its settings, one line per epoch, a progress bar in a terminal, the result.
+"""A training run as it happens: what is not a default, one line per epoch, a progress bar in a terminal, the result.
 
 A listener of the loop's events (`train/events.py`). Lines are complete when they are written, so that a log that
 ends anywhere is still right.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from striate.diagnostics import plural
+from striate.formats.folder import RUN_CONFIG
 from striate.network import Network
 from striate.terminal import Bar, Terminal, in_ascii
 from striate.train.config import Config, options
@@ -191,26 +192,34 @@ def draw_data(page: Page, event: Prepared) -> None:
     page.fields([("data", event.found)])
 
 
-def draw_head(page: Page, event: Prepared, config: Config) -> None:
-    """The same with notes and every setting."""
+def draw_head(page: Page, event: Prepared, config: Config, out: Path | None) -> None:
+    """The same with notes, and the settings that are not defaults. out: the run folder, which holds all of them."""
     page.line([(f"{event.network} on {event.source}", "bold")])
-    page.fields([("data", event.found), *(("note", note) for note in event.notes)])
-    page.fields(list(_settings(config)))
+    place = f"all are in {out / RUN_CONFIG}" if out else "--print-config prints all"
+    page.fields(
+        [
+            ("data", event.found),
+            *(("note", note) for note in event.notes),
+            ("settings", _settings(config)),
+            ("others", f"defaults; {place}"),
+        ]
+    )
 
 
-def _settings(config: Config) -> list[tuple[str, Text]]:
-    """Settings by group, one line for each group; those that differ from the default are bold."""
-    groups: dict[str, list[str | tuple[str, str]]] = {}
-    settings = {**vars(config.job), **vars(config.settings)}
-    values = {**settings, **vars(config.resolved.settings)}
+def _settings(config: Config) -> Text:
+    """On one line the settings that differ from their defaults, in bold, and those that were derived."""
+    given = {**vars(config.job), **vars(config.settings)}
+    values = {**given, **vars(config.resolved.settings)}
+    pieces: list[str | tuple[str, str]] = []
     for option in options():
-        if option.name in ("model", "data") or values[option.name] == "":
+        value = values[option.name]
+        if option.name in ("model", "data") or value == option.default:
             continue
-        pieces = groups.setdefault(option.group, [])
-        text = f"{option.name} {dataclasses.replace(option, default=values[option.name]).shown}"
+        text = f"{option.name} {dataclasses.replace(option, default=value).shown}"
+        derived = given[option.name] == option.default
         pieces += [" · "] if pieces else []
-        pieces.append((text, "bold") if settings[option.name] != option.default else text)
-    return list(groups.items())
+        pieces.append(f"{text} (derived)" if derived else (text, "bold"))
+    return pieces
 
 
 def train_record(
