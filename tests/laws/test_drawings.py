@@ -53,6 +53,7 @@ def broken(net, form):
     yield from complete(drawn, scene, found)
     if scene["drawing"]["kind"] == "graph":
         yield from wires(drawn)
+        yield from connections(drawn, scene, found)
     else:
         yield from volumes(drawn, scene, found)
         yield from bars(drawn, found if form.get("cost") else [])
@@ -60,13 +61,7 @@ def broken(net, form):
 
 def wires(drawn):
     """Lines of a graph begin and end at boxes, and two share a stretch only where they share an end."""
-    boxes = drawn.boxes()
-    ends = {}
-    tips = [Area(x, y, x, y) for line in drawn.lines for x, y in (line.points[0], line.points[-1])]
-    near = [Area(b.area.left - 1, b.area.top - 1, b.area.right + 1, b.area.bottom + 1) for b in boxes]
-    for k, j in meeting(tips, near):
-        if touches(tips[k].left, tips[k].top, boxes[j].area):
-            ends[k] = boxes[j].node
+    ends = ends_of(drawn)
     for number, line in enumerate(drawn.lines):
         if not {2 * number, 2 * number + 1} <= ends.keys():
             yield f"{line} does not end at boxes"
@@ -83,6 +78,32 @@ def wires(drawn):
         alone = all(ends.get(2 * one + end) != ends.get(2 * other + end) for end in (0, 1))
         if shared > 1 and alone:
             yield f"{drawn.lines[one]} and {drawn.lines[other]} share a stretch"
+
+
+def ends_of(drawn):
+    """The box at each end of each line: end 2k is the first of line k."""
+    boxes = drawn.boxes()
+    ends = {}
+    tips = [Area(x, y, x, y) for line in drawn.lines for x, y in (line.points[0], line.points[-1])]
+    near = [Area(b.area.left - 1, b.area.top - 1, b.area.right + 1, b.area.bottom + 1) for b in boxes]
+    for k, j in meeting(tips, near):
+        if touches(tips[k].left, tips[k].top, boxes[j].area):
+            ends[k] = boxes[j].node
+    return ends
+
+
+def connections(drawn, scene, found):
+    """Each value that a part reads is a line between the two boxes; no other line is there, save between two boxes
+    for one part, of which the second repeats the first in another piece.
+    """
+    ends = ends_of(drawn)
+    lines = {(ends.get(2 * k), ends.get(2 * k + 1)) for k in range(len(drawn.lines))}
+    found = [*found, *failing(scene["facts"], found)]
+    meant = {(printable(source), printable(part.key)) for part in found for source in part.reads}
+    if missing := meant - lines:
+        yield f"no line for {sorted(missing)}"
+    if more := {(one, other) for one, other in lines - meant if one != other}:
+        yield f"lines for nothing: {more}"
 
 
 def touches(x, y, area):
@@ -294,3 +315,13 @@ def test_the_laws_can_fail():
     x, y = box.area.middle
     drawn.lines.append(dataclasses.replace(drawn.lines[0], points=((x, y - 99), (x, y + 99))))
     assert [*crossings(drawn)] and [*wires(drawn)]
+    scene = striate.draw(net, "graph").scene
+    found = parts_of(scene)
+    for change in (
+        lambda lines: lines[1:],
+        lambda lines: [*lines, lines[-1].__class__(lines[0].points[::-1], "")],
+    ):
+        drawn = read(svg)
+        assert not [*connections(drawn, scene, found)]
+        drawn.lines = change(drawn.lines)
+        assert [*connections(drawn, scene, found)]

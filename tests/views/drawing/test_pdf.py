@@ -25,8 +25,8 @@ def test_a_page_has_the_size_of_the_picture(model):
 
 
 def test_a_page_that_would_be_too_long_is_shrunk_as_a_whole():
-    layers = ["conv 3x3 4 pad 1", "maxpool 3x3 /1 pad 1"] * 150
-    drawing = st.draw(" -> ".join(["64x64x4", *layers]), "graph", fold=False).scene["drawing"]
+    layers = ["conv 3x3 4 pad 1", "maxpool 3x3 /1 pad 1"] * 250
+    drawing = st.draw(" -> ".join(["8x8x4", *layers]), "field", fold=False).scene["drawing"]
     wide, high = size(pdf(drawing))
     assert high == pytest.approx(MAX_PAGE_POINTS, abs=0.1)
     assert wide / high == pytest.approx(drawing["width"] / drawing["height"], rel=1e-3)

@@ -43,14 +43,16 @@ class Wiring:
     columns: int
 
 
-def wired(reads: Mapping[str, Sequence[str]]) -> Wiring:
-    """reads: every box, in the order of the flow, with those that it reads."""
-    layer = _layers(reads)
+def wired(reads: Mapping[str, Sequence[str]], main: str = "") -> Wiring:
+    """reads: every box, in the order of the flow, with those that it reads; main: one that reads nothing, with which
+    the straight column begins, in the first layer.
+    """
+    layer = layers(reads, main)
     readers: dict[str, list[str]] = {key: [] for key in reads}
     for key, sources in reads.items():
         for source in sources:
             readers[source].append(key)
-    ways = _ways(reads, readers)
+    ways = _ways(reads, readers, main)
     on_way = {(a, b) for way in ways for a, b in itertools.pairwise(way)}
     stretches: list[Lane] = []
     for way in ways:
@@ -77,7 +79,8 @@ def _rank(branch: str, siblings: Sequence[str], on_way: set[tuple[str, str]], so
     return 0 if straight is None else siblings.index(branch) - straight
 
 
-def _layers(reads: Mapping[str, Sequence[str]]) -> dict[str, int]:
+def layers(reads: Mapping[str, Sequence[str]], main: str = "") -> dict[str, int]:
+    """The layer of every box. reads, main: see `wired`."""
     layer: dict[str, int] = {}
     for key, sources in reads.items():
         layer[key] = max((layer[s] + 1 for s in sources), default=0)
@@ -86,18 +89,20 @@ def _layers(reads: Mapping[str, Sequence[str]]) -> dict[str, int]:
         for source in sources:
             nearest[source] = min(nearest.get(source, layer[key]), layer[key])
     for key, sources in reads.items():
-        if not sources and key in nearest:  # an input stands right before what reads it
+        if not sources and key in nearest and key != main:  # an input stands right before what reads it
             layer[key] = nearest[key] - 1
     return layer
 
 
-def _ways(reads: Mapping[str, Sequence[str]], readers: Mapping[str, Sequence[str]]) -> list[list[str]]:
+def _ways(
+    reads: Mapping[str, Sequence[str]], readers: Mapping[str, Sequence[str]], main: str
+) -> list[list[str]]:
     """Every box in one way: the longest from a source first, then what is left, each as far as it goes."""
     ahead: dict[str, int] = {}
     for key in reversed(list(reads)):
         ahead[key] = 1 + max((ahead[r] for r in readers[key]), default=0)
     order = sorted(reads, key=lambda key: bool(reads[key]))  # the sources first, otherwise in order
-    first = max((key for key in order if not reads[key]), key=lambda key: ahead[key])
+    first = main or max((key for key in order if not reads[key]), key=lambda key: ahead[key])
     visited: set[str] = set()
     ways = []
     for start in [first, *order]:

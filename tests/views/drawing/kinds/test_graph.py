@@ -4,9 +4,10 @@ import pytest
 
 import striate as st
 from drawn import read
-from laws.pictured import SHAPED
+from laws.pictured import SHAPED, dense, inception, residual, unet
 from striate.ops import Add, Conv
 from striate.views.drawing.kinds.graph import MAX_PIXELS_ALONG
+from striate.views.drawing.pieces import MAX_CROSSING, pieces
 
 
 def boxes(net, **options):
@@ -15,8 +16,10 @@ def boxes(net, **options):
 
 
 @pytest.mark.parametrize("direction", ["down", "right"])
-def test_what_reads_stands_behind_what_is_read(direction):
-    net = SHAPED["unet"]()
+@pytest.mark.parametrize(
+    "net", [SHAPED["siamese"](), inception(1), residual(2), unet(1)], ids=lambda net: net.name
+)
+def test_what_reads_stands_behind_what_is_read(net, direction):
     _, area = boxes(net, direction=direction, fold=False)
     for node in net.nodes:
         for value in node.inputs:
@@ -39,7 +42,7 @@ def test_a_finding_is_inside_its_box():
 
 
 def test_every_connection_is_one_line():
-    net = SHAPED["dense"]()
+    net = dense(4)
     drawn, _ = boxes(net, fold=False)
     assert len(drawn.lines) == sum(
         len(set(node.inputs)) for node in net.nodes if not node.name.startswith("relu")
@@ -62,16 +65,29 @@ def test_a_long_graph_goes_on_next_to_itself(direction):
     assert [name for column in columns.values() for name in column] == order
 
 
-def test_a_graph_with_lines_all_along_stays_whole():
-    """A skip from the first box to the last leaves no place to cut."""
+def test_a_value_that_is_read_far_away_is_repeated_by_its_name_next_to_its_reader():
     b = st.Builder("skip", input=(4, 8, 8))
-    x = b(Conv(4, kernel=1), b.input)
+    x = b(Conv(4, kernel=1), b.input, name="early")
     y = x
     for k in range(30):
         y = b(Conv(4 + k, kernel=1), y)
-    net = b.build(b(Add(), x, b(Conv(4, kernel=1), y)))
+    net = b.build(b(Add(), x, b(Conv(4, kernel=1), y), name="late"))
     drawn, area = boxes(net)
-    assert len({box.left for box in area.values()}) == 1 and drawn.height > 2 * MAX_PIXELS_ALONG["down"]
+    assert drawn.height < 1.5 * MAX_PIXELS_ALONG["down"]
+    again = [box for box in drawn.boxes() if box.node == "early"]
+    assert len(again) == 2  # where it is computed, and where it is read
+    assert 0 < area["late"].top - again[1].area.bottom < 100
+    assert len(drawn.lines) == sum(len(node.inputs) for node in net.nodes)
+
+
+@pytest.mark.parametrize("blocks", [4, 24])
+def test_where_more_values_reach_over_than_are_repeated_a_graph_is_not_cut(blocks):
+    """In a dense block of 24 layers every layer is read to the end: nowhere inside can it be cut."""
+    net = dense(blocks)
+    names = dict.fromkeys(net.inputs, ()) | {node.name: node.inputs for node in net.nodes}
+    found = pieces(names, dict.fromkeys(names, (70.0, 130.0)), 500.0)
+    assert all(len(piece.again) <= MAX_CROSSING for piece in found)
+    assert [key for piece in found for key in piece.reads if key not in piece.again] == list(names)
 
 
 def test_a_box_that_several_read_is_repeated_by_name():
