@@ -7,6 +7,7 @@ import trainingStyle from "./views/training/training.css"
 
 const STYLES = [frameStyle, trainingStyle]
 
+export * as engine from "./engine"
 export * as geometry from "./geometry"
 export { memoryRoutes, windowRoutes } from "./host"
 export type { Host, LivePage, Mounted }

@@ -16,6 +16,12 @@ export interface LivePage {
   pictures?: PagePicture[]
   /** the training run whose network it is */
   run?: PageRun
+  /** what an image for the network is; absent if it takes no single image */
+  drawing?: Drawing
+  /** the network with its weights, if the page can run it */
+  model?: PageModel
+  /** otherwise: why it cannot */
+  no_model?: string
 }
 
 /** A statement of the course and the view that shows it. */
@@ -320,6 +326,160 @@ export interface WorstPicture {
   height: number
   /** what was changed to show it, or why it is missing */
   note: string
+}
+
+/** What an image for the network is, and what its answers are called. */
+export interface Drawing {
+  /** height, width and channels of its pixels */
+  image: number[]
+  /** whether one draws in light on a dark ground, as the images of the training were */
+  dark: boolean
+  /** names of the classes, `0`, `1`, … where none are recorded; empty if it has none */
+  classes: string[]
+  /** false: the weights are fresh random numbers */
+  trained: boolean
+  /** images to try */
+  samples: SampleImage[]
+}
+
+/** An image of the run's data, in the network's size. */
+export interface SampleImage {
+  /** of the image */
+  name: string
+  /** its class */
+  label: string
+  /** base64 of bytes, height x width x channels */
+  pixels: string
+}
+
+/** A network small enough to run inside the page, with its weights. */
+export interface PageModel {
+  /** shape of the input by its name, batch axis first */
+  inputs: Record<string, number[]>
+  /** height, width and channels of the pixels that the steps take */
+  image: number[]
+  /** what makes pixels into the input; without any, pixels are divided by 255 */
+  steps: ImageStep[]
+  /** in the order of computation */
+  nodes: PageNode[]
+  tables: Table[]
+  /** by full name */
+  weights: Record<string, PageWeight>
+  /** outputs of the network */
+  outputs: string[]
+  answer: Answer
+}
+
+/** A step from pixels to the network's input; pixels are whole numbers from 0 to 255, or from 0 to 1 after it. */
+export interface ImageStep {
+  /** `channels` or `normalize` */
+  step: string
+  /** `channels`: how many come out */
+  count?: number
+  /** `normalize`: one per channel */
+  mean?: number[]
+  /** `normalize`: one per channel */
+  std?: number[]
+}
+
+/** A node as the page's engine runs it. */
+export interface PageNode {
+  /** the node */
+  name: string
+  /** its op's word */
+  op: string
+  /** values that it reads */
+  inputs: string[]
+  /** values that it computes */
+  outputs: string[]
+  /** shape of each output, batch axis first */
+  shapes: number[][]
+  /** parameter to full name */
+  weights: Record<string, string>
+  statements: PageStatement[]
+}
+
+/** One statement of an op: for all values of the variables, combine a value into the target. */
+export interface PageStatement {
+  /** output `y0`, or temporary `t0` */
+  target: string
+  /** shape of the target, batch axis first */
+  shape: number[]
+  /** where it is written */
+  at: Place[]
+  /** what is computed */
+  value: Instruction[]
+  /** `sum`, `max`, or empty: the value is written */
+  reduce: string
+  /** value before the first step of a reduction */
+  start?: Instruction[]
+  /** variables of the target and their ranges */
+  free: Record<string, number>
+  /** variables to reduce over and their ranges */
+  reduced: Record<string, number>
+}
+
+/** Position along one axis: `(sum of terms + offset) // divisor`, then `% modulus`; or looked up in a table. */
+export interface Place {
+  /** factor of each variable */
+  terms?: Record<string, number>
+  /** 0 if it is left out */
+  offset?: number
+  /** 1 if it is left out */
+  divisor?: number
+  /** none if it is left out */
+  modulus?: number
+  /** number of a table of positions, -1 where nothing is read */
+  table?: number
+  /** variable of the table's rows */
+  out?: string
+  /** variable of its columns; without it the first column */
+  tap?: string
+}
+
+/** One instruction of an expression in reverse Polish notation: a number, a read, a look-up or a call. */
+export interface Instruction {
+  /** a number, or `Infinity`, `-Infinity`, `NaN` */
+  number?: number | string
+  /** tensor: an input `x0`, a temporary `t0`, a parameter by its own name */
+  read?: string
+  /** where it is read, one place for each axis */
+  at?: Place[]
+  /** value beyond the tensor's borders; 0 if it is left out */
+  outside?: number | string
+  /** number of a table of values */
+  table?: number
+  /** variable of its rows */
+  out?: string
+  /** variable of its columns; without it the first column */
+  tap?: string
+  /** function of the values before it */
+  call?: string
+  /** how many of them */
+  takes?: number
+}
+
+/** Numbers by an output position and a tap along one axis. */
+export interface Table {
+  /** taps */
+  columns: number
+  /** row by row */
+  values: number[]
+}
+
+/** A learned array. */
+export interface PageWeight {
+  shape: number[]
+  /** base64 of float32, little-endian, row-major */
+  data: string
+}
+
+/** What makes the first output into probabilities of the classes. */
+export interface Answer {
+  /** `log` or `logit`, the inverse of the network's last op; empty if it is to stay */
+  undo: string
+  /** loss whose probabilities follow; empty if the network does not classify */
+  loss: string
 }
 
 /** Answer to `record`: a network, checked. */

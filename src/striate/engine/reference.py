@@ -48,7 +48,7 @@ def run(declaration: Declaration, inputs: list[Array], weights: Mapping[str, Arr
     for statement in declaration.statements:
         name = statement.target
         if name not in tensors:
-            tensors[name] = np.zeros(shapes.get(name) or _extent(statement))
+            tensors[name] = np.zeros(shapes.get(name) or extent(statement))
         _execute(statement, tensors)
     return [tensors[f"y{k}"] for k in range(len(declaration.outputs))]
 
@@ -97,7 +97,7 @@ def multiplications(declaration: Declaration) -> int:
     return count
 
 
-def _extent(statement: Statement) -> tuple[int, ...]:
+def extent(statement: Statement) -> tuple[int, ...]:
     """Shape of a temporary: one past the largest index written along each axis."""
     sizes = {**statement.domain.free, **statement.domain.reduced}
     shape = []
@@ -199,7 +199,7 @@ def _evaluate(expr: Expr, variables: Mapping[str, Positions], tensors: Mapping[s
             places, real = _positions(index, variables, tensors[tensor].shape)
             return np.where(real, tensors[tensor][tuple(places)], outside)
         case Inside(tap, padded):
-            inside = _within_padding if padded else _is_real
+            inside = within_padding if padded else _is_real
             grid = np.vectorize(lambda i, u: inside(tap, int(i), int(u)), otypes=[np.float64])
             return np.asarray(grid(variables[tap.out], variables[tap.tap]))
         case Blend(tap):
@@ -214,7 +214,7 @@ def _is_real(tap: Tap, i: int, u: int) -> bool:
     return tap.map.position(i, u) is not None
 
 
-def _within_padding(tap: Tap, i: int, u: int) -> bool:
+def within_padding(tap: Tap, i: int, u: int) -> bool:
     """Whether a tap lands on the input or its declared padding: what ceil mode hangs over is neither."""
     x = tap.map.raw(i, u)
     return x is not None and (not isinstance(tap.map, Window) or x < tap.map.input + tap.map.after)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, NotRequired, TypedDict
 
 from striate.views.schemas.facts import RunCurves
+from striate.views.schemas.forward import Drawing, PageModel
 from striate.views.schemas.networks import Show
 from striate.views.schemas.training import Evaluation
 
@@ -63,3 +64,8 @@ class LivePage(TypedDict):
         Annotated[list[PagePicture], "pictures of the network; a report has them in the page instead"]
     ]
     run: NotRequired[Annotated[PageRun, "the training run whose network it is"]]
+    drawing: NotRequired[
+        Annotated[Drawing, "what an image for the network is; absent if it takes no single image"]
+    ]
+    model: NotRequired[Annotated[PageModel, "the network with its weights, if the page can run it"]]
+    no_model: NotRequired[Annotated[str, "otherwise: why it cannot"]]
