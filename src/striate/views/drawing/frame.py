@@ -40,6 +40,11 @@ def numbered(record: Show, parts: Sequence[Part]) -> dict[str, list[tuple[int, F
     return marks
 
 
+def failures(record: Show) -> dict[str, list[tuple[int, Finding]]]:
+    """Layers without an output, numbered, for pictures of other layers: why the network ends there."""
+    return {"": [*enumerate(record["problems"][:SHOWN], 1)]}
+
+
 def _by_node(record: Show, owner: Mapping[str, str]) -> list[Finding]:
     order = {name: k for k, name in enumerate(owner)}
     return sorted(record["findings"], key=lambda finding: order.get(finding["node"] or "", -1))

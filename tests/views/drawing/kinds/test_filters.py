@@ -173,6 +173,18 @@ def test_the_weights_of_a_failing_model_are_its_own(tmp_path):
     assert st.draw(failing, "filters").scene["facts"]["most"] == 5
 
 
+@pytest.mark.parametrize("colors", ["light", "dark"])
+@pytest.mark.parametrize("name", ["failing", "failing merge"])
+def test_why_a_network_fails_is_said(name, colors):
+    picture = st.draw(SHAPED[name](), "filters", theme=colors)
+    drawn = read(picture.svg)
+    (problem, *_) = picture.scene["problems"]
+    assert f"{problem['code']} {problem['node']}: {problem['message']}" in words(picture)
+    assert problem["why"][:30] in words(picture)
+    paper = {"light": theme.LIGHT, "dark": theme.DARK}[colors]["paper"]
+    assert not [*texts(drawn), *contrasts(drawn, paper)]
+
+
 def test_weights_that_are_missing_are_not_replaced():
     loaded = st.load("8x8x1 -> conv 3x3 2").with_parts(trained=True)
     with pytest.raises(SourceError):

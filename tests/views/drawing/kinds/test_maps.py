@@ -288,6 +288,7 @@ def test_a_failing_network_is_followed_as_far_as_it_goes(photo):
     net = st.load("16x16x3 -> conv 5x5 6 -> conv 30x30").with_parts(transform={"steps": STEPS})
     picture = st.draw(net, image=photo)
     assert "untrained: fresh weights, seed 0" in words(picture)
+    assert "G001 conv2: conv has no output" in words(picture) and "30" in words(picture)
     with pytest.raises(StriateError):
         st.draw(net, image=photo, node="conv2")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from striate.diagnostics import OpError, few, plural
 from striate.op import Trait, Windowed
 from striate.views.drawing import tiles
-from striate.views.drawing.frame import MIN_WIDTH, framed
+from striate.views.drawing.frame import MIN_WIDTH, failures, framed
 from striate.views.drawing.request import Request
 from striate.views.drawing.sheet import ASCENT, SIZE, SMALL_FONT_SIZE, Sheet
 from striate.views.drawing.svg import SEPARATE
@@ -168,7 +168,7 @@ def drawing(record: Scene, request: Request) -> Drawing:
         bar = tiles.legend(_palette(found), -found["most"], found["most"], _scale_words(found))
     body.put(bar, 0, body.bottom + 18)
     body.right = max(body.right, MIN_WIDTH)
-    return framed("filters", record, body, {}, list(_notes(found)), "; ".join(_words(found)))
+    return framed("filters", record, body, failures(record), list(_notes(found)), "; ".join(_words(found)))
 
 
 def _palette(found: FilterFacts) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import OpError, plural
 from striate.views.drawing import tiles
-from striate.views.drawing.frame import MIN_WIDTH, framed
+from striate.views.drawing.frame import MIN_WIDTH, failures, framed
 from striate.views.drawing.kinds.filters import has_filters
 from striate.views.drawing.known import known
 from striate.views.drawing.request import Request
@@ -160,7 +160,7 @@ def drawing(record: Scene, request: Request) -> Drawing:
             _layer(maps, found, node, maps.bottom + (24 if k else 0))
     body.put(maps, left, 0)
     body.right = max(body.right, MIN_WIDTH)
-    return framed("maps", record, body, {}, list(_notes(found)), "; ".join(_words(found)))
+    return framed("maps", record, body, failures(record), list(_notes(found)), "; ".join(_words(found)))
 
 
 def _image(image: ShownImage, title: str) -> Sheet:
