@@ -100,12 +100,18 @@ def _report(report: Report) -> str:
 
 
 def _sizes(sizes: Sizes) -> str:
-    """The rule of each axis, and the sizes nearest to the wish."""
+    """The ruler, the rule of each axis, and the sizes nearest to the wish."""
+    from striate.views.drawing.ruler import ruler_drawing
+
+    drawing = ruler_drawing(sizes)
+    picture = _picture(drawing) if drawing else ""
     rows = [
         (axis, "; ".join(filter(None, (found.rule, found.conflict)))) for axis, found in sizes.axes.items()
     ]
     near = ", ".join(map(str, sizes.nearest)) or "no size fits every axis"
-    return f"{_texts(('axis', 'sizes that fit'), rows)}<p>nearest {sizes.near}: {html_words(near)}</p>"
+    return (
+        f"{picture}{_texts(('axis', 'sizes that fit'), rows)}<p>nearest {sizes.near}: {html_words(near)}</p>"
+    )
 
 
 def _pixels(use: PixelUse) -> str:
