@@ -25,3 +25,5 @@ from striate.train.settings import Settings as Settings
 from striate.version import __version__ as __version__
 from striate.views.drawing.picture import Picture as Picture
 from striate.views.drawing.picture import draw as draw
+from striate.views.notebook import View as View
+from striate.views.notebook import view as view

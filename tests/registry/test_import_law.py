@@ -152,7 +152,8 @@ def test_the_stdlib_contract_covers_every_low_room():
 
 
 def test_views_neither_lint_nor_read_settings():
-    """Findings come from the caller; the tour checks its examples; `str(net)` and `st.draw` have no caller."""
+    """Findings come from the caller; the tour checks its examples; `str(net)`, `st.draw` and `st.view` have no
+    caller."""
     views = SOURCE / "views"
     asking = {
         p.relative_to(views).as_posix()
@@ -162,6 +163,7 @@ def test_views_neither_lint_nor_read_settings():
     assert asking == {
         "displays.py",
         "drawing/picture.py",
+        "notebook.py",
         "rules.py",
         "text/tour.py",
         "text/tour_main_job.py",

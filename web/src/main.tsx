@@ -1,6 +1,6 @@
 // The module's public names, and the start of a page that holds its record.
 import { mountApp, type Mounted, type Shown } from "./app"
-import { type Host, windowRoutes } from "./host"
+import { type Host, memoryRoutes, windowRoutes } from "./host"
 import type { LivePage, PagePicture } from "./record"
 import frameStyle from "./style.css"
 import trainingStyle from "./views/training/training.css"
@@ -34,25 +34,24 @@ function picturesInPage(): PagePicture[] {
   }))
 }
 
-/** A saved page: the record stands in the page, and what Python wrote gives way to the view of the route. */
-function start(holder: Element) {
+/** A saved page, or a frame in a notebook: the record stands in it; what Python wrote gives way to the view of the route. */
+function start(holder: HTMLElement) {
   const element = document.createElement("div")
   const written = document.querySelector<HTMLElement>("[data-static]")
+  const record = JSON.parse(holder.textContent ?? "") as LivePage
+  const host: Host = written
+    ? { kind: "file", home: "Report", pictures: picturesInPage, ...windowRoutes() }
+    : { kind: "notebook", pictures: ({ pictures }) => pictures ?? [], ...memoryRoutes(holder.dataset["route"]) }
   holder.before(element)
-  mount(
-    element,
-    JSON.parse(holder.textContent ?? "") as LivePage,
-    { kind: "file", home: "Report", pictures: picturesInPage, ...windowRoutes() },
-    (view) => {
-      if (!written) return
-      written.hidden = view !== ""
-      // An address of a section led here while the section was hidden.
-      if (!view && location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView()
-    },
-  )
+  mount(element, record, host, (view) => {
+    if (!written) return
+    written.hidden = view !== ""
+    // An address of a section led here while the section was hidden.
+    if (!view && location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView()
+  })
 }
 
 if (typeof document !== "undefined") {
-  const holder = document.querySelector("script[type='application/json'][data-striate-record]")
+  const holder = document.querySelector<HTMLElement>("script[type='application/json'][data-striate-record]")
   if (holder) start(holder)
 }

@@ -13,7 +13,7 @@ import jinja2
 
 from striate.diagnostics import plural, printable
 from striate.version import __version__
-from striate.views.page.module import inline_json, module, script_policy, style_variables
+from striate.views.page.module import inline_json, module, policy, style_variables
 from striate.views.page.record import live_record, run_record
 from striate.views.text import number_format
 from striate.views.text.node import AXES
@@ -50,7 +50,7 @@ def document(network: NetworkPart, run: RunPart | None = None) -> str:
     record = live_record(network.show, run_record(run) if run else None)
     return template.render(network=network, run=run, version=__version__, variables=style_variables(),
                            record=inline_json(record), module=module(),
-                           script_policy=script_policy()) + "\n"  # fmt: skip
+                           policy=policy()) + "\n"  # fmt: skip
 
 
 @functools.cache

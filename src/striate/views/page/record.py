@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 from striate.version import __version__
 from striate.views.drawing.theme import PALETTES
 from striate.views.history_record import training_facts
-from striate.views.html.figure import Missing
+from striate.views.html.figure import Figure, Missing
 from striate.views.page.course import COURSE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from striate.diagnostics import Diagnostic
+    from striate.network import Network
     from striate.views.html.run_part import RunPart
     from striate.views.html.worst_images import Thumbnail
     from striate.views.schemas.live import LivePage, PageRun, WorstPicture
@@ -28,6 +32,20 @@ def live_record(show: Show, run: PageRun | None = None) -> LivePage:
     }
     if run:
         record["run"] = run
+    return record
+
+
+def record_of(net: Network, findings: Sequence[Diagnostic]) -> LivePage:
+    """The record of a network with its pictures, for a page without a report around it. findings: of a check."""
+    from striate.views.html.network_part import network_part
+
+    part = network_part(net, findings)
+    record = live_record({**part.show, "problems": [*part.problems]})
+    record["pictures"] = [
+        {"kind": figure.key, "caption": figure.caption, "svg": figure.svg}
+        for figure in part.drawings
+        if isinstance(figure, Figure)
+    ]
     return record
 
 
