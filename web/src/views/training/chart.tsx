@@ -81,6 +81,7 @@ export function Chart(props: {
     return { x: x(curve.run.epochs[last] ?? 1), y: y(curve.values[last] ?? bottom) }
   })
   const labels = apart(ends.map((end) => end.y), TOP + 6, HEIGHT - BOTTOM)
+  const resumed = [...new Set(curves.flatMap((curve) => curve.run.resumed))]
   const across = epochTicks(epochs, wide ? 10 : 5)
 
   function epochOf(event: MouseEvent): number {
@@ -116,6 +117,11 @@ export function Chart(props: {
           </text>
         ))}
         {wide && <text x={width - right + 10} y={HEIGHT - 10} font-size="12" fill="var(--muted)">epoch</text>}
+        {resumed.map((epoch) => (
+          <line key={epoch} x1={x(epoch - 0.5)} x2={x(epoch - 0.5)} y1={TOP} y2={HEIGHT - BOTTOM} stroke="var(--line)">
+            <title>{`continued in epoch ${epoch}`}</title>
+          </line>
+        ))}
         <line x1={x(at)} x2={x(at)} y1={TOP} y2={HEIGHT - BOTTOM} stroke="var(--line)" stroke-dasharray="3 3" />
         {curves.map((curve, k) => (
           <g key={curve.name}>

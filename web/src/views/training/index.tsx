@@ -218,6 +218,7 @@ function Curves(props: { runs: RunCurves[]; epochs: number; pinned: number; set:
       </div>
       <p class="note">
         Solid: validation; dashed: training. The ring is the best epoch.
+        {runs.some((run) => run.resumed.length > 0) && " A vertical line is where a run was continued."}
       </p>
       <div class="reading" aria-live="polite" data-epoch={at}>
         <strong>epoch {at}</strong>
