@@ -43,6 +43,17 @@ def status(path: Path, noun: str = "") -> os.stat_result:
         raise unreadable(path, error) from None
 
 
+def refuse_address(text: str) -> None:
+    """Raise SourceError for an address on the network."""
+    if "://" in text:
+        raise SourceError(
+            f"{text} is not on this machine",
+            where=text,
+            why="Striate downloads nothing",
+            fix="download it, then give its path",
+        )
+
+
 def is_directory(path: Path) -> bool:
     """Whether an existing path is a folder. Raises SourceError if there is none."""
     return stat.S_ISDIR(status(path).st_mode)

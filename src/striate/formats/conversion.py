@@ -65,6 +65,23 @@ WRITERS: dict[str, Writer] = {
     ".onnx": _onnx, ".pt": _pth, ".pth": _pth, ".py": _python, ".safetensors": _safetensors, ".toml": _toml,
 }  # fmt: skip
 """Suffix -> writer. A new format is one line here."""
+INSTEAD = {
+    **dict.fromkeys(
+        (".h5", ".hdf5", ".keras", ".pb", ".tflite", ".mlmodel", ".pt2", ".torchscript"), ".onnx"
+    ),
+    **dict.fromkeys((".bin", ".ckpt", ".npz", ".npy", ".pkl", ".pickle", ".joblib"), ".safetensors"),
+    **dict.fromkeys((".yaml", ".yml", ".json", ".cfg", ".txt"), ".toml"),
+}
+"""Suffix that Striate does not write -> the one that holds the same; other tools convert .onnx files."""
+FRAMEWORKS = {
+    "torch": ".pth",
+    "pytorch": ".pth",
+    "keras": ".onnx",
+    "tensorflow": ".onnx",
+    "tf": ".onnx",
+    "python": ".py",
+}
+"""Name of a framework, taken for a file -> the suffix of its files, or of those that it can read."""
 STRUCTURE = (".py", ".toml")
 """Suffixes of files that hold a network without its weights."""
 
@@ -155,9 +172,21 @@ def writer(path: str | Path) -> Writer:
             f"{str(path) or 'an empty file name'} has no suffix that Striate writes",
             where=str(path),
             why=f"its suffix is {suffix or 'missing'}; supported suffixes are {', '.join(sorted(WRITERS))}",
-            fix=f"did you mean {near}?" if near else "such as model.onnx",
+            fix=_neighbor(Path(path)) or (f"did you mean {near}?" if near else "such as model.onnx"),
         )
     return WRITERS[suffix]
+
+
+def _neighbor(path: Path) -> str:
+    """The file to write instead of one whose suffix, or whose name without one, is that of another format; or empty."""
+    if path.suffix:
+        instead = INSTEAD.get(path.suffix.lower())
+        return f"write {path.with_suffix(instead)}" if instead else ""
+    name = path.name.lower()
+    suffix = FRAMEWORKS.get(name) or (f".{name}" if f".{name}" in WRITERS else INSTEAD.get(f".{name}", ""))
+    if suffix:
+        return f"write {path.with_name(f'model{suffix}')}"
+    return f"such as {path}.onnx" if path.name else ""
 
 
 def _refuse(source: str, **options: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from striate.diagnostics import LimitError, NotationError, OpError, StriateError, suggest
@@ -198,6 +198,8 @@ def _unknown_op(cursor: Cursor, ops: Mapping[str, type[Op]]) -> NotationError:
     if fold(token.text) in spelling.DIFFERENT:
         name, why = spelling.DIFFERENT[fold(token.text)]
         return cursor.fail(f"unknown operation {token}", why=why, fix=f"write {name!r}: {usage(name)}")
+    if two := _two_words(token.text, cursor.ahead().text, ops):
+        return cursor.fail(f"unknown operation {token}", why="an operation is one word", fix=f"write {two!r}")
     near = suggest(token.text[:40], ops)
     # A word glued to its kernel, `conv3x3`, is the commonest slip.
     glued = next((w for w in ops if token.text.startswith(w) and token.text[len(w) :][:1].isdigit()), "")
@@ -210,6 +212,12 @@ def _unknown_op(cursor: Cursor, ops: Mapping[str, type[Op]]) -> NotationError:
     return cursor.fail(
         f"unknown operation {token}", why=f"the known operations are\n{names}", fix="use one of them"
     )
+
+
+def _two_words(one: str, other: str, ops: Collection[str]) -> str:
+    """The op that two words name together, as in `global avgpool` and `conv transpose`; or empty."""
+    joined = (spelling.op_word(name, ops) for name in (one + other, other + one) if one and other)
+    return next((word for word in joined if word in ops), "")
 
 
 def _next_field(cursor: Cursor, word: str, waiting: Sequence[str], foreign: dict[str, str]) -> Field:
@@ -236,7 +244,9 @@ def _next_field(cursor: Cursor, word: str, waiting: Sequence[str], foreign: dict
             break
     expected = f"the syntax is\n{usage(word)}"
     if token.kind is Kind.WORD:
-        if token.text in spelling.ELSEWHERE:
+        if two := _two_words(word, token.text, registry()):
+            fix = f"write {two!r}"
+        elif token.text in spelling.ELSEWHERE:
             fix = spelling.ELSEWHERE[token.text]
         elif token.text in registry():
             fix = f"write '->' before {token}"
@@ -247,11 +257,14 @@ def _next_field(cursor: Cursor, word: str, waiting: Sequence[str], foreign: dict
         raise cursor.fail(f"{word} has no option {token}", expected, fix)
     if waiting and token.kind in (Kind.INTEGER, Kind.SIZE, Kind.NUMBER):
         field = by_name[waiting[0]]
-        raise cursor.fail(
-            f"{field.name} of {word} cannot be {token}",
-            expected,
-            f"give {field.name} as {_FORMS[field.metadata['kind']](field)}",
-        )
+        fix = f"give {field.name} as {_FORMS[field.metadata['kind']](field)}"
+        if (
+            token.kind is Kind.SIZE
+            and cursor.last.kind is Kind.INTEGER
+            and cls.positional[1:2] == (field.name,)
+        ):
+            fix = f"write {word} {token.text} {cursor.last.text}: {cls.positional[0]}, then {field.name}"
+        raise cursor.fail(f"{field.name} of {word} cannot be {token}", expected, fix)
     fix = "leave it out, or write '->' before the next stage"
     if token.kind is Kind.INTEGER and "eps" in by_name:
         fix = spelling.ELSEWHERE["num_features"]

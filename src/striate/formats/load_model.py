@@ -20,7 +20,7 @@ from striate.diagnostics import (
     plural,
 )
 from striate.elsewhere import FILES
-from striate.files import exists
+from striate.files import exists, refuse_address
 from striate.formats import folder, notation
 from striate.formats.loaded import Loaded, structure
 from striate.formats.notation import Size
@@ -31,6 +31,31 @@ from striate.signatures import explain_misuse
 KINDS = ".toml, .onnx, .keras, .h5, .py, .safetensors that Striate wrote"
 """Files that hold a network."""
 KERAS = (".keras", ".h5", ".hdf5")
+_ONNX = 'write an .onnx file with the tool that wrote it, in PyTorch torch.onnx.export(module, (x,), "model.onnx")'
+_STATE = 'save its numbers: torch.save(module.state_dict(), "weights.pth"), or read the module: st.from_torch(module)'
+PROGRAMS = {
+    **dict.fromkeys(
+        (".pkl", ".pickle", ".joblib"),
+        ("a pickle", "a pickle is a program, and Striate executes none", _STATE),
+    ),
+    **dict.fromkeys(
+        (".torchscript", ".pt2"),
+        ("a program of PyTorch", "TorchScript and exported programs are not read", _ONNX),
+    ),
+    **dict.fromkeys(
+        (".pb", ".tflite", ".mlmodel"),
+        ("a file of another framework", f"networks are read from {KINDS}", _ONNX),
+    ),
+    **dict.fromkeys(
+        (".ckpt", ".bin"),
+        (
+            "a checkpoint of PyTorch, by its name",
+            "weights are read from .pth files",
+            "rename it to .pth, or " + _STATE,
+        ),
+    ),
+}
+"""Suffix of other files with models -> what they are, why they are not read, and what to do."""
 TRAINED = (".onnx", *KERAS)
 """Suffixes of files of other frameworks that hold a network with its weights."""
 
@@ -52,7 +77,9 @@ def load(source: str | Path, input: Size | None = None) -> Loaded:
     >>> st.load("lenet5").specs["conv1"].shape
     (1, 6, 28, 28)
     """
-    text = os.path.expanduser(str(source).strip())
+    text = str(source).strip()
+    refuse_address(text)
+    text = os.path.expanduser(text)
     return _read(text, input).with_parts(source=text)
 
 
@@ -140,6 +167,8 @@ def _unknown(text: str, error: StriateError) -> StriateError:
                 why=f"there is no {folder.CONFIG} in it, as in the folder of a saved model",
                 fix=_of_folder(Path(text)),
             )
+        if told := PROGRAMS.get(Path(text).suffix.lower()):
+            return FormatError(f"{text} is {told[0]}", where=text, why=told[1], fix=told[2])
         return FormatError(
             f"{text} is not a network file",
             where=text,

@@ -66,7 +66,8 @@ def load(path: str | os.PathLike[str]) -> Weights:
             f"{target} holds more than tensors",
             where=str(target),
             why=f"{error}; no code of the file was executed",
-            fix="save the state dict alone: torch.save(model.state_dict(), path)",
+            fix="save the state dict alone: torch.save(model.state_dict(), path); "
+            "in Python, st.from_torch(model) reads a whole module",
         ) from None
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, UnicodeError, MemoryError,
             EOFError, OSError, RecursionError, NotImplementedError, RuntimeError, struct.error,
@@ -86,6 +87,13 @@ def _zip(path: Path) -> Iterator[tuple[str, Array]]:
     size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
         entries = {info.filename: info for info in archive.infolist()}
+        if any(os.path.basename(name) == "constants.pkl" for name in entries):
+            raise FormatError(
+                f"{path} is a TorchScript archive, a program",
+                where=str(path),
+                why="no code of the file was executed",
+                fix="save the state dict of its module: torch.save(torch.jit.load(path).state_dict(), other_path)",
+            )
         if any(info.compress_type != zipfile.ZIP_STORED for info in entries.values()):
             raise ValueError("its entries are compressed, which torch.save never does")
         if sum(info.file_size for info in entries.values()) > size:

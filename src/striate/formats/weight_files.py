@@ -59,9 +59,16 @@ def read_weights(path: str | Path) -> dict[str, Any]:
 
 
 def read_model(path: Path) -> Loaded:
-    """Read the model of a .safetensors file that Striate wrote. Raises FormatError for any other weights file."""
-    check_file(path)
-    model = model_of(path, *read(path)) if path.suffix.lower() == ".safetensors" else None
+    """Read the model of a .safetensors file that Striate wrote. Raises FormatError for any other weights file.
+
+    That has to be read too: it may be damaged, or hold a program instead of weights.
+    """
+    try:
+        model = model_of(path, *read(path))
+    except FormatError as error:
+        if path.suffix.lower() != ".safetensors":
+            error.why += "; a state dict has weights but no network"
+        raise
     if model is not None:
         return model
     raise FormatError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -70,6 +71,17 @@ class Entry:
         parameters = inspect.signature(self.build).parameters.values()
         return {p.name: p.default for p in parameters if p.default is not p.empty}
 
+
+OUTSIDE: Mapping[str, str] = {
+    r"yolo|ssd(lite)?\d|faster_?rcnn|mask_?rcnn|retinanet|(rt_?)?detr|centernet|fcos":
+        "it is a detector; the catalogue has networks that classify and segment",
+    r"(vit|swin|deit|beit|maxvit|clip|dino|bert|gpt|llama|t5|whisper|sam)(v?\d|[_-]|$)":
+        "it is a transformer; Striate is for convolutional networks",
+    r"(lstm|gru|rnn)(\d|[_-]|$)": "it is a recurrent network; Striate is for convolutional networks",
+    r"(stable_?diffusion|sdxl|(dc|style|cycle)?gan|vae|ddpm)(\d|[_-]|$)":
+        "it generates images; the catalogue has networks that classify and segment",
+}  # fmt: skip
+"""Pattern of names of networks that are no part of the catalogue -> why."""
 
 _entries: dict[str, Entry] = {}
 
@@ -150,6 +162,12 @@ def get(name: str) -> Entry:
     if name not in _entries:
         names = list_models()
         if name not in names:
+            if scope := next((why for names, why in OUTSIDE.items() if re.match(names, name.lower())), ""):
+                raise UnknownNameError(
+                    f"no model is called {name!r}",
+                    why=scope,
+                    fix="`striate models` lists the catalogue; networks of others are read from .onnx files",
+                )
             nearest = next((one for one in names if one.endswith(f"_{name}")), "") or suggest(name, names)
             raise UnknownNameError(
                 f"no model is called {name!r}",

@@ -92,7 +92,9 @@ class Config:
         jobs = {field.name for field in dataclasses.fields(Job)}
         job = {name: value for name, value in flags.items() if name in jobs and value is not None}
         rest = {name: value for name, value in flags.items() if name not in jobs}
-        return Config(self.job.with_values(job, "flags", texts=True), self.settings.replace_flags(rest))
+        return Config(
+            self.job.with_values(job, "striate train", texts=True), self.settings.replace_flags(rest)
+        )
 
     @property
     def resolved(self) -> Config:

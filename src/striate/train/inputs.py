@@ -27,7 +27,7 @@ from striate.diagnostics import (
     warn,
 )
 from striate.engine.inputs import as_array
-from striate.files import is_directory, unreadable
+from striate.files import exists, is_directory, refuse_address, unreadable
 from striate.train.data import Transform
 from striate.train.data.bounded_reads import is_hidden
 from striate.train.data.dataset import Array, BadImage, Shape
@@ -250,6 +250,15 @@ def image_files(paths: Iterable[str]) -> Iterator[str]:
             yield text
             continue
         text = os.path.expanduser(text)  # as the paths of data
+        refuse_address(text)
+        if any(mark in text for mark in "*?[") and not exists(Path(text)):
+            raise SourceError(
+                f"there is no file {text}",
+                where=text,
+                why="a pattern is not a file; the shell lists its files where it has no quotes",
+                fix=f"give the folder {Path(text).parent}, or "
+                + by_reader(f"sorted(glob.glob({text!r}))", "leave out the quotes"),
+            )
         if not is_directory(Path(text)):
             yield text
             continue

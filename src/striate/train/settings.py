@@ -130,7 +130,7 @@ class Settings(Declared):
     def replace_flags(self, texts: Mapping[str, Any]) -> Settings:
         """The same with the values of flags: texts, numbers or booleans; None means that a flag was not given."""
         values = {name: value for name, value in texts.items() if value is not None}
-        return self.with_values(values, "flags", texts=True)
+        return self.with_values(values, "striate train", texts=True)
 
     @property
     def memory_bytes(self) -> int:

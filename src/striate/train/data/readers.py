@@ -13,7 +13,7 @@ from typing import Any, overload
 
 from striate.diagnostics import FormatError, SourceError, UsageError, plural, suggest
 from striate.engine.inputs import axes_of
-from striate.files import is_directory, status, unreadable
+from striate.files import is_directory, refuse_address, status, unreadable
 from striate.signatures import explain_misuse
 from striate.train.data import cifar, idx, shards
 from striate.train.data.arrays import IN_MEMORY, parts_of_arrays
@@ -188,13 +188,7 @@ def _read_path(text: str, on_bad: OnBad) -> Parts:
         raise UsageError(
             "no data is given", why="the text is empty", fix="give a path, or a sample such as digits"
         )
-    if "://" in text:
-        raise SourceError(
-            f"{text} is not on this machine",
-            where=text,
-            why="Striate downloads nothing",
-            fix="download it, then give its path",
-        )
+    refuse_address(text)
     path = Path(os.path.expanduser(text))  # ~name stays if there is no such user
     if any(mark in text for mark in "*?{") and not os.path.lexists(path):
         files = shards.expand(str(path))

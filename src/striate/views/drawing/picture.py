@@ -25,8 +25,13 @@ if TYPE_CHECKING:
     from striate.views.schemas.scene import DiffScene, ResultScene, Scene
 
 FORMS = (".svg", ".png", ".pdf", ".tex", ".gif", ".webp", ".json")
-PIXELS = (".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-"""Endings of other images; PNG is what drawings are written as."""
+INSTEAD = {
+    **dict.fromkeys((".jpg", ".jpeg", ".bmp", ".tif", ".tiff"), ".png"),
+    **dict.fromkeys((".eps", ".ps"), ".pdf"),
+    **dict.fromkeys((".dot", ".gv", ".mmd", ".mermaid", ".graphml", ".gml"), ".json"),
+    **dict.fromkeys((".mp4", ".mov", ".avi", ".webm"), ".gif"),
+}
+"""Endings of other pictures -> ours; a .json file has the nodes and edges of a graph."""
 
 
 class Picture(elsewhere.Teaching, metaclass=ExplainMisuse):
@@ -88,12 +93,13 @@ class Picture(elsewhere.Teaching, metaclass=ExplainMisuse):
             from striate.views.drawing.tikz import tikz
 
             return tikz(drawing, self.theme, self.scale).encode()
-        near = ".png" if suffix in PIXELS else suggest(suffix, FORMS) or ".svg"
+        near = INSTEAD.get(suffix) or suggest(suffix, FORMS) or ".svg"
+        page = "; a page: striate report" if suffix in (".html", ".htm") else ""
         raise OpError(
             f"pictures are not written as {suffix or 'a file without an ending'}",
             where=where,
             why=f"the ending of the name says how; there are {', '.join(FORMS)}",
-            fix=f"write {Path(where if Path(where).name else 'picture').with_suffix(near)}",
+            fix=f"write {Path(where if Path(where).name else 'picture').with_suffix(near)}{page}",
         )
 
     def __repr__(self) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import OpError, by_reader, unknown_key
-from striate.views.drawing.kinds import KINDS, RESULTS, kind_module, kinds_with
+from striate.views.drawing.kinds import ELSEWHERE, KINDS, RESULTS, kind_module, kinds_with
 from striate.views.drawing.request import OPTIONS, Request
 from striate.views.json_records import analysis_record, show_record
 
@@ -46,6 +46,8 @@ def scene(
     if kind not in KINDS:
         error = unknown_key("striate draw", "kind", kind, [*KINDS, *RESULTS])
         error.why = f"its kinds are {', '.join([*KINDS, *RESULTS])}"
+        if ours := ELSEWHERE.get(kind.lower().replace("-", "_")):
+            error.fix = f"write {ours!r}"
         raise error
     fitting(kind, request)
     module = kind_module(kind)

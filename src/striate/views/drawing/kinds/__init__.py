@@ -27,6 +27,16 @@ RESULTS = {
 }
 """The same for pictures of results."""
 
+ELSEWHERE = {
+    "curve": "training", "curves": "training", "history": "training", "loss": "training", "learning": "training",
+    "accuracy": "training", "matrix": "confusion", "confusion_matrix": "confusion", "reliability": "calibration",
+    "architecture": "blocks", "volumes": "blocks", "network": "blocks", "dag": "graph", "flow": "graph",
+    "usage": "pixels", "use": "pixels", "receptive_field": "field", "rf": "field", "window": "layer",
+    "convolution": "layer", "conv": "layer", "kernels": "filters", "weights": "filters", "activations": "maps",
+    "features": "maps", "feature_maps": "maps", "dense": "fc", "linear": "fc",
+}  # fmt: skip
+"""Other names of kinds -> ours."""
+
 
 def kind_module(kind: str) -> Any:
     """The file of a kind of KINDS or RESULTS."""
