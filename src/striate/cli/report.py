@@ -55,18 +55,20 @@ def command(model: str, input: Any, output: str | None) -> None:
     from striate.formats.folder import RUN_CONFIG
     from striate.views.html.document import document
     from striate.views.html.network_part import network_part
+    from striate.views.page.model import model_parts
 
     net = load(model, input)
     findings = check(net, Config.find()).findings
     drawn = _draw(model, net if input else None)
 
     def page() -> str:
-        run = None
-        if exists(Path(model) / RUN_CONFIG):
+        run, folder = None, Path(model).expanduser()
+        if exists(folder / RUN_CONFIG):
             from striate.views.html.run_part import run_part
 
             run = run_part(model)
-        return document(network_part(net, findings, drawn), run)
+        parts = model_parts(net, folder if run else None)
+        return document(network_part(net, findings, drawn), run, parts)
 
     emit_document(page, output, f"{net.title}: one HTML page", net.title, ".html")
 

@@ -22,6 +22,7 @@ from striate.views.text.pixels import large
 if TYPE_CHECKING:
     from striate.views.html.network_part import NetworkPart
     from striate.views.html.run_part import RunPart
+    from striate.views.page.model import ModelParts
 
 FILTERS = {
     "count": number_format.count,
@@ -44,10 +45,10 @@ FILTERS = {
 }
 
 
-def document(network: NetworkPart, run: RunPart | None = None) -> str:
-    """The text of the HTML file. run: the training run whose network it is."""
+def document(network: NetworkPart, run: RunPart | None = None, model: ModelParts | None = None) -> str:
+    """The text of the HTML file. run: the training run whose network it is; model: what the page computes with."""
     template = _environment().get_template("page.html")
-    record = live_record(network.show, run_record(run) if run else None)
+    record = live_record(network.show, run_record(run) if run else None, model)
     return template.render(network=network, run=run, version=__version__, variables=style_variables(),
                            record=inline_json(record), module=module(),
                            policy=policy()) + "\n"  # fmt: skip

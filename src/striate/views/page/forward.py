@@ -1,7 +1,6 @@
 """A network for the page's own forward engine: its statements in plain values, its weights as text.
 
-The engine runs statements, so it knows no op and lacks none that declares what it computes. What is too large, or
-declares nothing, is refused in words.
+The engine runs statements, so it knows no op and lacks none that declares what it computes.
 """
 
 from __future__ import annotations
@@ -20,31 +19,6 @@ if TYPE_CHECKING:
     from striate.network import Network, Node
     from striate.op import Declaration
     from striate.views.schemas.forward import Instruction, PageNode, PageStatement, PageWeight, Place, Table
-
-MAX_MACS = 10_000_000
-"""Multiply-accumulates that a page computes at every stroke of a drawing."""
-MAX_STEPS = 3 * MAX_MACS
-"""Steps of all loops together: pooling and functions take time too."""
-MAX_BYTES = 600_000
-"""Bytes of weights, before base64: the page stays under 1 MB."""
-
-
-def too_large(net: Network) -> str:
-    """Why the network does not run inside a page; empty if it does."""
-    silent = [node for node in net.nodes if not net.declarations[node.name].statements]
-    if silent:
-        return f"it is not known what {silent[0].name} ({silent[0].op.word}) computes"
-    declarations = [net.declarations[node.name] for node in net.nodes]
-    macs = sum(one.macs for one in declarations)
-    if macs > MAX_MACS:
-        return f"it takes {macs / 1e6:,.1f} M multiply-accumulates for an image, a page at most {MAX_MACS // 10**6} M"
-    steps = sum(statement.domain.volume for one in declarations for statement in one.statements)
-    if steps > MAX_STEPS:
-        return f"it takes {steps / 1e6:,.1f} M steps of arithmetic for an image, a page at most {MAX_STEPS // 10**6} M"
-    size = 4 * sum(parameter.elements for parameter in net.parameters.values())
-    if size > MAX_BYTES:
-        return f"its weights have {size / 1e3:,.0f} kB, and a page holds at most {MAX_BYTES // 1000} kB"
-    return ""
 
 
 def forward_nodes(net: Network) -> tuple[list[PageNode], list[Table]]:

@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from striate.diagnostics import StriateError, UsageError
 from striate.formats.loaded import structure
-from striate.formats.with_weights import with_weights
 from striate.op import Trait
-from striate.train.data.transforms import ByInput, Transform
-from striate.train.evaluate_model import loss_of
-from striate.views.page.forward import forward_nodes, forward_weights, too_large
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from striate.formats.loaded import Loaded
     from striate.network import Network
-    from striate.views.schemas.forward import Answer, Drawing, ImageStep, PageModel, SampleImage
+    from striate.views.schemas.forward import Answer, Drawing, ImageStep, PageModel
+
+MAX_MACS = 10_000_000
+"""Multiply-accumulates that a page computes at every stroke of a drawing."""
+MAX_STEPS = 3 * MAX_MACS
+"""Steps of all loops together: pooling and functions take time too."""
+MAX_BYTES = 512_000
+"""Bytes of weights, before base64: the page stays under 1 MB."""
 
 
 class ModelParts(TypedDict, total=False):
@@ -28,30 +33,52 @@ class ModelParts(TypedDict, total=False):
     no_model: str
 
 
-def model_parts(net: Network, samples: Sequence[SampleImage] = ()) -> ModelParts:
+def model_parts(net: Network, run: Path | None = None, *, server: bool = False) -> ModelParts:
     """`drawing` and `model` of a network, with fresh weights if it has none; `no_model` where the page cannot run it.
 
-    samples: images to try, in the network's size.
+    run: the folder of the training run that it comes from, whose data give images to try. server: the page can ask
+    Python, so it has a `drawing` without a model, too.
     """
     loaded = structure(net)
     parts: ModelParts = {}
     try:
-        channels, steps = _image_steps(loaded)
-        answer = _answer(loaded)
-        (spec,) = loaded.inputs.values()
-        image = [*spec.shape[2:], channels]
-        parts["drawing"] = {
-            "image": image,
-            "dark": _is_dark(steps),
-            "classes": _classes(loaded, answer),
-            "trained": loaded.weights is not None,
-            "samples": [*samples],
-        }
-        if reason := too_large(loaded):
+        _check_image(loaded)
+        reason = too_large(loaded)
+        if server or not reason:
+            parts = _parts(loaded, run, runs_here=not reason)
+        if reason:
             raise _refusal(loaded, reason)
-        model = with_weights(loaded)
-        nodes, tables = forward_nodes(model)
-        parts["model"] = {
+    except StriateError as error:
+        parts["no_model"] = "; ".join(filter(None, (error.what, error.why)))
+    return parts
+
+
+def _parts(net: Loaded, run: Path | None, runs_here: bool) -> ModelParts:
+    from striate.views.page.forward import forward_nodes, forward_weights
+
+    channels, steps = _image_steps(net)
+    answer, spec = _answer(net), net.input
+    image = [*spec.spatial, channels]
+    drawing: Drawing = {
+        "image": image,
+        "dark": _is_dark(steps),
+        "classes": _classes(net, answer),
+        "trained": net.weights is not None,
+        "samples": [],
+    }
+    if run:
+        from striate.views.page.samples import run_samples
+
+        drawing["samples"] = run_samples(run, net, channels)
+    if not runs_here:
+        return {"drawing": drawing}
+    from striate.formats.with_weights import with_weights
+
+    model = with_weights(net)
+    nodes, tables = forward_nodes(model)
+    return {
+        "drawing": drawing,
+        "model": {
             "inputs": {name: [*spec.shape] for name in model.inputs},
             "image": image,
             "steps": steps,
@@ -60,18 +87,34 @@ def model_parts(net: Network, samples: Sequence[SampleImage] = ()) -> ModelParts
             "weights": forward_weights(model, model.weights or {}),
             "outputs": [*model.outputs],
             "answer": answer,
-        }
-    except StriateError as error:
-        parts["no_model"] = "; ".join(filter(None, (error.what, error.why)))
-    return parts
+        },
+    }
+
+
+def too_large(net: Network) -> str:
+    """Why the network does not run inside a page; empty if it does."""
+    silent = [node for node in net.nodes if not net.declarations[node.name].statements]
+    if silent:
+        return f"it is not known what {silent[0].name} ({silent[0].op.word}) computes"
+    declarations = [net.declarations[node.name] for node in net.nodes]
+    macs = sum(one.macs for one in declarations)
+    if macs > MAX_MACS:
+        return f"it takes {macs / 1e6:,.1f} M multiply-accumulates for an image, a page at most {MAX_MACS // 10**6} M"
+    steps = sum(statement.domain.volume for one in declarations for statement in one.statements)
+    if steps > MAX_STEPS:
+        return f"it takes {steps / 1e6:,.1f} M steps of arithmetic for an image, a page at most {MAX_STEPS // 10**6} M"
+    size = 4 * sum(parameter.elements for parameter in net.parameters.values())
+    if size > MAX_BYTES:
+        return f"its weights have {size / 1e3:,.0f} kB, and a page holds at most {MAX_BYTES // 1000} kB"
+    return ""
 
 
 def _refusal(net: Network, why: str) -> UsageError:
     return UsageError(f"{net.name} does not run inside the page", why=why)
 
 
-def _image_steps(net: Loaded) -> tuple[int, list[ImageStep]]:
-    """Channels of the pixels, and the steps from them to the input: an image is drawn in the network's size."""
+def _check_image(net: Loaded) -> None:
+    """Raise UsageError if no single image is the network's input."""
     if net.inference.problems:
         problem = net.inference.problems[0]
         raise _refusal(net, f"{problem.node}: {problem.what}")
@@ -80,10 +123,17 @@ def _image_steps(net: Loaded) -> tuple[int, list[ImageStep]]:
     shape = net.input.without_batch
     if len(shape) != 3:
         raise _refusal(net, f"its input {net.input} is not an image")
+    if not net.transform and shape[0] not in (1, 3):
+        raise _refusal(net, f"an image of {shape[0]} channels cannot be drawn")
+
+
+def _image_steps(net: Loaded) -> tuple[int, list[ImageStep]]:
+    """Channels of the pixels, and the steps from them to the input: an image is drawn in the network's size."""
+    shape = net.input.without_batch
     if not net.transform:
-        if shape[0] not in (1, 3):
-            raise _refusal(net, f"an image of {shape[0]} channels cannot be drawn")
         return shape[0], []
+    from striate.train.data.transforms import ByInput, Transform
+
     recorded = Transform.from_dict(net.transform)
     way, target = recorded.pixelwise, (shape[0], shape[1], shape[2])
     takes = [
@@ -106,6 +156,8 @@ def _is_dark(steps: Sequence[ImageStep]) -> bool:
 
 def _answer(net: Loaded) -> Answer:
     """How `striate.Model.classify` makes probabilities of the outputs."""
+    from striate.train.evaluate_model import loss_of
+
     if len(net.specs[net.outputs[0]].shape) != 2:
         return {"undo": "", "loss": ""}
     last = net.producers.get(net.outputs[0])

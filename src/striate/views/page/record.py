@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from striate.network import Network
     from striate.views.html.run_part import RunPart
     from striate.views.html.worst_images import Thumbnail
+    from striate.views.page.model import ModelParts
     from striate.views.schemas.live import LivePage, PageRun, WorstPicture
     from striate.views.schemas.networks import Show
 
 
-def live_record(show: Show, run: PageRun | None = None) -> LivePage:
-    """The record of a network. show: its `striate.show/1`; run: the training run that it comes from."""
+def live_record(show: Show, run: PageRun | None = None, model: ModelParts | None = None) -> LivePage:
+    """The record of a network. show: its `striate.show/1`; run: the training run that it comes from; model: what the
+    page computes with.
+    """
     record: LivePage = {
         "schema": "striate.page/1",
         "version": __version__,
@@ -32,6 +35,8 @@ def live_record(show: Show, run: PageRun | None = None) -> LivePage:
     }
     if run:
         record["run"] = run
+    if model:
+        record.update(model)  # type: ignore[typeddict-item]
     return record
 
 
