@@ -234,6 +234,20 @@ def test_a_form_that_cannot_move_holds_the_last_step(tmp_path):
     )
 
 
+def test_the_output_of_a_large_layer_is_full_in_the_end():
+    """Positions between those that the animation shows are filled with the next one."""
+    for text in ("34x50x1 -> conv 3x3 2", "1d 200x1 -> conv 5", "7x7x1 -> conv 3x3"):
+        marks = st.draw(text, "layer", animate=True).scene["drawing"]["marks"]
+        filled = [m for m in marks if m["mark"] == "rect" and m["fill"] == "conv" and m.get("steps")]
+        last = max(m["steps"][1] for m in filled)
+        assert all(m["steps"] == [k, last] for k, m in enumerate(filled))
+        left, top = min(m["x"] for m in filled), min(m["y"] for m in filled)
+        right = max(m["x"] + m["width"] for m in filled)
+        bottom = max(m["y"] + m["height"] for m in filled)
+        area = sum(m["width"] * m["height"] for m in filled)
+        assert area == pytest.approx((right - left) * (bottom - top), rel=0.02)  # without gap or overlap
+
+
 def test_a_large_layer_moves_in_few_steps_from_the_first_position_to_the_last():
     record = scene("224x224x3 -> conv 3x3 4", animate=True)
     assert record["drawing"]["motion"]["steps"] == 14 * 14

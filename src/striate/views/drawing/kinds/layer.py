@@ -341,9 +341,11 @@ def _draw_other_side(
     plane.ground(sheet, family, "paper" if moving and not board.transposed else "")
     last = len(moving) - 1
     if moving and not board.transposed:
+        first = [_since([place[axis] for place in moving]) for axis in (0, 1)]
         for k, (i, j) in enumerate(moving):
-            with sheet.during(k, last):
-                sheet.rect(*plane.box(i, j), family)
+            with sheet.during(k, last):  # with the positions that the animation leaves out before it
+                above, before = first[0][i], first[1][j]
+                sheet.rect(*plane.box(above, before, i - above + 1, j - before + 1), family)
     places = list(moving) or ([(0, 0)] if board.works else [])
     for k, (i, j) in enumerate(places):
         with sheet.during(*((k, k) if moving else ())):
@@ -358,6 +360,16 @@ def _draw_other_side(
             with sheet.during(k, k):
                 where = f"row {i}, column {j}" if board.row.positions > 1 else f"position {j}"
                 sheet.text(plane.width / 2, plane.y + plane.height + 20, where, SMALL_FONT_SIZE, "muted")
+
+
+def _since(places: Sequence[int]) -> dict[int, int]:
+    """For each place along an axis the first one that is not before an earlier place.
+
+    >>> _since([0, 0, 2, 5])
+    {0: 0, 2: 1, 5: 3}
+    """
+    every = sorted(set(places))
+    return {place: before + 1 for before, place in zip([-1, *every], every, strict=False)}
 
 
 def _taps(sheet: Sheet, board: _Board, values: Sequence[Sequence[float]]) -> None:
