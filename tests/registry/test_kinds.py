@@ -72,7 +72,7 @@ def test_a_kind_names_the_options_that_it_reads(kind):
 
 
 def test_options_are_those_of_the_command_and_of_python():
-    flags = {flag for parameter in command.params for flag in parameter.opts}
+    flags = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
     assert {option.flag for option in OPTIONS.values()} <= flags
     assert {option.argument for option in OPTIONS.values()} <= inspect.signature(st.draw).parameters.keys()
     held = {field.name for field in dataclasses.fields(Request)} - FOR_ALL
@@ -99,6 +99,7 @@ def test_an_option_of_other_kinds_is_refused(kind, option):
 
 def test_nothing_is_given_by_default():
     assert not [*DEFAULTS.given()]
+    assert not [*Request(numbers=False).given()]
 
 
 def test_an_incomplete_kind_is_found(monkeypatch, tmp_path):

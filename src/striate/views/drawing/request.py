@@ -44,10 +44,10 @@ class Request:
         return len(self.nodes) > 1
 
     def given(self) -> Iterator[str]:
-        """The names in OPTIONS of those that differ from their defaults."""
+        """The names in OPTIONS of those that ask for something; `numbers=False` asks for nothing."""
         for name in OPTIONS:
             value, default = getattr(self, name), getattr(DEFAULTS, name)
-            if (value is not None) if default is None else (value != default):
+            if (value is not None and value is not False) if default is None else (value != default):
                 yield name
 
 
@@ -66,14 +66,14 @@ class Option:
 
 
 OPTIONS: Mapping[str, Option] = {
-    "nodes": Option("node", "--node", "shows the whole network", "some kinds draw or follow one node"),
-    "several_nodes": Option("node", "--node", "is of one node", "some kinds show several nodes"),
+    "nodes": Option("node", "--node", "takes no node", "some kinds draw or follow one node"),
+    "several_nodes": Option("node", "--node", "takes one node", "some kinds show several nodes"),
     "unit": Option("unit", "--unit", "is of all units", "one unit has a receptive field"),
     "right": Option("direction", "--direction", "has one direction", "a graph flows down or to the right"),
     "cost": Option("cost", "--cost", "has no bars", "parameters and MACs stand below the blocks"),
     "numbers": Option("numbers", "--numbers", "has no cells", "numbers are written into cells"),
     "fold": Option(
-        "fold", "--fold", "folds nothing", "modules and repeats are closed in pictures of all layers"
+        "fold", "--no-fold", "folds nothing", "modules and repeats are closed in pictures of all layers"
     ),
     "compare": Option(
         "compare", "--compare", "compares nothing", "padding modes differ in the use of pixels"

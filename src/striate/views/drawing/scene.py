@@ -64,7 +64,7 @@ def fitting(kind: str, request: Request) -> None:
             raise OpError(
                 f"the picture {kind} {option.refusal}",
                 where=by_reader(f"st.draw(…, {option.argument}=…)", f"striate draw {option.flag}"),
-                why=f"{option.why}: {', '.join(takers)}",
+                why=f"{option.why}; {option.flag} is for {', '.join(takers)}",
                 fix=f"--kind {takers[0]}",
             )
 
