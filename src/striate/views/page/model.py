@@ -95,7 +95,7 @@ def too_large(net: Network) -> str:
     """Why the network does not run inside a page; empty if it does."""
     silent = [node for node in net.nodes if not net.declarations[node.name].statements]
     if silent:
-        return f"it is not known what {silent[0].name} ({silent[0].op.word}) computes"
+        return f"what {silent[0].name} ({silent[0].op.word}) computes is unknown"
     declarations = [net.declarations[node.name] for node in net.nodes]
     macs = sum(one.macs for one in declarations)
     if macs > MAX_MACS:
