@@ -4,7 +4,19 @@ import itertools
 
 import striate
 from striate.network import Builder
-from striate.ops import Add, Concat, Conv, ConvTranspose, Flatten, GlobalAvgPool, Linear, MaxPool, Relu, Split
+from striate.ops import (
+    Add,
+    Concat,
+    Conv,
+    ConvTranspose,
+    Flatten,
+    GlobalAvgPool,
+    Linear,
+    MaxPool,
+    Relu,
+    Split,
+    Upsample,
+)
 
 FORMS = [
     {"kind": "blocks"},
@@ -60,6 +72,40 @@ def unet(depth=4):
         x = b(ConvTranspose(4 << level, kernel=2, stride=2), x)
         x = conv(b, b(Concat(), kept[level], x), 4 << level)
     return b.build(b(Conv(2, kernel=1), x))
+
+
+def residual_unet(depth=3):
+    """A U whose rows have ways of their own: residual blocks, an image that two read where it comes in."""
+    b = Builder("residual unet", input=(3, 64, 64))
+    x, kept = b.input, []
+
+    def block(x, filters):
+        y = conv(b, conv(b, x, filters), filters)
+        return b(Add(), y, b(Conv(filters, kernel=1), x))
+
+    for level in range(depth):
+        x = block(x, 4 << level)
+        kept.append(x)
+        x = b(MaxPool(2), x)
+    x = block(x, 4 << depth)
+    for level in reversed(range(depth)):
+        x = block(b(Concat(), kept[level], b(Upsample(2), x)), 4 << level)
+    return b.build(b(Conv(2, kernel=1), x))
+
+
+def pyramid():
+    """Images of several sizes, each added to that of the size below: their ways lie inside each other."""
+    b = Builder("pyramid", input=(3, 64, 64))
+    x, kept = b.input, []
+    for level in range(4):
+        x = conv(b, conv(b, b(MaxPool(2), x), 8 << level), 8 << level)
+        kept.append(x)
+    y = b(Conv(8, kernel=1), x)
+    found = [y]
+    for side in reversed(kept[:-1]):
+        y = b(Add(), b(Upsample(2), y), b(Conv(8, kernel=1), side))
+        found.append(conv(b, y))
+    return b.build(*found)
 
 
 def siamese():
@@ -179,7 +225,8 @@ def named():
 
 
 SHAPED = {
-    "dense": dense, "inception": inception, "unet": unet, "siamese": siamese, "outputs": outputs, "hub": hub,
+    "dense": dense, "inception": inception, "unet": unet,
+    "residual unet": residual_unet, "pyramid": pyramid, "siamese": siamese, "outputs": outputs, "hub": hub,
     "merges": merges, "residual": residual, "crossed": crossed, "under": under, "split": split, "failing": failing,
     "failing merge": failing_merge,
     "signal": lambda: striate.parse("1d 1000x1 -> conv 9 8 /4 -> relu -> maxpool 2 -> tconv 4 2 /4"),

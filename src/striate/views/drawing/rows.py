@@ -132,36 +132,47 @@ def _as_u(chain: Sequence[Block], ways: Sequence[Arc], scale: Scale) -> list[Row
     if sum(spans) <= WIDEST:
         return []
     near = [(place[way.start], place[way.end]) for way in ways if way.start in place and way.end in place]
-    nested = _nested(near)
+    spaces = [block.chw[1:] for block in chain]
+    rows = []
+    row_of: dict[int, int] = {}
+    for number, (left, right) in enumerate(halves(near, spaces)):
+        blocks = [chain[k] for k in (*left, *right)]
+        row_of |= dict.fromkeys((*left, *right), number)
+        before = chain[left[0] - 1].key if left[0] else ""
+        right_key = chain[right[0]].key if right else ""
+        below = chain[right[0] - 1].key if right else ""
+        rows.append(Row(blocks, before, right_key, below, not right))
+    widths = [0.0] * len(rows)
+    for k, number in row_of.items():
+        widths[number] += spans[k]
+    if not rows or max(widths) > WIDEST or any(row_of[start] != row_of[end] for start, end in near):
+        return []
+    return rows
+
+
+def halves(ways: Sequence[tuple[int, int]], spaces: Sequence[Sequence[int]]) -> list[tuple[range, range]]:
+    """The left and the right half of each row of a U, as places in a chain; none where ways do not lie inside each
+    other. The last row, the bottom, has no right half.
+
+    ways: places of their ends; spaces: height and width at each place.
+    """
+    nested = _nested(ways)
     if len(nested) < 2:
         return []
     starts, ends = [s for s, _ in nested], [e for _, e in nested]
     # What makes an image as large as the one that joins it stands in the row of that one.
     least = [end + 1 for end in ends[1:]] + [starts[-1] + 2]
     for k, end in enumerate(ends):
-        while ends[k] > least[k] and chain[ends[k] - 1].chw[1:] == chain[end].chw[1:]:
+        while ends[k] > least[k] and spaces[ends[k] - 1] == spaces[end]:
             ends[k] -= 1
     if ends[-1] < starts[-1] + 2:
         return []
-    halves = [
-        ((first + 1, start + 1), (end, stop))
-        for first, start, end, stop in zip([-1, *starts], starts, ends, [len(chain), *ends], strict=False)
+    return [
+        (range(before + 1, start + 1), range(end, stop))
+        for before, start, end, stop in zip(
+            [-1, *starts], [*starts, ends[-1] - 1], [*ends, 0], [len(spaces), *ends[:-1], 0], strict=True
+        )
     ]
-    rows = []
-    row_of: dict[int, int] = {}
-    for number, (left, right) in enumerate([*halves, ((starts[-1] + 1, ends[-1]), (0, 0))]):
-        blocks = [*chain[slice(*left)], *chain[slice(*right)]]
-        row_of |= dict.fromkeys([*range(*left), *range(*right)], number)
-        before = chain[left[0] - 1].key if left[0] else ""
-        right_key = chain[right[0]].key if right[1] else ""
-        below = chain[right[0] - 1].key if right[1] else ""
-        rows.append(Row(blocks, before, right_key, below, not right[1]))
-    widths = [0.0] * len(rows)
-    for k, number in row_of.items():
-        widths[number] += spans[k]
-    if max(widths) > WIDEST or any(row_of[start] != row_of[end] for start, end in near):
-        return []
-    return rows
 
 
 def _nested(ways: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

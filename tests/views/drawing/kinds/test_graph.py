@@ -5,7 +5,7 @@ import pytest
 import striate as st
 from drawn import read
 from laws.pictured import SHAPED, dense, inception, residual, unet
-from striate.ops import Add, Conv
+from striate.ops import Add, Concat, Conv, ConvTranspose, MaxPool, Upsample
 from striate.views.drawing.kinds.graph import MAX_PIXELS_ALONG
 from striate.views.drawing.pieces import MAX_CROSSING, pieces
 
@@ -96,3 +96,47 @@ def test_a_box_that_several_read_is_repeated_by_name():
     assert names == ["layer1.1.add"] * 2
     assert len({round(box.left) for box in area.values()}) > 3
     assert "\0" not in "".join(filter(None, drawn.nodes))
+
+
+@pytest.mark.parametrize("direction", ["down", "right"])
+def test_a_unet_is_a_u(direction):
+    """Each size of image is a row: the left half, the connection straight to the right one; the next row below it."""
+    drawn, area = boxes("unet", direction=direction)
+    place = {key: box.middle if direction == "down" else box.middle[::-1] for key, box in area.items()}
+    for level in range(1, 5):
+        row = [
+            f"down{level}.conv1",
+            f"down{level}.conv2",
+            f"up{level}.crop",
+            f"up{level}.concat",
+            f"up{level}.conv2",
+        ]
+        across = [place[key][1] for key in row]
+        assert max(across) - min(across) < 0.3  # one line
+        assert sorted(row, key=lambda key: place[key][0]) == row
+        assert all(place[f"down{level + 1}.conv1"][1] > place[key][1] for key in (*row, f"up{level}.tconv"))
+    assert len(drawn.boxes()) == len(area)  # none is repeated
+    straight = {"down1.conv2", "up1.crop"}
+    (skip,) = (
+        line for line in drawn.lines
+        if straight == {key for key, box in area.items() for x, y in (line.points[0], line.points[-1])
+                        if box.left - 1 <= x <= box.right + 1 and box.top - 1 <= y <= box.bottom + 1}
+    )  # fmt: skip
+    assert len(skip.points) == 2
+    assert max(drawn.width, drawn.height) < 1500
+
+
+def test_a_graph_with_a_connection_that_fits_in_no_u_goes_on_in_columns():
+    b = st.Builder("no u", input=(3, 64, 64))
+    x = b.input
+    kept = []
+    for k in range(4):
+        x = b(Conv(4 + k, kernel=3, padding=1), b(Conv(4 + k, kernel=3, padding=1), x))
+        kept.append(x)
+        x = b(MaxPool(2), x)
+    for k in reversed(range(4)):
+        x = b(Concat(), kept[k], b(ConvTranspose(4, kernel=2, stride=2), x))
+        x = b(Conv(4, kernel=3, padding=1), b(Conv(4, kernel=3, padding=1), x))
+    across = b(Concat(), x, b(Upsample(2), kept[1]))  # from the middle of the way down to the end
+    drawn, area = boxes(b.build(across))
+    assert len(drawn.boxes()) > len(area)  # some are repeated

@@ -13,6 +13,7 @@ from striate.views.drawing.parts import Part, described, failed_facts, failing, 
 from striate.views.drawing.pieces import Piece, pieces
 from striate.views.drawing.request import Request
 from striate.views.drawing.sheet import ASCENT, LINE, SIZE, SMALL_FONT_SIZE, Point, Sheet
+from striate.views.drawing.u_shape import u_shape
 from striate.views.drawing.widths import shortened, width
 
 if TYPE_CHECKING:
@@ -85,8 +86,18 @@ def layout(
     names = {part.key: part.names for part in members} | {name: name for name in record["inputs"]}
     sheet = Sheet()
     most = MAX_PIXELS_ALONG["right" if right else "down"] if wrapped else math.inf
+    found = pieces(reads, {key: box.sides(right) for key, box in boxes.items()}, most)
+    if len(found) > 1:
+        shapes = {**record["inputs"], **{part.key: part.output for part in members}}
+        halves, lines = u_shape(reads, shapes, boxes, right)
+        for line in lines:
+            sheet.path(line, "", "line", bend=5, thick=1.4, arrow=True)
+        for half in halves:
+            _draw(sheet, half, marks, states)
+        if halves:
+            return sheet
     before: Grid | None = None
-    for piece in pieces(reads, {key: box.sides(right) for key, box in boxes.items()}, most):
+    for piece in found:
         grid = Grid(
             {key: _again(names[piece.again[key]], piece.again[key], even) if key in piece.again else boxes[key]
              for key in piece.reads},
@@ -108,8 +119,11 @@ def _draw(sheet: Sheet, grid: Grid, marks: Numbered, states: Mapping[str, State]
     """Lines, and the boxes over them."""
     for key, sources in grid.reads.items():
         for source in sources:
-            sheet.path(grid.line(source, key), "", "line", bend=5, thick=1.4, arrow=True)
+            if grid.boxes[source].lines:
+                sheet.path(grid.line(source, key), "", "line", bend=5, thick=1.4, arrow=True)
     for key, box in grid.boxes.items():
+        if not box.lines:
+            continue
         x, y = grid.corner(key)
         with sheet.about(box.about or key):
             lost = box.family == "error"
