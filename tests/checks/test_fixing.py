@@ -122,3 +122,9 @@ def test_every_fix_can_be_written_into_a_file_that_keeps_its_comments(rule, unsa
     assert [line.partition("#")[2] for line in written.split("\n") if "#" in line] == [
         line.partition("#")[2] for line in text.split("\n")
     ]
+
+
+def test_an_input_beyond_the_largest_size_is_never_offered():
+    """Sizes that fit may be as far apart as the product of all strides."""
+    report = check(parse("3200x3200x3 -> [conv 3x3 3 pad 1 -> maxpool 2 /2 pad 1]*500"))
+    assert all(fix.input is None for finding in report for fix in finding.fixes)

@@ -12,7 +12,7 @@ from striate.diagnostics import StriateError
 from striate.geometry import Window
 from striate.network import Network, Node
 from striate.op import Declaration, Trait, Windowed
-from striate.tensor import TensorSpec
+from striate.tensor import MAX_SIZE, TensorSpec
 
 if TYPE_CHECKING:
     from striate.analysis.fields import AxisField
@@ -153,7 +153,7 @@ class Context:
             shape = [spec.channels]
             for axis, n in zip(spec.spatial_axes, spec.spatial):
                 near = axes[axis.lower()].nearest(n, 8)
-                beyond = [m for m in near if (m - n) * side >= 0]
+                beyond = [m for m in near if (m - n) * side >= 0 and m <= MAX_SIZE]
                 if beyond:
                     shape.append(min(beyond, key=lambda m: abs(m - n)))
             if len(shape) == len(spec.shape) - 1 and tuple(shape) != spec.without_batch:
