@@ -82,6 +82,7 @@ PACKAGES_OF = {
     "keras": ["h5py"],
     "draw": ["resvg_py", "reportlab"],
     "browser": ["playwright"],
+    "lab": ["starlette", "uvicorn"],
     "latex": [],
     "node": [],
     "npm": [],

@@ -152,8 +152,8 @@ def test_the_stdlib_contract_covers_every_low_room():
 
 
 def test_views_neither_lint_nor_read_settings():
-    """Findings come from the caller; the tour checks its examples; `str(net)`, `st.draw` and `st.view` have no
-    caller."""
+    """Findings come from the caller; the tour checks its examples; `str(net)`, `st.draw` and `st.view` have no caller,
+    and the lab checks what is typed, with the caller's settings."""
     views = SOURCE / "views"
     asking = {
         p.relative_to(views).as_posix()
@@ -163,6 +163,7 @@ def test_views_neither_lint_nor_read_settings():
     assert asking == {
         "displays.py",
         "drawing/picture.py",
+        "lab/networks.py",
         "notebook.py",
         "rules.py",
         "text/tour.py",

@@ -79,7 +79,7 @@ class _Rounds:
             self.tried.add(key)  # never twice: two fixes may undo each other
             nodes.add(fix.node)
             self.applied.append((finding, fix))
-            network = _apply(network, fix)
+            network = apply_fix(network, fix)
             if not fix.safe:
                 self.changed.add(identity)
                 return network
@@ -101,7 +101,8 @@ def _may_apply(fix: Fix, unsafe: bool, inputs: bool) -> bool:
     return bool(fix.node and fix.change) and (unsafe or fix.safe)
 
 
-def _apply(network: Network, fix: Fix) -> Network:
+def apply_fix(network: Network, fix: Fix) -> Network:
+    """The network with a fix that changes fields of a node, or the input. Raises what the changed network raises."""
     if fix.node is None or fix.input is not None:
         return network.with_input(fix.input or ())
     return network.replace(fix.node, dataclasses.replace(network.node(fix.node).op, **fix.change))

@@ -18,6 +18,7 @@ COMMANDS = (
     "diff",
     "draw",
     "report",
+    "lab",
     "models",
     "convert",
     "train",
@@ -33,6 +34,7 @@ COMMANDS = (
 ELSEWHERE = {
     "summary": "show", "info": "show", "describe": "show", "lint": "check", "rule": "explain", "list": "models",
     "plot": "draw", "visualize": "draw", "html": "report", "page": "report",
+    "serve": "lab", "server": "lab", "ui": "lab", "app": "lab", "gui": "lab", "dashboard": "lab", "watch": "lab",
     "export": "convert", "fit": "train", "test": "eval", "val": "eval", "validate": "eval", "evaluate": "eval",
     "infer": "predict", "classify": "predict", "benchmark": "bench", "help": "--help", "version": "--version",
     "rules": "explain", "linter": "explain", "ls": "models", "zoo": "models", "cost": "show", "flops": "show",

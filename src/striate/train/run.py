@@ -101,6 +101,25 @@ def resume_command(run: Path) -> str:
     return by_reader(f"model.fit({setting('resume', run)})", f"striate train {setting('resume', run)}")
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process is writing to a run folder now; False where the system has no such locks."""
+    try:
+        import fcntl
+
+        folder = os.open(path, os.O_RDONLY)
+    except (ImportError, OSError):
+        return False
+    try:
+        fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(folder)
+    return False
+
+
 class Run:
     """One run folder, held by one process at a time."""
 

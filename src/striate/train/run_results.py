@@ -41,12 +41,14 @@ UNFINISHED = "unfinished"
 class RunResults:
     """The results in a run folder; each of its files is read once.
 
+    growing: a last line of the metrics that is not whole is still being written, and left out.
+
     Raises SourceError for a folder without a run. Everything else raises when it is asked for: SourceError where there
     is nothing yet, FormatError for a damaged file.
     """
 
-    def __init__(self, run: str | Path) -> None:
-        self.name, self.path = str(run), Path(os.path.expanduser(run))
+    def __init__(self, run: str | Path, *, growing: bool = False) -> None:
+        self.name, self.path, self._growing = str(run), Path(os.path.expanduser(run)), growing
         must_hold(self.path, CONFIG)
 
     @functools.cached_property
@@ -73,7 +75,7 @@ class RunResults:
     def history(self) -> History:
         """The history, as `fit` has returned it; `stopped` is "unfinished" for a run that has no end yet."""
         settings = self.config.settings
-        rows = _rows(self.path)
+        rows = _rows(self.path, self._growing)
         report = self.report or {}
         if report and report["epochs"] > len(rows):
             raise damaged(self.path, LINES, f"it holds {len(rows)} of {plural(report['epochs'], 'epoch')}")
@@ -115,9 +117,12 @@ def history_of(run: str | Path) -> History:
     return RunResults(run).history
 
 
-def _rows(path: Path) -> tuple[Row, ...]:
+def _rows(path: Path, growing: bool) -> tuple[Row, ...]:
     """The lines of metrics.jsonl: every epoch from the first, each with its training loss."""
-    if not (path / LINES).is_file():
+    content = read_bytes(path / LINES) if (path / LINES).is_file() else None
+    if growing and content is not None:
+        content = content[: content.rfind(b"\n") + 1] or None
+    if content is None:
         raise SourceError(
             f"the run in {path} has no finished epoch",
             where=str(path / LINES),
@@ -125,7 +130,7 @@ def _rows(path: Path) -> tuple[Row, ...]:
             fix=f"continue it: {resume_command(path)}",
         )
     rows: list[Row] = []
-    for number, line in enumerate(read_bytes(path / LINES).splitlines(), 1):
+    for number, line in enumerate(content.splitlines(), 1):
         try:
             values = json.loads(line)
             row = {name: float(values[name]) for name in COLUMNS if name in values}

@@ -27,8 +27,8 @@ export interface Requests {
   record: [Source, LabRecord]
   /** Pictures as `striate draw` makes them: kinds blocks, graph, field, pixels; of a node, of a unit [y, x] of it. */
   pictures: [Source & { kinds: string[]; node?: string; unit?: number[] }, LabPictures]
-  /** A fix made in the text. finding: index in problems, then findings, of the record; fix: index in its fixes. */
-  fix: [Source & { finding: number; fix: number; code: string }, LabFixed]
+  /** A fix made in the text: its finding by code and node, and the fix by its text. */
+  fix: [Source & { code: string; node: string | null; fix: string }, LabFixed]
   compare: [{ a: Source; b: Source }, LabComparison]
   /** Exact values of an image: pixels is base64 of 8-bit numbers, height x width x channels. */
   activations: [
