@@ -128,6 +128,14 @@ def test_a_map_is_not_drawn_larger_than_the_one_it_was_pooled_from(photo):
     assert {len(mark["levels"]) for mark in maps} == {56, 28, 14, 7, 1}  # 1: their scales
 
 
+@pytest.mark.parametrize(("text", "side"), [("16x16x3 -> conv 1x1 1", 224), ("64x20x3 -> conv 1x1 3", 224)])
+def test_few_maps_are_large(text, side, photo):
+    model = trained(text, [{"step": "resize", "size": [*st.parse(text).input.spatial_sizes]}, STEPS[1]])
+    marks = st.draw(model, image=photo).scene["drawing"]["marks"]
+    maps = [m for m in marks if m["mark"] == "cells" and m["palette"] != "rgb" and len(m["levels"]) > 1]
+    assert {mark["side"] * len(mark["levels"]) for mark in maps} == {side}
+
+
 def test_many_numbers_stand_in_rows_that_are_numbered(photo):
     model = trained(
         "40x40x3 -> conv 3x3 1500 -> gap -> flatten", [{"step": "resize", "size": [40, 40]}, STEPS[1]]

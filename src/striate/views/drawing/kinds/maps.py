@@ -33,7 +33,7 @@ FEW_NUMBERS, FEW_ROW_CELLS, ROW_CELLS = 1024, 32, 64
 """Numbers of a vector in a row, of up to this many and of more."""
 ROOM, INPUT = 720.0, 144.0
 """Pixels for the maps of a row, and for the image next to them."""
-SIDES = ((8, 112.0), (32, 84.0), (128, 56.0), (256, 42.0), (512, 28.0), (MAX_MAPS, 24.0))
+SIDES = ((3, 224.0), (8, 112.0), (32, 84.0), (128, 56.0), (256, 42.0), (512, 28.0), (MAX_MAPS, 24.0))
 """Largest number of maps, and the pixels for the side of each: multiples of 7, 14 and 28 where they can be, so that a
 map is not drawn larger than the one that it was pooled from."""
 NUMBERED = 28.0
