@@ -24,9 +24,28 @@ export function mountApp(element: Element, record: LivePage, host: Host, shown?:
     destroy: () => render(null, element),
     toSVG() {
       const svg = element.querySelector("[data-view] svg[data-picture], [data-view] svg")
-      return svg ? new XMLSerializer().serializeToString(svg) : ""
+      return svg ? standing(svg) : ""
     },
   }
+}
+
+const LOOKS = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-size", "font-weight", "font-family", "text-anchor"]
+
+/** A picture as a file of its own, which has no style sheet: how its marks look is written into them. */
+function standing(svg: Element): string {
+  const copy = svg.cloneNode(true) as Element
+  const marks = svg.querySelectorAll("*")
+  copy.querySelectorAll("*").forEach((mark, k) => {
+    const seen = marks[k] && getComputedStyle(marks[k])
+    if (!seen || mark.closest("style, title, desc")) return
+    for (const look of LOOKS) mark.setAttribute(look, seen.getPropertyValue(look))
+    // Their width is one of the screen: outside of the page it would be one of cells.
+    if (seen.getPropertyValue("vector-effect") === "non-scaling-stroke") mark.setAttribute("vector-effect", "non-scaling-stroke")
+  })
+  const { width, height } = svg.getBoundingClientRect()
+  copy.setAttribute("width", String(Math.round(width)))
+  copy.setAttribute("height", String(Math.round(height)))
+  return new XMLSerializer().serializeToString(copy)
 }
 
 function App({ record, host, shown }: { record: LivePage; host: Host; shown: Shown | undefined }) {

@@ -2,13 +2,21 @@
 import { mountApp, type Mounted, type Shown } from "./app"
 import { type Host, memoryRoutes, windowRoutes } from "./host"
 import type { LivePage, PagePicture } from "./record"
+import networksStyle from "./networks.css"
 import frameStyle from "./style.css"
 import trainingStyle from "./views/training/training.css"
 
-const STYLES = [frameStyle, trainingStyle]
+const STYLES = [
+  frameStyle,
+  trainingStyle,
+  networksStyle,
+]
 
 export * as engine from "./engine"
+export * as fields from "./views/network/fields"
 export * as geometry from "./geometry"
+export { large } from "./large"
+export { CountMap } from "./views/pixels/counts"
 export { memoryRoutes, windowRoutes } from "./host"
 export type { Host, LivePage, Mounted }
 
@@ -25,12 +33,14 @@ export function mount(element: Element, record: LivePage, host: Host, shown?: Sh
   return mountApp(element, record, host, shown)
 }
 
+const serialized = (svg: Element | null): string => (svg ? new XMLSerializer().serializeToString(svg) : "")
+
 /** The pictures that stand in a saved page. */
 function picturesInPage(): PagePicture[] {
   return [...document.querySelectorAll<HTMLElement>("[data-static] figure[data-kind]")].map((figure) => ({
     kind: figure.dataset["kind"] ?? "",
     caption: figure.querySelector("figcaption")?.textContent ?? "",
-    svg: figure.querySelector("svg")?.outerHTML ?? "",
+    svg: serialized(figure.querySelector("svg")),
   }))
 }
 

@@ -12,6 +12,8 @@ export interface LivePage {
   palettes: Record<string, string[]>
   /** `striate.show/1` of the network */
   show: Show
+  /** what views need besides */
+  network?: LiveNetwork
   /** pictures of the network; a report has them in the page instead */
   pictures?: PagePicture[]
   /** the training run whose network it is */
@@ -186,6 +188,87 @@ export interface Fix {
   input: number[] | null
   /** computed consequences: output sizes, receptive field, MACs */
   consequences: Record<string, unknown>
+}
+
+/** What views need that striate.show/1 does not say. */
+export interface LiveNetwork {
+  /** kind of picture to what its groups stand for */
+  parts: Record<string, PicturePart[]>
+  /** node, input, axis */
+  fields: Record<string, Record<string, Record<string, UnitField>>>
+  pixels: LivePixels
+}
+
+/** What one group of a picture stands for: a node with the functions after it, a module, or repeats. */
+export interface PicturePart {
+  /** `data-node` of its group */
+  key: string
+  /** what it is called */
+  names: string
+  /** what it does, in one line */
+  label: string
+  /** its nodes, as positions in `show.nodes`; empty: it has no output */
+  nodes: number[]
+  /** keys of the parts and names of the inputs that it reads */
+  reads: string[]
+  /** how often in a row the same is done */
+  times: number
+}
+
+/** How units of a node see one axis of an input, where `receptive_field` does not tell it exactly. */
+export interface UnitField {
+  /** the node's axis whose units differ along it; empty for none */
+  axis: string
+  /** first and last coordinate of the first units; empty where there are too many to list */
+  spans: number[][]
+  /** input pixels from these units to as many that follow */
+  step: number
+}
+
+/** Maps of pixel use. */
+export interface LivePixels {
+  /** node or outputs to which paths are counted */
+  to: string
+  /** the network's own map, then one for each padding mode */
+  inputs: Record<string, PixelCounts[]>
+  /** why there is no map; else empty */
+  missing: string
+}
+
+/** Paths from the pixels of one input to the output. Numbers of any length are texts of digits. */
+export interface PixelCounts {
+  /** padding given to every convolution; empty: the network's own */
+  mode: string
+  /** why there is no map; then there is nothing else */
+  problem?: string
+  /** shape of what paths are counted to */
+  output?: number[]
+  /** axes of the map */
+  axes?: string[]
+  /** its sizes */
+  shape?: number[]
+  /** how many pixels */
+  pixels?: string
+  /** pixels without a path */
+  unread?: string
+  /** paths from the first pixel of every axis */
+  corner?: string
+  /** paths from the center pixel */
+  center?: string
+  /** paths from the most used pixel */
+  most?: string
+  /** null if the center has no path */
+  corner_to_center?: number | null
+  /** mean of the outermost pixels over the center */
+  border_to_center?: number | null
+  /** whether every pixel is used equally often */
+  uniform?: boolean
+  /** different vectors, each its numbers with spaces between; empty: too long */
+  vectors?: string[]
+  /** the map is a sum of outer products: of each, positions in `vectors`, one for each axis */
+  terms?: number[][]
+  /** where `vectors` is empty: means over blocks of the (middle) plane, 0 to 255 of `most`; null: never read */
+  levels?: ((number | null)[])[]
 }
 
 /** A picture of the network, laid out and drawn by Python. */

@@ -42,10 +42,12 @@ class InputSizes:
 class NetworkPart:
     """Records and pictures of a network.
 
-    show: striate.show/1; problems: why it has no output; drawings: the whole of it; layers: those that do not fit;
+    network: itself; show: striate.show/1; problems: why it has no output; drawings: the whole of it;
+    layers: those that do not fit;
     sizes, pixels, field: what there is, or why it is missing, as a picture is that would be too large.
     """
 
+    network: Network
     show: Show
     problems: Sequence[Finding]
     drawings: Sequence[Figure | Missing]
@@ -120,6 +122,7 @@ def network_part(
         return figure.small(f"{draw} --kind {figure.key} -o {figure.key}.svg")
 
     return NetworkPart(
+        net,
         show,
         problems,
         [small(_drawn(facts, kind, findings)) for kind in ("blocks", *(["graph"] if branched(net) else []))],

@@ -9,6 +9,7 @@ from striate.views.drawing.theme import PALETTES
 from striate.views.history_record import training_facts
 from striate.views.html.figure import Figure, Missing
 from striate.views.page.course import COURSE
+from striate.views.page.network import network_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from striate.views.schemas.networks import Show
 
 
-def live_record(show: Show, run: PageRun | None = None, model: ModelParts | None = None) -> LivePage:
+def live_record(
+    show: Show, run: PageRun | None = None, model: ModelParts | None = None, net: Network | None = None
+) -> LivePage:
     """The record of a network. show: its `striate.show/1`; run: the training run that it comes from; model: what the
-    page computes with.
+    page computes with; net: the network itself, for views that need more of it.
     """
     record: LivePage = {
         "schema": "striate.page/1",
@@ -33,6 +36,8 @@ def live_record(show: Show, run: PageRun | None = None, model: ModelParts | None
         "palettes": {name: [*colors] for name, colors in PALETTES.items()},
         "show": show,
     }
+    if net is not None:
+        record["network"] = network_record(net, show)
     if run:
         record["run"] = run
     if model:
@@ -45,7 +50,7 @@ def record_of(net: Network, findings: Sequence[Diagnostic]) -> LivePage:
     from striate.views.html.network_part import network_part
 
     part = network_part(net, findings)
-    record = live_record({**part.show, "problems": [*part.problems]})
+    record = live_record({**part.show, "problems": [*part.problems]}, net=net)
     record["pictures"] = [
         {"kind": figure.key, "caption": figure.caption, "svg": figure.svg}
         for figure in part.drawings
