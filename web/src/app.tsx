@@ -23,7 +23,8 @@ export function mountApp(element: Element, record: LivePage, host: Host, shown?:
     update: draw,
     destroy: () => render(null, element),
     toSVG() {
-      const svg = element.querySelector("[data-view] svg[data-picture], [data-view] svg")
+      const find = (selector: string) => element.querySelector(`[data-view] ${selector}`)
+      const svg = find("svg[data-picture]") ?? find("svg")
       return svg ? standing(svg) : ""
     },
   }
@@ -42,10 +43,24 @@ function standing(svg: Element): string {
     // Their width is one of the screen: outside of the page it would be one of cells.
     if (seen.getPropertyValue("vector-effect") === "non-scaling-stroke") mark.setAttribute("vector-effect", "non-scaling-stroke")
   })
+  addCells(copy, svg.parentElement)
   const { width, height } = svg.getBoundingClientRect()
   copy.setAttribute("width", String(Math.round(width)))
   copy.setAttribute("height", String(Math.round(height)))
   return new XMLSerializer().serializeToString(copy)
+}
+
+/** The cells that lie under a picture: of canvases next to it, placed by their style. */
+function addCells(copy: Element, around: Element | null) {
+  for (const canvas of [...(around?.querySelectorAll<HTMLCanvasElement>(":scope > canvas[style]") ?? [])].reverse()) {
+    const image = document.createElementNS(copy.namespaceURI, "image")
+    const { left, top, width, height } = canvas.style
+    for (const [name, value] of Object.entries({ x: left, y: top, width, height })) image.setAttribute(name, value.replace("px", ""))
+    image.setAttribute("preserveAspectRatio", "none")
+    image.setAttribute("style", "image-rendering: pixelated")
+    image.setAttribute("href", canvas.toDataURL())
+    copy.prepend(image)
+  }
 }
 
 function App({ record, host, shown }: { record: LivePage; host: Host; shown: Shown | undefined }) {

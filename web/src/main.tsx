@@ -4,10 +4,12 @@ import { type Host, memoryRoutes, windowRoutes } from "./host"
 import type { LivePage, PagePicture } from "./record"
 import networksStyle from "./networks.css"
 import frameStyle from "./style.css"
+import activationsStyle from "./views/activations/activations.css"
 import trainingStyle from "./views/training/training.css"
 
 const STYLES = [
   frameStyle,
+  activationsStyle,
   trainingStyle,
   networksStyle,
 ]

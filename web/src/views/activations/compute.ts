@@ -1,0 +1,68 @@
+// Values of the network for an image: by the page's engine, or by Python where a server answers.
+import { useEffect, useMemo, useState } from "preact/hooks"
+import { compile, floatsOf, inputOf, probabilities } from "../../engine"
+import type { Host } from "../../host"
+import type { LivePage } from "../../record"
+import { type Pixels, textOf } from "./pixels"
+
+/** The output of a node, without the batch axis. */
+export interface Output {
+  shape: number[]
+  values: Float32Array
+}
+
+export interface Computed {
+  /** Empty if the network does not classify. */
+  shares: number[]
+  /** Output of a node; undefined if it is not known yet. */
+  output(node: string): Output | undefined
+}
+
+/** What the page computes, or asks for; and the problem, in words, if there is one. */
+export function useComputed(record: LivePage, host: Host, pixels: Pixels, node: string): [Computed | undefined, string] {
+  const { model, drawing } = record
+  const run = useMemo(() => (model ? compile(model) : undefined), [model])
+  const here = useMemo((): Computed | undefined => {
+    if (!run || !model) return undefined
+    const values = run(new Map(Object.keys(model.inputs).map((name) => [name, inputOf(model, pixels)])))
+    return {
+      shares: probabilities(model, values),
+      output(name) {
+        const found = model.nodes.find((one) => one.name === name)
+        const array = found && values.get(found.outputs[0]!)
+        return array && { shape: found.shapes[0]!.slice(1), values: array }
+      },
+    }
+  }, [run, model, pixels])
+
+  const [asked, setAsked] = useState<Computed>()
+  const [problem, setProblem] = useState("")
+  useEffect(() => {
+    if (model || !host.request || !host.source || !drawing) return undefined
+    const controller = new AbortController()
+    const [height, width, channels] = drawing.image as [number, number, number]
+    const body = { ...host.source(), image: { pixels: textOf(pixels), height, width, channels }, nodes: [node] }
+    const timer = setTimeout(() => {
+      host.request!("activations", body, { signal: controller.signal }).then(
+        (answer) => {
+          setProblem("")
+          setAsked({
+            shares: answer.probabilities ?? [],
+            output(name) {
+              const array = answer.values[name]
+              return array && { shape: array.shape, values: floatsOf(array.values) }
+            },
+          })
+        },
+        (error: Error) => {
+          if (error.name !== "AbortError") setProblem(error.message)
+        },
+      )
+    }, 60)
+    return () => {
+      clearTimeout(timer)
+      controller.abort()
+    }
+  }, [model, host, drawing, pixels, node])
+  return [here ?? asked, problem]
+}

@@ -1,0 +1,288 @@
+// View `activations`: an image goes through the trained network, and every unit answers at once.
+import { useEffect, useMemo, useRef, useState } from "preact/hooks"
+import type { Drawing, LivePage, ShownNode } from "../../record"
+import type { View, ViewProps } from "../../view"
+import { Answers, verdict } from "./answers"
+import { Canvas, read } from "./canvas"
+import { type Output, useComputed } from "./compute"
+import { Filters } from "./filters"
+import { type Cell, Legend, Montage, digits, scaleOf } from "./montage"
+import { FIGURES, type Ink, type Pixels, addressOf, colorsOf, fromAddress, fromFile, ground, usualInk } from "./pixels"
+
+/** Maps that are shown at once. */
+const MOST = 256
+
+function Activations(props: ViewProps & { drawing: Drawing }) {
+  const { record, host, parameters, set, drawing } = props
+  const [pixels, load, finish] = usePixels(drawing, parameters, set)
+  const [ink, setInk] = useState<Ink>(usualInk(drawing))
+  const node = record.show.nodes.find((one) => one.name === parameters["node"]) ?? record.show.nodes[0]!
+  const [computed, problem] = useComputed(record, host, pixels, node.name)
+  const output = computed?.output(node.name)
+  const pinned = pinnedCell(parameters, output)
+  const [previewed, preview] = useState<{ node: string; cell: Cell }>()
+  const hovered = previewed?.node === node.name ? previewed.cell : undefined
+  const cell = hovered ?? pinned
+  const text = output && cell ? unitText(node, output, cell, drawing) : ""
+  return (
+    <div class="activations">
+      <div class="try">
+        <div class="draw">
+          <Canvas drawing={drawing} pixels={pixels} ink={ink} field={output && cell && fieldOf(node, output, cell, drawing)}
+            onDraw={load} onEnd={finish} />
+          <Tools {...{ drawing, pixels, ink, setInk, finish, set, parameters }} />
+        </div>
+        <div>
+          {!drawing.trained && <p class="state" data-state="untrained">△ Untrained: the weights are fresh random numbers.</p>}
+          {problem && <p class="missing" role="alert">{problem}</p>}
+          {computed && computed.shares.length > 0 && (
+            <>
+              <p class="verdict" role="status">{verdict(drawing.classes, computed.shares)}</p>
+              <Answers classes={drawing.classes} shares={computed.shares} />
+            </>
+          )}
+          {computed && computed.shares.length === 0 && <p class="note">The network gives no probabilities of classes.</p>}
+          <NodeChoice nodes={record.show.nodes} node={node} set={set} />
+          {output ? (
+            <Maps {...{ record, node, output, cell, parameters, set }} isPinned={cell !== undefined && cell === pinned}
+              onCell={(at, pin) => {
+                preview(pin ? undefined : { node: node.name, cell: at })
+                if (pin) set({ c: at.map, y: at.y, x: at.x })
+              }}
+              onLeave={() => preview(undefined)}
+              onEscape={() => {
+                if (!hovered && pinned) set({ c: undefined, y: undefined, x: undefined })
+                preview(undefined)
+              }} />
+          ) : (
+            !problem && <p class="note">Computing …</p>
+          )}
+          <p class="unit" role="status" data-unit={text ? "" : undefined}>
+            {text || "Point at a unit to see its number and what it reads; a click keeps it."}
+          </p>
+          {record.model && output && <Filters model={record.model} node={node.name} map={cell ? mapOf(output, cell) : 0} palettes={record.palettes} />}
+        </div>
+      </div>
+    </div>
+  )
+}
+
+/** The pixels of the route, and what changes them: while drawing, and at the end of a stroke. */
+function usePixels(
+  drawing: Drawing, parameters: Record<string, string>, set: ViewProps["set"],
+): [Pixels, (pixels: Pixels) => void, (pixels: Pixels) => void] {
+  const address = `${parameters["image"]} ${parameters["draw"]}`
+  const own = useRef(address)
+  const [pixels, setPixels] = useState(() => fromAddress(drawing, parameters["image"], parameters["draw"]))
+  useEffect(() => {
+    if (own.current === address) return
+    own.current = address
+    setPixels(fromAddress(drawing, parameters["image"], parameters["draw"]))
+  }, [address])
+  const first = useRef(drawing)
+  useEffect(() => {
+    if (first.current !== drawing) setPixels(fromAddress(drawing, parameters["image"], parameters["draw"]))
+    first.current = drawing
+  }, [drawing])
+  return [
+    pixels,
+    setPixels,
+    (now) => {
+      const draw = addressOf(now)
+      own.current = `undefined ${draw}`
+      setPixels(now)
+      set({ image: undefined, draw }, true)
+    },
+  ]
+}
+
+function Tools(props: {
+  drawing: Drawing
+  pixels: Pixels
+  ink: Ink
+  setInk: (ink: Ink) => void
+  finish: (pixels: Pixels) => void
+  set: ViewProps["set"]
+  parameters: Record<string, string>
+}) {
+  const { drawing, pixels, ink, finish, set } = props
+  const [failed, setFailed] = useState("")
+  const choose = (image: string) => set({ image, draw: undefined })
+  const hex = `#${ink.map((part) => part.toString(16).padStart(2, "0")).join("")}`
+  async function open(event: Event) {
+    const input = event.currentTarget as HTMLInputElement
+    const file = input.files?.[0]
+    if (!file) return
+    try {
+      finish(await fromFile(file, drawing))
+      setFailed("")
+    } catch {
+      setFailed("The browser cannot read this file as an image.")
+    }
+    input.value = ""
+  }
+  const isErasing = ink.every((part) => part === ground(drawing))
+  return (
+    <>
+      <div class="buttons">
+        <button type="button" onClick={() => choose("none")}>Clear</button>
+        <button type="button" aria-pressed={isErasing}
+          onClick={() => props.setInk(isErasing ? usualInk(drawing) : [ground(drawing), ground(drawing), ground(drawing)])}>Eraser</button>
+        <button type="button" onClick={() => finish(pixels.map((byte) => 255 - byte))}>Invert</button>
+        {drawing.image[2] === 3 && (
+          <label class="field">Color <input type="color" value={hex}
+            onInput={(event) => props.setInk([1, 3, 5].map((at) => parseInt(event.currentTarget.value.slice(at, at + 2), 16)) as unknown as Ink)} /></label>
+        )}
+        <label class="file">Open an image … <input type="file" accept="image/*" onChange={open} /></label>
+      </div>
+      {failed && <p class="missing" role="alert">{failed}</p>}
+      {drawing.samples.length > 0 && (
+        <ul class="samples" aria-label="Images of the data">
+          {drawing.samples.map((sample, k) => (
+            <li key={k}>
+              <button type="button" aria-label={`${sample.label}: ${sample.name}`} title={`${sample.label}: ${sample.name}`}
+                aria-pressed={(props.parameters["image"] ?? (props.parameters["draw"] ? "" : "0")) === String(k)} onClick={() => choose(String(k))}>
+                <Thumbnail pixels={fromAddress(drawing, String(k), undefined)} drawing={drawing} />
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
+      <div class="buttons figures" role="group" aria-label="Figures">
+        {Object.keys(FIGURES).map((name) => (
+          <button type="button" key={name} aria-pressed={props.parameters["image"] === name} onClick={() => choose(name)}>{name}</button>
+        ))}
+      </div>
+    </>
+  )
+}
+
+function Thumbnail({ pixels, drawing }: { pixels: Pixels; drawing: Drawing }) {
+  const canvas = useRef<HTMLCanvasElement>(null)
+  useEffect(() => {
+    canvas.current?.getContext("2d")?.putImageData(colorsOf(pixels, drawing), 0, 0)
+  }, [drawing])
+  return <canvas ref={canvas} width={drawing.image[1]} height={drawing.image[0]} />
+}
+
+function NodeChoice({ nodes, node, set }: { nodes: ShownNode[]; node: ShownNode; set: ViewProps["set"] }) {
+  const at = nodes.indexOf(node)
+  const go = (next: ShownNode | undefined) => next && set({ node: next.name, c: undefined, y: undefined, x: undefined, from: undefined })
+  return (
+    <div class="node-choice">
+      <h2><label for="striate-node">Maps of</label></h2>
+      <button type="button" aria-label="Node before" disabled={at === 0} onClick={() => go(nodes[at - 1])}>←</button>
+      <select id="striate-node" value={node.name} onChange={(event) => go(nodes[event.currentTarget.selectedIndex])}>
+        {nodes.map((one) => <option key={one.name} value={one.name}>{`${one.name}: ${one.text}`}</option>)}
+      </select>
+      <button type="button" aria-label="Node after" disabled={at === nodes.length - 1} onClick={() => go(nodes[at + 1])}>→</button>
+      <span class="note">{node.sizes[0]}</span>
+    </div>
+  )
+}
+
+/** Number of maps and their height and width; a flat value is one map, cut into rows. */
+function sizesOf({ shape }: Output): { count: number; high: number; wide: number; flat: boolean } {
+  const [count = 1, ...space] = shape
+  const [wide = 1, high = 1] = [...space].reverse()
+  const deep = space.slice(0, -2).reduce((product, n) => product * n, 1)
+  if (high * wide * deep > 1) return { count: count * deep, high, wide, flat: false }
+  const columns = Math.min(count, 12)
+  return { count: 1, high: Math.ceil(count / columns), wide: columns, flat: true }
+}
+
+/** The channel of a cell: in a flat value every cell is one. */
+function mapOf(output: Output, cell: Cell): number {
+  const { flat, wide } = sizesOf(output)
+  return flat ? cell.y * wide + cell.x : cell.map
+}
+
+const indexOf = ({ high, wide }: { high: number; wide: number }, cell: Cell) => (cell.map * high + cell.y) * wide + cell.x
+
+function pinnedCell(parameters: Record<string, string>, output: Output | undefined): Cell | undefined {
+  if (!output || parameters["c"] === undefined) return undefined
+  const cell = { map: Number(parameters["c"]), y: Number(parameters["y"] ?? 0), x: Number(parameters["x"] ?? 0) }
+  const { count, high, wide } = sizesOf(output)
+  const inside = (value: number, most: number) => Number.isInteger(value) && value >= 0 && value < most
+  const fits = inside(cell.map, count) && inside(cell.y, high) && inside(cell.x, wide)
+  return fits && indexOf({ high, wide }, cell) < output.values.length ? cell : undefined
+}
+
+function fieldOf(node: ShownNode, output: Output, cell: Cell, drawing: Drawing) {
+  const [height, width] = drawing.image as [number, number]
+  const { flat } = sizesOf(output)
+  const at = flat ? { y: 0, x: 0 } : cell
+  return { rows: read(node.receptive_field["h"], at.y, height), columns: read(node.receptive_field["w"], at.x, width) }
+}
+
+function unitText(node: ShownNode, output: Output, cell: Cell, drawing: Drawing): string {
+  const sizes = sizesOf(output)
+  const value = output.values[indexOf(sizes, cell)]
+  if (value === undefined) return ""
+  const unit = sizes.flat ? `unit ${mapOf(output, cell)}` : `channel ${cell.map} row ${cell.y} column ${cell.x}`
+  const { rows, columns } = fieldOf(node, output, cell, drawing)
+  const [height, width] = drawing.image as [number, number]
+  const padded = rows[0] < 0 || columns[0] < 0 || rows[1] >= height || columns[1] >= width ? ", padding included" : ""
+  return `${node.name} ${unit} = ${digits(value)}; it reads rows ${rows.join(" to ")} and columns ${columns.join(" to ")} of the image${padded}.`
+}
+
+function Maps(props: {
+  record: LivePage
+  node: ShownNode
+  output: Output
+  cell: Cell | undefined
+  isPinned: boolean
+  parameters: Record<string, string>
+  set: ViewProps["set"]
+  onCell: (cell: Cell, pin: boolean) => void
+  onLeave: () => void
+  onEscape: () => void
+}) {
+  const { record, node, output, cell } = props
+  const { count, high, wide, flat } = sizesOf(output)
+  const scale = useMemo(() => scaleOf(output.values, record.palettes), [output.values, record.palettes])
+  const from = Math.min(Math.max(Math.floor(Number(props.parameters["from"] ?? 0)) || 0, 0), Math.floor((count - 1) / MOST) * MOST)
+  const shown = Math.min(count - from, MOST)
+  const size = high * wide
+  const values = useMemo(() => {
+    if (!flat) return output.values.subarray(from * size, (from + shown) * size)
+    const filled = new Float32Array(size).fill(NaN) // cells after the last unit
+    filled.set(output.values)
+    return filled
+  }, [output.values, from, shown, size, flat])
+  const at = cell && cell.map >= from && cell.map < from + shown ? { ...cell, map: cell.map - from } : undefined
+  const what = flat ? `${output.values.length} units` : `${count} maps of ${high} by ${wide}`
+  const least = output.values.reduce((one, value) => Math.min(one, value), Infinity)
+  const most = output.values.reduce((one, value) => Math.max(one, value), -Infinity)
+  return (
+    <section class="maps">
+      <Montage values={values} count={shown} high={high} wide={wide} scale={scale} first={from} bare={flat} at={at} pinned={props.isPinned}
+        label={`${node.name}: ${what}. Arrow keys move, Page Up and Page Down change the map, Enter keeps a unit.`}
+        onCell={(next, pin) => {
+          const whole = { ...next, map: next.map + from }
+          if (indexOf({ high, wide }, whole) < output.values.length) props.onCell(whole, pin)
+        }}
+        onLeave={props.onLeave} onEscape={props.onEscape} />
+      {count > MOST && (
+        <div class="buttons">
+          <button type="button" disabled={from === 0} onClick={() => props.set({ from: from - MOST })}>Maps before</button>
+          <span class="note">{from} to {from + shown - 1} of {count}</span>
+          <button type="button" disabled={from + shown >= count} onClick={() => props.set({ from: from + MOST })}>Maps after</button>
+        </div>
+      )}
+      <Legend scale={scale} label="Colors of the maps" />
+      <p class="note" data-range={`${least} ${most}`}>Smallest {digits(least)}, largest {digits(most)}.</p>
+    </section>
+  )
+}
+
+export const activations: View = {
+  name: "activations",
+  title: "Activations",
+  missing(record, host) {
+    if (record.drawing && (record.model || host.request)) return ""
+    const why = record.no_model ?? "The record holds no network to compute with"
+    return `${why}.${host.request ? "" : " `striate lab MODEL` computes every value."}`
+  },
+  Component: (props) => (props.record.drawing ? <Activations {...props} drawing={props.record.drawing} key={props.record.show.name} /> : null),
+}
