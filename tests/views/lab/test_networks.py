@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+import striate
 from cli.run import run
 from striate.diagnostics import FormatError, LimitError, StriateError, UnknownNameError
 from striate.views.lab.networks import MAX_NODES, MAX_SIDE, START, Networks, Source
@@ -201,3 +202,17 @@ def test_names_that_are_markup_stay_text(networks):
     text = '8x8x1 -> "<img src=x onerror=alert(1)>": conv 3x3 /4'
     for one in networks.pictures(Source(text), ["blocks", "graph"], "", ())["pictures"]:
         assert "<img" not in one["svg"]
+
+
+def test_the_page_gets_what_it_computes_with(tmp_path):
+    """Weights of a small network, of a large one what an image is, and of a run images of its data."""
+    page = Networks().record(Networks().first)["page"]
+    assert page["model"]["weights"] and page["drawing"]["image"] == [32, 32, 3]
+    opened = Networks("resnet18")
+    page = opened.record(opened.first)["page"]
+    assert "model" not in page and page["drawing"]["image"] == [224, 224, 3]
+    model = striate.Model("8x8x1 -> flatten -> fc 10")
+    model.fit("digits", epochs=1, out=tmp_path / "run", verbose=False)
+    opened = Networks(str(tmp_path / "run"))
+    page = opened.record(opened.first)["page"]
+    assert page["drawing"]["trained"] and len(page["drawing"]["samples"]) == 10

@@ -7,10 +7,12 @@ that the page sends names a file.
 from __future__ import annotations
 
 import collections
+import dataclasses
 import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,6 +21,7 @@ from striate.checks.fixing import apply_fix
 from striate.diagnostics import FormatError, LimitError, StriateError, UnknownNameError, plural, suggest
 from striate.files import exists
 from striate.formats import load, notation, toml
+from striate.formats.folder import RUN_CONFIG
 from striate.formats.loaded import Loaded, structure
 from striate.formats.rewriting import edit
 from striate.formats.text_files import read_text
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from striate.diagnostics import Diagnostic, Fix
     from striate.network import Network
     from striate.views.lab.bodies import Body
+    from striate.views.page.model import ModelParts
     from striate.views.schemas.lab import LabComparison, LabFixed, LabPictures, LabRecord
     from striate.views.schemas.networks import Show
 
@@ -69,12 +73,20 @@ class Source:
 
 @dataclass(frozen=True)
 class Checked:
-    """A network, and what a check of it has found."""
+    """A network, and what a check of it has found. run: the folder of the run that it comes from."""
 
     net: Loaded
     report: Report
     text: str
     form: str
+    run: Path | None = None
+
+    @cached_property
+    def parts(self) -> ModelParts:
+        """What the page computes with; of a run, images of its data."""
+        from striate.views.page.model import model_parts
+
+        return model_parts(self.net, self.run, server=True)
 
     @property
     def show(self) -> Show:
@@ -96,7 +108,11 @@ class Networks:
     def __init__(self, model: str = "", input: Any = None, check: Check = check) -> None:
         self.start_name, self._check = model, check
         start = load(model or START, input)
-        self._start = self._checked(start, "" if input else _own_text(start.source))
+        folder = Path(model).expanduser()
+        self._start = dataclasses.replace(
+            self._checked(start, "" if input else _own_text(start.source)),
+            run=folder if model and exists(folder / RUN_CONFIG) else None,
+        )
         self._kept: collections.OrderedDict[Source, Checked] = collections.OrderedDict()
         self._lock = threading.Lock()
 
@@ -130,7 +146,7 @@ class Networks:
         checked = self.find(source)
         form: Any = checked.form
         return {
-            "page": live_record(checked.show),
+            "page": live_record(checked.show, model=checked.parts),
             "text": checked.text,
             "form": form,
             "trained": checked.net.trained,

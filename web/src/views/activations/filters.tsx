@@ -44,14 +44,15 @@ function filterOf(model: PageModel, name: string, map: number): Filter | undefin
   return count! * high! * wide! === size ? { values, count: count!, high: high!, wide: wide!, bias: shift } : undefined
 }
 
-export function Filters({ model, node, map, palettes }: { model: PageModel; node: string; map: number; palettes: Record<string, string[]> }) {
+export function Filters(props: { model: PageModel; node: string; map: number; isFlat: boolean; palettes: Record<string, string[]> }) {
+  const { model, node, map, isFlat, palettes } = props
   const filter = useMemo(() => filterOf(model, node, map), [model, node, map])
   const scale = useMemo(() => filter && scaleOf(filter.values, palettes), [filter, palettes])
   if (!filter || !scale) return null
   const count = Math.min(filter.count, MOST)
   return (
     <section class="filters">
-      <h2>Weights of channel {map}</h2>
+      <h2>Weights of {isFlat ? "unit" : "channel"} {map}</h2>
       <p class="note">
         {filter.count} x {filter.high} x {filter.wide} numbers: one slice for each channel that it reads
         {filter.bias !== undefined && `, and the bias ${digits(filter.bias)}`}.

@@ -28,6 +28,7 @@ function Activations(props: ViewProps & { drawing: Drawing }) {
     <div class="activations">
       <div class="try">
         <div class="draw">
+          <p class="note">Draw with the mouse or a finger, or take an image below.</p>
           <Canvas drawing={drawing} pixels={pixels} ink={ink} field={output && cell && fieldOf(node, output, cell, drawing)}
             onDraw={load} onEnd={finish} />
           <Tools {...{ drawing, pixels, ink, setInk, finish, set, parameters }} />
@@ -60,7 +61,8 @@ function Activations(props: ViewProps & { drawing: Drawing }) {
           <p class="unit" role="status" data-unit={text ? "" : undefined}>
             {text || "Point at a unit to see its number and what it reads; a click keeps it."}
           </p>
-          {record.model && output && <Filters model={record.model} node={node.name} map={cell ? mapOf(output, cell) : 0} palettes={record.palettes} />}
+          {record.model && output && <Filters model={record.model} node={node.name} map={cell ? mapOf(output, cell) : 0}
+            isFlat={sizesOf(output).flat} palettes={record.palettes} />}
         </div>
       </div>
     </div>

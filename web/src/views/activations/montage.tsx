@@ -49,7 +49,8 @@ function layout(width: number, count: number, high: number, wide: number, large:
   const fitting = Math.min(wish, width) / Math.max(high, wide)
   const scale = fitting >= 1 ? Math.min(Math.floor(fitting), 28) : Math.min(width / wide, 1)
   const tile = Math.max(wide * scale, 26)
-  const columns = Math.min(count, Math.max(1, Math.floor((width + GAP) / (tile + GAP))))
+  const most = Math.max(1, Math.floor((width + GAP) / (tile + GAP)))
+  const columns = Math.ceil(count / Math.ceil(count / most)) // rows of equal length
   return { columns, scale, tile, row: high * scale + CAPTION + GAP }
 }
 
