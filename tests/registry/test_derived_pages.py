@@ -18,6 +18,7 @@ from striate.fields import markdown, options
 from striate.formats.grammar import usage
 from striate.op import registry, spelling
 from striate.views import python_page
+from striate.views.page.catalogue import history_text
 from striate.views.page.course import COURSE
 from striate.views.schemas import typescript
 from striate.views.schemas.page import page as json_page
@@ -50,6 +51,10 @@ def test_the_page_of_views_lists_the_course(golden):
     rows = [f"| {line['title']} | `{line['route']}` | {line['text']} |" for line in COURSE]
     table = "\n".join(["| line | address | what it says |", "|---|---|---|", *rows])
     golden("../../docs/views.md", filled(page("views.md"), {"course": table}))
+
+
+def test_the_timeline_of_the_live_page(golden):
+    golden("../../src/striate/views/static/history.json", history_text())
 
 
 def test_the_page_of_the_python_api(golden):

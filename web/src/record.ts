@@ -14,6 +14,7 @@ export interface LivePage {
   show: Show
   /** what views need besides */
   network?: LiveNetwork
+  history?: LiveHistory
   /** pictures of the network; a report has them in the page instead */
   pictures?: PagePicture[]
   /** the training run whose network it is */
@@ -197,6 +198,7 @@ export interface LiveNetwork {
   /** node, input, axis */
   fields: Record<string, Record<string, Record<string, UnitField>>>
   pixels: LivePixels
+  comparison: LiveComparison
 }
 
 /** What one group of a picture stands for: a node with the functions after it, a module, or repeats. */
@@ -269,6 +271,108 @@ export interface PixelCounts {
   terms?: number[][]
   /** where `vectors` is empty: means over blocks of the (middle) plane, 0 to 255 of `most`; null: never read */
   levels?: ((number | null)[])[]
+}
+
+/** The network at its own input size, A, and at another, B. */
+export interface LiveComparison {
+  /** why there is none; then there is nothing else */
+  missing: string
+  /** why this size */
+  why?: string
+  /** `striate.diff/1` without the keys `window` and `activation_bytes` of a node */
+  diff?: Diff
+  /** both networks next to each other, differences marked */
+  svg?: string
+}
+
+/** `striate diff A B --json` */
+export interface Diff {
+  /** `striate.diff/1` */
+  schema: string
+  a: DiffSide
+  /** the same */
+  b: DiffSide
+  changed: ChangedNode[]
+  removed: LoneNode[]
+  /** the same for nodes only in B */
+  added: LoneNode[]
+  /** nodes that are equal in both */
+  unchanged: number
+  /** findings only in A, as in `striate.show/1` */
+  gone: Finding[]
+  /** findings only in B */
+  come: Finding[]
+}
+
+export interface DiffSide {
+  /** the first network (`b`: the second, with the same keys) */
+  name: string
+  /** shape of each input */
+  inputs: Record<string, number[]>
+  /** as in `striate.show/1` */
+  totals: Totals
+  /** how MACs are counted */
+  convention: string
+  /** number of nodes with an output */
+  nodes: number
+}
+
+export interface ChangedNode {
+  /** the node's name in A */
+  a: string
+  /** and in B */
+  b: string
+  /** key of `striate.show/1` (`field`: receptive field) to `[before, after]` */
+  facts: Record<string, unknown>
+}
+
+export interface LoneNode {
+  /** node only in A */
+  name: string
+  /** its op */
+  text: string
+  /** its outputs */
+  sizes: string[]
+  /** its parameters */
+  params: number
+  /** its MACs */
+  macs: number
+}
+
+/** The catalogue as a timeline. */
+export interface LiveHistory {
+  /** oldest first */
+  families: HistoryFamily[]
+  /** base64 of an object, compressed by zlib: name of an entry to its picture as SVG */
+  pictures: string
+}
+
+/** A family of the catalogue. */
+export interface HistoryFamily {
+  name: string
+  /** of its paper */
+  year: number
+  /** authors, title, venue */
+  paper: string
+  /** where to read it */
+  url: string
+  /** what was new */
+  new: string
+  models: HistoryModel[]
+  /** the entry that is drawn */
+  shown: string
+}
+
+/** An entry of the catalogue. */
+export interface HistoryModel {
+  name: string
+  /** as published, null if not published */
+  params: number | null
+  /** 1e9 MACs at `input`, as published */
+  gmacs: number | null
+  /** its own input */
+  input: number[]
+  note: string
 }
 
 /** A picture of the network, laid out and drawn by Python. */
@@ -597,60 +701,6 @@ export interface LabComparison {
   diff: Diff
   /** both networks next to each other, differences marked */
   svg: string
-}
-
-/** `striate diff A B --json` */
-export interface Diff {
-  /** `striate.diff/1` */
-  schema: string
-  a: DiffSide
-  /** the same */
-  b: DiffSide
-  changed: ChangedNode[]
-  removed: LoneNode[]
-  /** the same for nodes only in B */
-  added: LoneNode[]
-  /** nodes that are equal in both */
-  unchanged: number
-  /** findings only in A, as in `striate.show/1` */
-  gone: Finding[]
-  /** findings only in B */
-  come: Finding[]
-}
-
-export interface DiffSide {
-  /** the first network (`b`: the second, with the same keys) */
-  name: string
-  /** shape of each input */
-  inputs: Record<string, number[]>
-  /** as in `striate.show/1` */
-  totals: Totals
-  /** how MACs are counted */
-  convention: string
-  /** number of nodes with an output */
-  nodes: number
-}
-
-export interface ChangedNode {
-  /** the node's name in A */
-  a: string
-  /** and in B */
-  b: string
-  /** key of `striate.show/1` (`field`: receptive field) to `[before, after]` */
-  facts: Record<string, unknown>
-}
-
-export interface LoneNode {
-  /** node only in A */
-  name: string
-  /** its op */
-  text: string
-  /** its outputs */
-  sizes: string[]
-  /** its parameters */
-  params: number
-  /** its MACs */
-  macs: number
 }
 
 /** Answer to `activations`: exact values that Python's engine computed for one image. */

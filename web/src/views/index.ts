@@ -1,7 +1,9 @@
 // The views, in the order of their links.
 import type { View } from "../view"
 import { activations } from "./activations"
+import { compare } from "./compare"
 import { course } from "./course"
+import { history } from "./history"
 import { network } from "./network"
 import { pixels } from "./pixels"
 import { training } from "./training"
@@ -10,6 +12,8 @@ export const VIEWS: View[] = [
   network,
   pixels,
   activations,
+  compare,
   training,
+  history,
   course,
 ]

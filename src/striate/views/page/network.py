@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from striate.views.drawing.kinds import graph
 from striate.views.drawing.parts import MAX_PARTS, failed_facts, failing, label, parts_of
+from striate.views.page.comparison import comparison_part
 from striate.views.page.pixels import pixels_part
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def network_record(net: Network, show: Show) -> LiveNetwork:
         "parts": {kind: _parts(net, show, most) for kind, most in KINDS.items()},
         "fields": _fields(net),
         "pixels": pixels_part(net),
+        "comparison": comparison_part(net, show),
     }
 
 

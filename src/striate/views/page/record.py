@@ -8,6 +8,7 @@ from striate.version import __version__
 from striate.views.drawing.theme import PALETTES
 from striate.views.history_record import training_facts
 from striate.views.html.figure import Figure, Missing
+from striate.views.page.catalogue import history_record
 from striate.views.page.course import COURSE
 from striate.views.page.network import network_record
 
@@ -38,6 +39,7 @@ def live_record(
     }
     if net is not None:
         record["network"] = network_record(net, show)
+        record["history"] = history_record()
     if run:
         record["run"] = run
     if model:

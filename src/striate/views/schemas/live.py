@@ -10,7 +10,7 @@ from typing import Annotated, NotRequired, TypedDict
 
 from striate.views.schemas.facts import RunCurves
 from striate.views.schemas.forward import Drawing, PageModel
-from striate.views.schemas.live_views import LiveNetwork
+from striate.views.schemas.live_views import LiveHistory, LiveNetwork
 from striate.views.schemas.networks import Show
 from striate.views.schemas.training import Evaluation
 
@@ -62,6 +62,7 @@ class LivePage(TypedDict):
     palettes: Annotated[dict[str, list[str]], "color maps, low to high: `counts`, `signed`, `gray`"]
     show: Annotated[Show, "`striate.show/1` of the network"]
     network: NotRequired[Annotated[LiveNetwork, "what views need besides"]]
+    history: NotRequired[LiveHistory]
     pictures: NotRequired[
         Annotated[list[PagePicture], "pictures of the network; a report has them in the page instead"]
     ]

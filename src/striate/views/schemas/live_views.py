@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, NotRequired, TypedDict
 
 from striate.views.schemas.keys import Axis, Name
+from striate.views.schemas.networks import Diff
 
 
 class PicturePart(TypedDict):
@@ -80,3 +81,46 @@ class LiveNetwork(TypedDict):
     parts: Annotated[dict[Name, list[PicturePart]], "kind of picture to what its groups stand for"]
     fields: Annotated[dict[Name, dict[Name, dict[Axis, UnitField]]], "node, input, axis"]
     pixels: LivePixels
+    comparison: LiveComparison
+
+
+class LiveComparison(TypedDict):
+    """The network at its own input size, A, and at another, B."""
+
+    missing: Annotated[str, "why there is none; then there is nothing else"]
+    why: NotRequired[Annotated[str, "why this size"]]
+    diff: NotRequired[
+        Annotated[Diff, "`striate.diff/1` without the keys `window` and `activation_bytes` of a node"]
+    ]
+    svg: NotRequired[Annotated[str, "both networks next to each other, differences marked"]]
+
+
+class HistoryModel(TypedDict):
+    """An entry of the catalogue."""
+
+    name: str
+    params: Annotated[int | None, "as published, null if not published"]
+    gmacs: Annotated[float | None, "1e9 MACs at `input`, as published"]
+    input: Annotated[list[int], "its own input"]
+    note: str
+
+
+class HistoryFamily(TypedDict):
+    """A family of the catalogue."""
+
+    name: str
+    year: Annotated[int, "of its paper"]
+    paper: Annotated[str, "authors, title, venue"]
+    url: Annotated[str, "where to read it"]
+    new: Annotated[str, "what was new"]
+    models: list[HistoryModel]
+    shown: Annotated[str, "the entry that is drawn"]
+
+
+class LiveHistory(TypedDict):
+    """The catalogue as a timeline."""
+
+    families: Annotated[list[HistoryFamily], "oldest first"]
+    pictures: Annotated[
+        str, "base64 of an object, compressed by zlib: name of an entry to its picture as SVG"
+    ]
