@@ -1,7 +1,8 @@
-"""The built module of the page under Node."""
+"""The built module of the page under Node, and in a page of a test's own."""
 
 import base64
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -40,3 +41,20 @@ def packed(array):
 def unpacked(text):
     """The numbers of a text."""
     return np.frombuffer(base64.b64decode(text), "<f4")
+
+
+def write_page(path, script):
+    """A page whose script knows the module's `mount` and `memoryRoutes`, and an element `here`; its address."""
+    module = MODULE.read_text("ascii")
+    names = {name: re.search(rf"([\w$]+) as {name}\b", module)[1] for name in ("mount", "memoryRoutes")}
+    known = "".join(f"window.{name} = {local};\n" for name, local in names.items())
+    path.write_text(
+        f"""<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>-</title>
+        <main><h1>-</h1><div id="here"></div></main>
+        <script type="module">{module}
+        {known}
+        {{ const here = document.getElementById("here")
+        {script} }}</script>""",
+        "utf-8",
+    )
+    return path.as_uri()

@@ -9,7 +9,7 @@ import pytest
 
 import striate
 from browser.conftest import DESK, PHONE
-from browser.node import MODULE
+from browser.node import write_page
 from cli.run import run
 from striate.views.json_records import show_record
 from striate.views.page.model import model_parts
@@ -243,19 +243,15 @@ def test_an_image_with_colors(window, tmp_path):
 
 def test_the_picture_holds_its_cells(trained, window, tmp_path):
     """`toSVG` gives what is seen: the maps are in it as images."""
-    module = MODULE.read_text("ascii")
-    local = {name: re.search(rf"([\w$]+) as {name}\b", module)[1] for name in ("mount", "memoryRoutes")}
-    record = json.dumps(
-        live_record(show_record(striate.load("lenet5")), model=model_parts(striate.load("lenet5")))
+    net = striate.load("lenet5")
+    record = json.dumps(live_record(show_record(net), model=model_parts(net)))
+    address = write_page(
+        tmp_path / "page.html",
+        f"""
+        const routes = memoryRoutes("#activations?node=conv2&c=1&y=0&x=0")
+        window.mounted = mount(here, {record}, {{kind: "notebook", pictures: () => [], ...routes}})""",
     )
-    (tmp_path / "page.html").write_text(
-        f"""<!DOCTYPE html><html lang="en"><title>-</title><main id="here"></main><script type="module">{module}
-        const routes = {local["memoryRoutes"]}("#activations?node=conv2&c=1&y=0&x=0")
-        const host = {{kind: "notebook", pictures: () => [], ...routes}}
-        window.mounted = {local["mount"]}(document.getElementById("here"), {record}, host)</script>""",
-        "utf-8",
-    )
-    page = window((tmp_path / "page.html").as_uri()).page
+    page = window(address).page
     page.wait_for_selector(".maps canvas")
     page.wait_for_timeout(100)
     picture = ElementTree.fromstring(page.evaluate("mounted.toSVG()"))

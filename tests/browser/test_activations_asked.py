@@ -1,0 +1,103 @@
+"""The view `activations` of a network that is too large for the page: Python answers, and its numbers are shown."""
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+
+import striate
+from browser.conftest import DESK
+from browser.node import unpacked, write_page
+from striate.diagnostics import StriateError
+from striate.views.lab.activations import Activations
+from striate.views.lab.networks import Networks
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def opened(window, tmp_path):
+    """opened(networks, fragment): the view in a page whose requests a function answers; and all answers."""
+
+    def load(networks, fragment, size=DESK, fail=False):
+        computing, answers = Activations(networks), []
+        record = json.dumps(networks.record(networks.first)["page"])
+        address = write_page(
+            tmp_path / "page.html",
+            f"""
+            const request = async (name, body) => {{
+              const answer = JSON.parse(await ask(JSON.stringify(body)))
+              if (answer.problem) throw new Error(answer.problem)
+              return answer
+            }}
+            const routes = memoryRoutes({json.dumps(fragment)})
+            const host = {{kind: "lab", pictures: () => [], request, source: () => ({{}}), ...routes}}
+            window.begin = () => mount(here, {record}, host)""",
+        )
+
+        def ask(text):
+            body = json.loads(text)
+            image = body["image"]
+            pixels = np.frombuffer(base64.b64decode(image["pixels"]), np.uint8)
+            pixels = pixels.reshape(image["height"], image["width"], image["channels"])
+            try:
+                if fail:
+                    raise StriateError("the network is too large to run in the page")
+                answers.append((pixels, computing.answer(networks.first, pixels, body["nodes"])))
+            except StriateError as error:
+                return json.dumps({"problem": error.what})
+            return json.dumps(answers[-1][1])
+
+        shown = window(address, size)
+        shown.page.expose_function("ask", ask)
+        shown.page.evaluate("begin() && 0")
+        return shown, answers
+
+    return load
+
+
+def test_resnet18(opened):
+    networks = Networks("resnet18", "64x64x3")
+    shown, answers = opened(networks, "#activations?node=layer1.0.conv1&image=slope")
+    page = shown.page
+    page.wait_for_selector(".maps canvas")
+    pixels, answer = answers[-1]
+    (known,) = striate.Model(networks.find(networks.first).net, seed=0).classify(
+        np.ascontiguousarray(pixels.transpose(2, 0, 1)[None]), top=10
+    )
+    rows = page.locator("[data-probability]")
+    assert rows.count() == 10
+    told = {
+        row.locator("bdi").inner_text(): float(row.get_attribute("data-probability")) for row in rows.all()
+    }
+    assert told == pytest.approx(dict(known), abs=1e-5)
+    page.locator(".maps svg").press("End")
+    shape = answer["values"]["layer1.0.conv1"]["shape"]
+    values = unpacked(answer["values"]["layer1.0.conv1"]["values"]).reshape(shape)
+    said = page.locator("[data-unit]").inner_text()
+    assert said.startswith(f"layer1.0.conv1 channel 0 row {shape[1] - 1} column {shape[2] - 1} = ")
+    assert float(re.search(r"= (\S+);", said)[1]) == pytest.approx(float(values[0, -1, -1]), rel=1e-3)
+    page.get_by_role("button", name="Node after").click()
+    page.wait_for_function(
+        "document.querySelector('.maps svg')?.getAttribute('aria-label').startsWith('layer1.0.bn1')"
+    )
+    box = page.locator(".canvas").bounding_box()
+    before = len(answers)
+    page.mouse.move(box["x"] + 40, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 90, box["y"] + 40, steps=4)
+    page.mouse.up()
+    for _ in range(100):
+        page.wait_for_timeout(50)
+        if len(answers) > before and (answers[-1][0] != pixels).any():
+            break
+    assert (answers[-1][0] != pixels).any(), "a stroke is computed"
+    assert not shown.violations() and not shown.messages
+
+
+def test_a_refusal_is_told(opened):
+    shown, _ = opened(Networks("resnet18", "64x64x3"), "#activations", fail=True)
+    assert "too large to run" in shown.page.get_by_role("alert").inner_text()
+    assert not shown.violations() and not shown.messages
