@@ -1,4 +1,4 @@
-"""The view `activations` of a network that is too large for the page: Python answers, and its numbers are shown."""
+"""The view `activations` of a network that is too large for the page: Python's answers, or what it has stored."""
 
 import base64
 import json
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import striate
-from browser.conftest import DESK
+from browser.conftest import DESK, PHONE
 from browser.node import unpacked, write_page
+from cli.run import run
 from striate.diagnostics import StriateError
 from striate.views.lab.activations import Activations
 from striate.views.lab.networks import Networks
@@ -100,4 +101,45 @@ def test_resnet18(opened):
 def test_a_refusal_is_told(opened):
     shown, _ = opened(Networks("resnet18", "64x64x3"), "#activations", fail=True)
     assert "too large to run" in shown.page.get_by_role("alert").inner_text()
+    assert not shown.violations() and not shown.messages
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """The report of a run whose weights are too large for a page, and the model."""
+    folder = tmp_path_factory.mktemp("large")
+    net = "8x8x1 -> conv 3x3 32 pad 1 -> relu -> flatten -> fc 72 -> relu -> fc 10"
+    model = striate.Model(net, seed=0)
+    model.fit("digits", epochs=1, out=folder / "run", verbose=False)
+    assert run("report", str(folder / "run"), "-o", str(folder / "page.html")).code == 0
+    return striate.Model(folder / "run"), (folder / "page.html").as_uri()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_a_saved_page_has_one_image_in_8_bits(large, window, size, dark):
+    model, address = large
+    shown = window(f"{address}#activations?node=relu1&c=1&y=2&x=3", size, dark)
+    page = shown.page
+    stored = json.loads(page.locator("[data-striate-record]").inner_text())["eight_bit"]
+    pixels = np.frombuffer(base64.b64decode(stored["sample"]["pixels"]), np.uint8).reshape(1, 1, 8, 8)
+    (answer,) = model.classify(pixels, top=10)
+    assert stored["shares"] == pytest.approx([share for _, share in sorted(answer)], abs=1e-5)
+    told = page.locator("[data-state=eight-bit]").inner_text()
+    assert "numbers of 8 bits" in told and "its weights have" in told and stored["sample"]["name"] in told
+    (x,) = model._inputs.batches(pixels, 1)
+    for node, one in stored["maps"].items():
+        value = model.engine.compile(model.net, model.weights.current()).values(x, [node])[node][0]
+        levels = np.frombuffer(base64.b64decode(one["data"]), np.uint8).reshape(one["shape"])
+        step = (one["high"] - one["low"]) / 255
+        np.testing.assert_allclose(one["low"] + step * levels, value[: len(levels)], atol=0.51 * step + 1e-5)
+        assert one["channels"] == len(value)
+    said = page.locator("[data-unit]").inner_text()
+    value = model.engine.compile(model.net, model.weights.current()).values(x, ["relu1"])["relu1"][0, 1, 2, 3]
+    step = (stored["maps"]["relu1"]["high"] - stored["maps"]["relu1"]["low"]) / 255
+    assert float(re.search(r"is about (\S+);", said)[1]) == pytest.approx(value, abs=step)
+    assert "16 of 32 channels" in page.locator("[data-range]").inner_text()
+    assert page.locator("#striate-node option").count() == len(stored["maps"])
+    assert page.get_by_role("button", name="Clear").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     assert not shown.violations() and not shown.messages

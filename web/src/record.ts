@@ -25,6 +25,8 @@ export interface LivePage {
   model?: PageModel
   /** otherwise: why it cannot */
   no_model?: string
+  /** instead of a model: maps of one image of the run's data */
+  eight_bit?: EightBitMaps
 }
 
 /** A statement of the course and the view that shows it. */
@@ -667,6 +669,29 @@ export interface Answer {
   undo: string
   /** loss whose probabilities follow; empty if the network does not classify */
   loss: string
+}
+
+/** One image in a network that is too large for the page. */
+export interface EightBitMaps {
+  sample: SampleImage
+  /** probabilities of the classes; empty if the network does not classify */
+  shares: number[]
+  /** some nodes by name */
+  maps: Record<string, EightBitMap>
+}
+
+/** Output of a node in 8 bits. */
+export interface EightBitMap {
+  /** of what is kept, channels first */
+  shape: number[]
+  /** of the node; the first ones are kept */
+  channels: number
+  /** number of level 0 */
+  low: number
+  /** number of level 255 */
+  high: number
+  /** base64 of the levels */
+  data: string
 }
 
 /** Answer to `record`: a network, checked. */

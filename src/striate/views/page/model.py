@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from striate.formats.loaded import Loaded
     from striate.network import Network
-    from striate.views.schemas.forward import Answer, Drawing, ImageStep, PageModel
+    from striate.views.schemas.forward import Answer, Drawing, EightBitMaps, ImageStep, PageModel
 
 MAX_MACS = 10_000_000
 """Multiply-accumulates that a page computes at every stroke of a drawing."""
@@ -31,21 +31,24 @@ class ModelParts(TypedDict, total=False):
     drawing: Drawing
     model: PageModel
     no_model: str
+    eight_bit: EightBitMaps
 
 
 def model_parts(net: Network, run: Path | None = None, *, server: bool = False) -> ModelParts:
     """`drawing` and `model` of a network, with fresh weights if it has none; `no_model` where the page cannot run it.
 
-    run: the folder of the training run that it comes from, whose data give images to try. server: the page can ask
-    Python, so it has a `drawing` without a model, too.
+    run: the folder of the training run that it comes from, whose data give images to try, and of a network that the
+    page cannot run, one image in 8 bits. server: the page can ask Python, so it has a `drawing` without a model, too.
     """
     loaded = structure(net)
     parts: ModelParts = {}
     try:
         _check_image(loaded)
         reason = too_large(loaded)
-        if server or not reason:
+        if server or run or not reason:
             parts = _parts(loaded, run, runs_here=not reason)
+        if reason and not server:
+            parts = _eight_bit(loaded, parts)
         if reason:
             raise _refusal(loaded, reason)
     except StriateError as error:
@@ -89,6 +92,21 @@ def _parts(net: Loaded, run: Path | None, runs_here: bool) -> ModelParts:
             "answer": answer,
         },
     }
+
+
+def _eight_bit(net: Loaded, parts: ModelParts) -> ModelParts:
+    """The parts of a page that can neither run the network nor ask: one image in 8 bits, if there is one."""
+    macs = sum(net.declarations[node.name].macs for node in net.nodes)
+    samples = parts["drawing"]["samples"] if "drawing" in parts else []
+    if not samples or net.weights is None:
+        return {}
+    from striate.views.page.eight_bit import MAX_MACS, eight_bit_maps
+
+    if macs > MAX_MACS:
+        return {}
+    drawing = parts["drawing"]
+    maps = eight_bit_maps(net, drawing["image"], samples[0], answers=bool(drawing["classes"]))
+    return {"drawing": {**drawing, "samples": []}, "eight_bit": maps} if maps["maps"] else {}
 
 
 def too_large(net: Network) -> str:

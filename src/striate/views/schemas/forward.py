@@ -110,6 +110,24 @@ class Drawing(TypedDict):
     samples: Annotated[list[SampleImage], "images to try"]
 
 
+class EightBitMap(TypedDict):
+    """Output of a node in 8 bits."""
+
+    shape: Annotated[list[int], "of what is kept, channels first"]
+    channels: Annotated[int, "of the node; the first ones are kept"]
+    low: Annotated[float, "number of level 0"]
+    high: Annotated[float, "number of level 255"]
+    data: Annotated[str, "base64 of the levels"]
+
+
+class EightBitMaps(TypedDict):
+    """One image in a network that is too large for the page."""
+
+    sample: SampleImage
+    shares: Annotated[list[float], "probabilities of the classes; empty if the network does not classify"]
+    maps: Annotated[dict[str, EightBitMap], "some nodes by name"]
+
+
 class PageModel(TypedDict):
     """A network small enough to run inside the page, with its weights."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, NotRequired, TypedDict
 
 from striate.views.schemas.facts import RunCurves
-from striate.views.schemas.forward import Drawing, PageModel
+from striate.views.schemas.forward import Drawing, EightBitMaps, PageModel
 from striate.views.schemas.live_views import LiveHistory, LiveNetwork
 from striate.views.schemas.networks import Show
 from striate.views.schemas.training import Evaluation
@@ -72,3 +72,4 @@ class LivePage(TypedDict):
     ]
     model: NotRequired[Annotated[PageModel, "the network with its weights, if the page can run it"]]
     no_model: NotRequired[Annotated[str, "otherwise: why it cannot"]]
+    eight_bit: NotRequired[Annotated[EightBitMaps, "instead of a model: maps of one image of the run's data"]]

@@ -9,6 +9,8 @@ export function Canvas(props: {
   ink: Ink
   /** Receptive field of the chosen unit, rows and columns from and to (outside: padding). */
   field: { rows: [number, number]; columns: [number, number] } | undefined
+  /** A picture to look at. */
+  fixed?: boolean
   onDraw: (pixels: Pixels) => void
   onEnd: (pixels: Pixels) => void
 }) {
@@ -80,9 +82,12 @@ export function Canvas(props: {
     <div class="canvas" style={{ aspectRatio: `${width} / ${height}` }}>
       <canvas ref={canvas} width={width} height={height} />
       <svg
-        viewBox={`0 0 ${width} ${height}`} tabindex={0} role="application" aria-roledescription="drawing"
-        aria-label={`Drawing of ${height} by ${width} pixels. Arrow keys move, Space draws a pixel, Delete erases it.`}
-        onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerCancel={up} onKeyDown={press} onBlur={() => setCursor(null)}
+        viewBox={`0 0 ${width} ${height}`}
+        {...(props.fixed
+          ? { role: "img", "aria-label": `Image of ${height} by ${width} pixels`, style: { cursor: "default" } }
+          : { tabindex: 0, role: "application", "aria-roledescription": "drawing", onPointerDown: down, onPointerMove: move,
+              onPointerUp: up, onPointerCancel: up, onKeyDown: press, onBlur: () => setCursor(null),
+              "aria-label": `Drawing of ${height} by ${width} pixels. Arrow keys move, Space draws a pixel, Delete erases it.` })}
       >
         {field && (
           <g fill="none" data-field={[...field.rows, ...field.columns].join(" ")}>

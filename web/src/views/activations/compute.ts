@@ -1,14 +1,16 @@
 // Values of the network for an image: by the page's engine, or by Python where a server answers.
 import { useEffect, useMemo, useState } from "preact/hooks"
-import { compile, floatsOf, inputOf, probabilities } from "../../engine"
+import { bytesOf, compile, floatsOf, inputOf, probabilities } from "../../engine"
 import type { Host } from "../../host"
-import type { LivePage } from "../../record"
+import type { EightBitMaps, LivePage } from "../../record"
 import { type Pixels, textOf } from "./pixels"
 
 /** The output of a node, without the batch axis. */
 export interface Output {
   shape: number[]
   values: Float32Array
+  /** Of numbers in 8 bits: how many channels the node has, of which the first ones are there. */
+  channels?: number
 }
 
 export interface Computed {
@@ -18,7 +20,20 @@ export interface Computed {
   output(node: string): Output | undefined
 }
 
-/** What the page computes, or asks for; and the problem, in words, if there is one. */
+/** What Python has stored of one image. */
+function stored({ shares, maps }: EightBitMaps): Computed {
+  return {
+    shares,
+    output(name) {
+      const one = maps[name]
+      if (!one) return undefined
+      const step = (one.high - one.low) / 255
+      return { shape: one.shape, channels: one.channels, values: Float32Array.from(bytesOf(one.data), (level) => one.low + step * level) }
+    },
+  }
+}
+
+/** What the page computes, has stored, or asks for; and the problem, in words, if there is one. */
 export function useComputed(record: LivePage, host: Host, pixels: Pixels, node: string): [Computed | undefined, string] {
   const { model, drawing } = record
   const run = useMemo(() => (model ? compile(model) : undefined), [model])
@@ -64,5 +79,6 @@ export function useComputed(record: LivePage, host: Host, pixels: Pixels, node: 
       controller.abort()
     }
   }, [model, host, drawing, pixels, node])
-  return [here ?? asked, problem]
+  const kept = useMemo(() => record.eight_bit && stored(record.eight_bit), [record.eight_bit])
+  return [here ?? asked ?? kept, problem]
 }

@@ -1,5 +1,6 @@
 // View `activations`: an image goes through the trained network, and every unit answers at once.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks"
+import { bytesOf } from "../../engine"
 import type { Drawing, LivePage, ShownNode } from "../../record"
 import type { View, ViewProps } from "../../view"
 import { Answers, verdict } from "./answers"
@@ -14,9 +15,12 @@ const MOST = 256
 
 function Activations(props: ViewProps & { drawing: Drawing }) {
   const { record, host, parameters, set, drawing } = props
-  const [pixels, load, finish] = usePixels(drawing, parameters, set)
+  const [drawn, load, finish] = usePixels(drawing, parameters, set)
   const [ink, setInk] = useState<Ink>(usualInk(drawing))
-  const node = record.show.nodes.find((one) => one.name === parameters["node"]) ?? record.show.nodes[0]!
+  const fixed = record.model || host.request ? undefined : record.eight_bit
+  const pixels = useMemo(() => (fixed ? bytesOf(fixed.sample.pixels) : drawn), [fixed, drawn])
+  const nodes = fixed ? record.show.nodes.filter((one) => one.name in fixed.maps) : record.show.nodes
+  const node = nodes.find((one) => one.name === parameters["node"]) ?? nodes[0]!
   const [computed, problem] = useComputed(record, host, pixels, node.name)
   const output = computed?.output(node.name)
   const pinned = pinnedCell(parameters, output)
@@ -28,10 +32,16 @@ function Activations(props: ViewProps & { drawing: Drawing }) {
     <div class="activations">
       <div class="try">
         <div class="draw">
-          <p class="note">Draw with the mouse or a finger, or take an image below.</p>
-          <Canvas drawing={drawing} pixels={pixels} ink={ink} field={output && cell && fieldOf(node, output, cell, drawing)}
+          {!fixed && <p class="note">Draw with the mouse or a finger, or take an image below.</p>}
+          <Canvas fixed={fixed !== undefined} drawing={drawing} pixels={pixels} ink={ink} field={output && cell && fieldOf(node, output, cell, drawing)}
             onDraw={load} onEnd={finish} />
-          <Tools {...{ drawing, pixels, ink, setInk, finish, set, parameters }} />
+          {fixed && (
+            <p class="note" data-state="eight-bit">
+              <bdi>{fixed.sample.name}</bdi>, class <bdi>{fixed.sample.label}</bdi>. {record.no_model}. So these are numbers of 8 bits that Python
+              has stored for this one image, of some nodes; `striate lab` computes every value of any image.
+            </p>
+          )}
+          {!fixed && <Tools {...{ drawing, pixels, ink, setInk, finish, set, parameters }} />}
         </div>
         <div>
           {!drawing.trained && <p class="state" data-state="untrained">△ Untrained: the weights are fresh random numbers.</p>}
@@ -43,7 +53,7 @@ function Activations(props: ViewProps & { drawing: Drawing }) {
             </>
           )}
           {computed && computed.shares.length === 0 && <p class="note">The network gives no probabilities of classes.</p>}
-          <NodeChoice nodes={record.show.nodes} node={node} set={set} />
+          <NodeChoice nodes={nodes} node={node} set={set} />
           {output ? (
             <Maps {...{ record, node, output, cell, parameters, set }} isPinned={cell !== undefined && cell === pinned}
               onCell={(at, pin) => {
@@ -225,7 +235,8 @@ function unitText(node: ShownNode, output: Output, cell: Cell, drawing: Drawing)
   const { rows, columns } = fieldOf(node, output, cell, drawing)
   const [height, width] = drawing.image as [number, number]
   const padded = rows[0] < 0 || columns[0] < 0 || rows[1] >= height || columns[1] >= width ? ", padding included" : ""
-  return `${node.name} ${unit} = ${digits(value)}; it reads rows ${rows.join(" to ")} and columns ${columns.join(" to ")} of the image${padded}.`
+  const equal = output.channels === undefined ? "=" : "is about"
+  return `${node.name} ${unit} ${equal} ${digits(value)}; it reads rows ${rows.join(" to ")} and columns ${columns.join(" to ")} of the image${padded}.`
 }
 
 function Maps(props: {
@@ -273,7 +284,8 @@ function Maps(props: {
         </div>
       )}
       <Legend scale={scale} label="Colors of the maps" />
-      <p class="note" data-range={`${least} ${most}`}>Smallest {digits(least)}, largest {digits(most)}.</p>
+      <p class="note" data-range={`${least} ${most}`}>Smallest {digits(least)}, largest {digits(most)}.
+        {output.channels !== undefined && ` Numbers of 8 bits: ${output.shape[0]} of ${output.channels} channels.`}</p>
     </section>
   )
 }
@@ -282,7 +294,7 @@ export const activations: View = {
   name: "activations",
   title: "Activations",
   missing(record, host) {
-    if (record.drawing && (record.model || host.request)) return ""
+    if (record.drawing && (record.model || host.request || record.eight_bit)) return ""
     const why = record.no_model ?? "The record holds no network to compute with"
     return `${why}.${host.request ? "" : " `striate lab MODEL` computes every value."}`
   },
