@@ -65,3 +65,25 @@ def window(browser):
     yield load
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A `striate lab` without a model, in an empty folder."""
+    from lab_server import Served
+
+    running = Served(cwd=tmp_path_factory.mktemp("lab"))
+    yield running
+    running.end()
+
+
+@pytest.fixture
+def lab(served, window):
+    """lab(fragment="", size=DESK, **options of window): its page, opened by the link."""
+
+    def load(fragment="", size=DESK, **options):
+        shown = window(served.link + fragment, size, offline=False, **options)
+        shown.page.locator("#lab-count:not([data-busy=true])").wait_for(state="attached")
+        return shown
+
+    return load

@@ -1,6 +1,8 @@
 // The module's public names, and the start of a page that holds its record.
 import { mountApp, type Mounted, type Shown } from "./app"
 import { type Host, memoryRoutes, windowRoutes } from "./host"
+import { startLab } from "./lab"
+import labStyle from "./lab/lab.css"
 import type { LivePage, PagePicture } from "./record"
 import networksStyle from "./networks.css"
 import frameStyle from "./style.css"
@@ -9,6 +11,7 @@ import trainingStyle from "./views/training/training.css"
 
 const STYLES = [
   frameStyle,
+  labStyle,
   activationsStyle,
   trainingStyle,
   networksStyle,
@@ -66,4 +69,6 @@ function start(holder: HTMLElement) {
 if (typeof document !== "undefined") {
   const holder = document.querySelector<HTMLElement>("script[type='application/json'][data-striate-record]")
   if (holder) start(holder)
+  const lab = document.querySelector<HTMLElement>("script[type='application/json'][data-striate-lab]")
+  if (lab) startLab(lab, mount)
 }

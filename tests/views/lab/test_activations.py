@@ -56,7 +56,7 @@ def test_values_are_those_of_the_trained_model(folder, pixels):
 def test_a_changed_text_has_fresh_weights_and_says_so(folder, pixels):
     networks = Networks(folder)
     activations = Activations(networks)
-    text = networks.first.text.replace("maxpool", "avgpool")
+    text = networks.record(networks.first)["text"].replace("maxpool", "avgpool")
     assert activations.answer(Source(text), pixels, [])["trained"] is False
     again = activations.answer(Source(text), pixels, ["conv1"])
     fresh = Activations(networks).answer(Source(text), pixels, ["conv1"])

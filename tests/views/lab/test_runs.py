@@ -13,6 +13,7 @@ import pytest
 
 import striate as st
 from striate.diagnostics import FormatError, UnknownNameError
+from striate.views.lab.networks import Networks, Source
 from striate.views.lab.runs import Runs
 
 
@@ -48,6 +49,18 @@ def test_only_rows_that_the_page_does_not_have_are_sent(root, since):
     record = Runs(root).run("deep/one", since)
     assert [row["epoch"] for row in record["rows"]] == [1, 2, 3][since:]
     assert record["since"] + len(record["rows"]) == record["epochs"] == 3
+
+
+def test_a_run_is_opened_with_its_network_and_its_results(root, monkeypatch):
+    monkeypatch.chdir(root)
+    for networks in (Networks(), Networks("deep/one"), Networks(str(root / "deep" / "one"))):
+        name = networks.start_name or "deep/one"
+        record = networks.record(Source(model=name))
+        assert record["trained"] and record["form"] == "notation"
+        run = record["page"]["run"]
+        assert run["name"] == name and run["curves"]["epochs"] == [1, 2, 3]
+        assert networks.record(Source(record["text"]))["page"].get("run") is None
+        json.dumps(record, allow_nan=False)
 
 
 def test_every_prefix_of_the_metrics_is_a_run_that_grows(root):

@@ -25,7 +25,8 @@ export interface Source {
 export interface Requests {
   /** The network, checked. */
   record: [Source, LabRecord]
-  /** Pictures as `striate draw` makes them: kinds blocks, graph, field, pixels; of a node, of a unit [y, x] of it. */
+  /** Pictures as `striate draw` makes them: kinds blocks, graph, field, pixels, layer, fc (none: those of a
+   * report); of a node, of a unit [y, x] of it. */
   pictures: [Source & { kinds: string[]; node?: string; unit?: number[] }, LabPictures]
   /** A fix made in the text: its finding by code and node, and the fix by its text. */
   fix: [Source & { code: string; node: string | null; fix: string }, LabFixed]
@@ -57,7 +58,10 @@ export class Refused extends Error {
   }
 }
 
-/** Requests of the page's own server. Raises Refused, TypeError without a connection, AbortError. */
+/** The server has ended, or another one answers in its place. */
+export class Lost extends Error {}
+
+/** Requests of the page's own server. Raises Refused, Lost or TypeError without a connection, AbortError. */
 export const request: Request = async (name, body, options = {}) => {
   const response = await fetch(`/api/${name}`, {
     method: "POST",
@@ -65,7 +69,8 @@ export const request: Request = async (name, body, options = {}) => {
     body: JSON.stringify(body),
     ...options,
   })
+  if (!response.headers.get("content-type")?.startsWith("application/json")) throw new Lost()
   const answer = await response.json()
-  if (!response.ok) throw new Refused(response.status, (answer as LabRefusal).problem)
+  if ("problem" in answer) throw new Refused(response.status, (answer as LabRefusal).problem)
   return answer
 }

@@ -36,11 +36,16 @@ ENDED = 503
 
 @dataclass(frozen=True)
 class Answer:
-    """How a request is answered. job: makes the answer; worker: the thread that does; most: bytes of the body."""
+    """How a request is answered.
+
+    job: makes the answer; worker: the thread that does; most: bytes of the body; wrong: status of an answer that says
+    what is wrong with a network.
+    """
 
     job: Callable[[Body], Any]
     worker: str = "checks"
     most: int = 2 * MIB
+    wrong: int = 422
 
 
 class Lab:
@@ -50,12 +55,13 @@ class Lab:
     """
 
     def __init__(self, model: str, input: Any, check: Check, root: Path | None = None) -> None:
-        self.networks = Networks(model, input, check)
-        self.runs = Runs(root or Path.cwd(), model if (Path(model) / "metrics.jsonl").is_file() else "")
+        self.runs = Runs(root or Path.cwd(), model)
+        self.networks = Networks(model, input, check, self.runs)
         self._activations = Activations(self.networks)
         self._workers = {name: Worker(name) for name in ("checks", "pictures", "engine")}
         self.answers: Mapping[str, Answer] = {
-            "record": Answer(lambda body: self.networks.record(Source.of(body))),
+            # A text that is being typed is wrong most of the time, and browsers log other answers than 200.
+            "record": Answer(lambda body: self.networks.record(Source.of(body)), wrong=200),
             "fix": Answer(self._fix),
             "explain": Answer(_explain),
             "run": Answer(lambda body: self.runs.run(body.text("name"), body.whole("since", 0, 10**9, 0))),
@@ -86,8 +92,8 @@ class Lab:
         return HTMLResponse(text)
 
     async def _answer(self, request: Request) -> Response:
+        answer = self.answers.get(request.path_params["name"])
         try:
-            answer = self.answers.get(request.path_params["name"])
             if answer is None:
                 raise Refusal(404, "there is no such request", why=f"there are {', '.join(self.answers)}")
             if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
@@ -99,7 +105,7 @@ class Lab:
         except asyncio.CancelledError:  # the server ends
             return Response(status_code=ENDED)
         except Exception as error:
-            return _failed(error)
+            return _failed(error, answer.wrong if answer else 404)
         return Response(status_code=CLOSED_REQUEST) if result is None else JSONResponse(result)
 
     # -- jobs ----------------------------------------------------------------------------------------------------
@@ -149,12 +155,12 @@ async def _while_there(request: Request, work: Awaitable[Any]) -> Any:
             await watch
 
 
-def _failed(error: Exception) -> Response:
-    """The answer that says why a request failed."""
+def _failed(error: Exception, wrong: int) -> Response:
+    """The answer that says why a request failed. wrong: status if its network did."""
     if os.environ.get("STRIATE_TRACEBACK") and not isinstance(error, StriateError):
         raise error
     problem = _problem(error)
-    status = 500 if isinstance(problem, InternalError) else getattr(problem, "status", 422)
+    status = 500 if isinstance(problem, InternalError) else getattr(problem, "status", wrong)
     headers = {"connection": "close"} if status in (408, 413) else {}  # the rest of the body is not read
     return JSONResponse({"problem": problem.diagnostic.to_dict()}, status, headers)
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from striate.diagnostics import LimitError, StriateError, UsageError, plural
+from striate.diagnostics import LimitError, StriateError, plural
 
 MIB = 1 << 20
 
@@ -68,7 +68,7 @@ def _finite(text: str) -> float:
 
 
 class Body:
-    """The parts of a request by name. Every method raises UsageError for a part that is missing or not of its kind."""
+    """The parts of a request by name. Every method raises Refusal for a part that is missing or not of its kind."""
 
     def __init__(self, parts: Mapping[str, Any], path: str = "") -> None:
         self._parts, self._path = parts, path
@@ -89,7 +89,8 @@ class Body:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise UsageError(
+            raise Refusal(
+                422,
                 f"{name} holds half a character",
                 where=self._path + name,
                 why="a lone surrogate is not a character",
@@ -101,7 +102,8 @@ class Body:
         """A whole number from `least` to `most`."""
         value = self._get(name, int, "a whole number", default)
         if isinstance(value, bool) or not least <= value <= most:
-            raise UsageError(
+            raise Refusal(
+                422,
                 f"{name} is not allowed",
                 where=self._path + name,
                 why=f"it is a whole number from {least:,} to {most:,}",
@@ -126,7 +128,7 @@ class Body:
         try:
             return base64.b64decode(self._get(name, str, "base64", None), validate=True)
         except (binascii.Error, ValueError) as error:
-            raise UsageError(f"{name} is not base64", where=self._path + name, why=str(error)) from None
+            raise Refusal(422, f"{name} is not base64", where=self._path + name, why=str(error)) from None
 
     def part(self, name: str) -> Body:
         """An object."""
@@ -135,14 +137,15 @@ class Body:
     def _list(self, name: str, most: int) -> Sequence[Any]:
         values = self._get(name, list, "a list", None)
         if len(values) > most:
-            raise UsageError(f"{name} is too long", where=self._path + name, why=f"it has at most {most}")
+            raise Refusal(422, f"{name} is too long", where=self._path + name, why=f"it has at most {most}")
         return values  # type: ignore[no-any-return]
 
     def _get(self, name: str, kind: type, what: str, default: Any) -> Any:
         value = self._parts.get(name, default)
         value = default if value is None else value
         if not isinstance(value, kind):
-            raise UsageError(
+            raise Refusal(
+                422,
                 f"{name} is {'missing' if value is None else 'not ' + what}",
                 where=self._path + name,
                 why=f"the request needs {what}",

@@ -7,7 +7,6 @@ that the page sends names a file.
 from __future__ import annotations
 
 import collections
-import dataclasses
 import re
 import threading
 from collections.abc import Callable
@@ -21,11 +20,11 @@ from striate.checks.fixing import apply_fix
 from striate.diagnostics import FormatError, LimitError, StriateError, UnknownNameError, plural, suggest
 from striate.files import exists
 from striate.formats import load, notation, toml
-from striate.formats.folder import RUN_CONFIG
 from striate.formats.loaded import Loaded, structure
 from striate.formats.rewriting import edit
 from striate.formats.text_files import read_text
 from striate.models import catalogue
+from striate.views.lab.runs import Runs
 
 if TYPE_CHECKING:
     from striate.checks.report import Report
@@ -46,8 +45,8 @@ MAX_SIDE = 1 << 16
 MAX_KEPT = 8
 """Networks that are kept: the page asks for several answers about one."""
 START = (
-    "32x32x3 -> conv 5x5 6 -> relu -> maxpool 2 -> conv 5x5 16 -> relu -> maxpool 2\n"
-    "  -> flatten -> fc 120 -> relu -> fc 84 -> relu -> fc 10"
+    "32x32x3\n-> conv 5x5 6 -> relu -> maxpool 2\n-> conv 5x5 16 -> relu -> maxpool 2\n"
+    "-> flatten\n-> fc 120 -> relu\n-> fc 84 -> relu\n-> fc 10"
 )
 """The text of a page that was opened without a model."""
 DRAWN = ("blocks", "graph", "pixels", "field", "layer", "fc")
@@ -102,35 +101,35 @@ class Checked:
 class Networks:
     """The networks of a page.
 
-    model: the MODEL that it was opened with, empty for none, and its input size; check: reports findings.
+    model: the MODEL that it was opened with, empty for none, and its input size; check: reports findings; runs: what
+    the page can open besides the catalogue.
     """
 
-    def __init__(self, model: str = "", input: Any = None, check: Check = check) -> None:
-        self.start_name, self._check = model, check
+    def __init__(
+        self, model: str = "", input: Any = None, check: Check = check, runs: Runs | None = None
+    ) -> None:
+        self.start_name, self._check, self._runs = model, check, runs or Runs(Path.cwd(), model)
         start = load(model or START, input)
-        folder = Path(model).expanduser()
-        self._start = dataclasses.replace(
-            self._checked(start, "" if input else _own_text(start.source)),
-            run=folder if model and exists(folder / RUN_CONFIG) else None,
-        )
+        self._own = "" if input else _own_text(start.source)
+        self._start = self._checked(start, self._own, self._runs.folder(model))
         self._kept: collections.OrderedDict[Source, Checked] = collections.OrderedDict()
         self._lock = threading.Lock()
 
     @property
     def first(self) -> Source:
         """What the page shows when it is opened."""
-        checked = self._start
-        return Source(text=checked.text) if checked.text else Source(model=self.start_name)
+        own = self._own or ("" if self.start_name else self._start.text)
+        return Source(text=own) if own else Source(model=self.start_name)
 
     def find(self, source: Source) -> Checked:
         """The network of a source. Raises LimitError for one that is too large, and what reading it raises."""
-        if source in (self.first, Source(model=self.start_name)):
+        if source == self.first or (self.start_name and source == Source(model=self.start_name)):
             return self._start
         with self._lock:
             if source in self._kept:
                 self._kept.move_to_end(source)
                 return self._kept[source]
-        checked = self._checked(self._read(source), source.text)
+        checked = self._checked(self._read(source), source.text, self._runs.folder(source.model))
         with self._lock:
             self._kept[source] = checked
             while len(self._kept) > MAX_KEPT:
@@ -141,28 +140,34 @@ class Networks:
 
     def record(self, source: Source) -> LabRecord:
         """The network, checked."""
-        from striate.views.page.record import live_record
+        from striate.views.page.record import live_record, run_record
 
         checked = self.find(source)
         form: Any = checked.form
+        run = None
+        if checked.run:
+            from striate.views.html.run_part import run_part
+
+            run = run_record(run_part(str(checked.run)))
+            run["name"] = source.model or self.start_name  # as `runs` answers
         return {
-            "page": live_record(checked.show, model=checked.parts),
+            "page": live_record(checked.show, run, checked.parts),
             "text": checked.text,
             "form": form,
             "trained": checked.net.trained,
         }
 
     def pictures(self, source: Source, kinds: list[str], node: str, unit: tuple[int, ...]) -> LabPictures:
-        """Pictures of it. Raises what drawing raises."""
+        """Pictures of it, by default those of a report. Raises what drawing raises."""
         from striate.views.drawing.kinds import KINDS
         from striate.views.drawing.request import Request
-        from striate.views.drawing.scene import scene
+        from striate.views.drawing.scene import branched, scene
         from striate.views.drawing.svg import svg
 
         checked = self.find(source)
         _limit(checked.net)
         drawn: LabPictures = {"pictures": []}
-        for kind in kinds:
+        for kind in kinds or ["blocks", *(["graph"] if branched(checked.net) else [])]:
             if kind not in DRAWN:
                 raise UnknownNameError(
                     f"no picture {kind!r}",
@@ -216,26 +221,26 @@ class Networks:
         if source.model:
             if source.model == self.start_name:
                 return load(source.model, size)
+            if folder := self._runs.folder(source.model):
+                return load(str(folder), size)
             if source.model in catalogue.list_models():  # never a file
                 return structure(load(source.model, size))
             near = suggest(source.model, catalogue.list_models())
             raise UnknownNameError(
                 f"no model is called {source.model[:80]!r}",
-                why="the page opens models of the catalogue, and the one that it was started with",
+                why="the page opens models of the catalogue, runs below its folder, and the MODEL of its command",
                 fix=f"did you mean {near}?" if near else f"striate lab {source.model[:80]}",
             )
-        if source.text == self._start.text and self._start.text:
-            return load(self.start_name or START, size)  # with its weights
         parse = toml.parse if _TOML.search(source.text) else notation.parse
         network = parse(source.text, input=size)
         _limit(network)
         return structure(network)
 
-    def _checked(self, net: Loaded, text: str = "") -> Checked:
+    def _checked(self, net: Loaded, text: str, run: Path | None) -> Checked:
         report = self._check(net.network)
         if text:
             return Checked(net, report, text, "toml" if _TOML.search(text) else "notation")
-        return Checked(net, report, *_written(net))
+        return Checked(net, report, *_written(net), run)
 
 
 def _own_text(source: str) -> str:

@@ -20,7 +20,7 @@ PAGE = """<!doctype html>
 <title>striate lab</title>
 <style>
 {style}
-body {{ margin: 0 auto; max-width: 80rem; padding: 0 1rem 3rem; background: var(--paper); color: var(--ink);
+body {{ margin: 0 auto; max-width: 100rem; padding: 0 1rem 3rem; background: var(--paper); color: var(--ink);
   font-family: var(--fonts); }}
 </style>
 </head>
@@ -38,8 +38,8 @@ def page(networks: Networks) -> str:
     first = networks.first
     start = {
         "record": networks.record(first),
-        "model": networks.start_name,
+        "source": {"text": first.text} if first.text else {"model": first.model},
         "models": [*catalogue.list_models()],
-        "course": not networks.start_name,
+        "view": "network" if networks.start_name else "course",
     }
     return PAGE.format(style=style_variables(), start=inline_json(start))

@@ -30,25 +30,30 @@ SETTINGS = ("epochs", "optimizer", "lr", "schedule", "batch_size", "loss", "weig
 
 
 class Runs:
-    """The run folders of a page: those below `root`, and the one that it was opened with."""
+    """The run folders of a page: those below `root`, and the one that it was opened with, if that was one."""
 
     def __init__(self, root: Path, start: str = "") -> None:
-        self._root = root
-        self._folders: dict[str, Path] = {start: Path(start).expanduser()} if start else {}
+        self._root, path = root, Path(start).expanduser()
+        self._folders = {start: path} if start and (path / CONFIG).is_file() else {}
+
+    def folder(self, name: str) -> Path | None:
+        """The folder of a run that was listed; None for any other name."""
+        if name and name not in self._folders:
+            self.names()
+        return self._folders.get(name)
 
     def names(self) -> list[LabRunName]:
         """Every run that is there now, by name."""
+        listed = {path.resolve() for path in self._folders.values()}
         for path in _found(self._root):
-            self._folders.setdefault(path.relative_to(self._root).as_posix(), path)
+            if path.resolve() not in listed:
+                self._folders[path.relative_to(self._root).as_posix()] = path
         there = {name: _state(path) for name, path in self._folders.items()}
         return [{"name": name, "state": state} for name, state in sorted(there.items()) if state != "gone"]
 
     def run(self, name: str, since: int) -> LabRun:
         """What a run has written. since: rows that are known already. Raises UnknownNameError, FormatError."""
-        path = self._folders.get(name)
-        if path is None:
-            self.names()
-            path = self._folders.get(name)
+        path = self.folder(name)
         if path is None:
             near = suggest(name, self._folders)
             raise UnknownNameError(
