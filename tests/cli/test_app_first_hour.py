@@ -18,7 +18,7 @@ def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("command", sorted({*COMMANDS} - {"data", "report", "draw"}))
+@pytest.mark.parametrize("command", sorted({*COMMANDS} - {"data", "report", "draw", "lab"}))
 def test_a_missing_argument_is_answered_with_an_example(command):
     done = run(command)
     if "missing argument" in done.err:
