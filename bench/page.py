@@ -1,6 +1,7 @@
-"""How long does the page's own forward engine take for one digit? LeNet-5 in the built module, under Node.
+"""How soon does a saved page open, does it ever stall, and how long does its own engine take for one digit?
 
-python bench/page.py                  time it, print the median and the spread
+python bench/page.py                  both: pages in Chromium, LeNet-5 in the built module under Node
+python bench/page.py --only opening   one part: opening or engine
 python bench/page.py --model NAME     another network that the page runs
 """
 
@@ -11,10 +12,17 @@ import json
 import platform
 import subprocess
 import sys
+import tempfile
 from importlib import resources
+from pathlib import Path
 
-import striate
-from striate.views.page.model import model_parts
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from support import opening  # noqa: E402
+
+import striate  # noqa: E402
+from striate.views.page.model import model_parts  # noqa: E402
 
 TIMES = 200
 SCRIPT = """
@@ -42,7 +50,16 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", default="lenet5", help="a network that the page runs (default: lenet5)")
-    model = parser.parse_args().model
+    parser.add_argument("--only", choices=("opening", "engine"), help="one part")
+    arguments = parser.parse_args()
+    if arguments.only != "engine":
+        with tempfile.TemporaryDirectory() as folder:
+            opening.main(Path(folder))
+    return 0 if arguments.only == "opening" else engine(arguments.model)
+
+
+def engine(model: str) -> int:
+    """Print the times of the page's own forward engine."""
     parts = model_parts(striate.load(model))
     if "model" not in parts:
         print(parts["no_model"], file=sys.stderr)

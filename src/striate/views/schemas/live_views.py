@@ -78,7 +78,7 @@ class LivePixels(TypedDict):
 class LiveNetwork(TypedDict):
     """What views need that striate.show/1 does not say."""
 
-    parts: Annotated[dict[Name, list[PicturePart]], "kind of picture to what its groups stand for"]
+    parts: Annotated[dict[str, list[PicturePart]], "kind of picture to what its groups stand for"]
     fields: Annotated[dict[Name, dict[Name, dict[Axis, UnitField]]], "node, input, axis"]
     pixels: LivePixels
     comparison: LiveComparison
