@@ -1,6 +1,6 @@
 // The frame of the page: one link for each view, and the view that the route names.
 import { render } from "preact"
-import { useEffect, useState } from "preact/hooks"
+import { useEffect, useLayoutEffect, useState } from "preact/hooks"
 import type { Host, Route } from "./host"
 import { formatRoute } from "./host"
 import type { LivePage } from "./record"
@@ -112,6 +112,6 @@ function App({ record, host, shown }: { record: LivePage; host: Host; shown: Sho
 
 function useRoute(host: Host): Route {
   const [route, setRoute] = useState(host.route())
-  useEffect(() => host.onRoute(() => setRoute(host.route())), [host])
+  useLayoutEffect(() => host.onRoute(() => setRoute(host.route())), [host]) // before anything can be clicked
   return route
 }

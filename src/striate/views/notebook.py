@@ -15,6 +15,7 @@ from striate.network import NetworkSource, as_network
 from striate.signatures import ExplainMisuse, explain_misuse
 
 if TYPE_CHECKING:
+    from striate.views.page.model import ModelParts
     from striate.views.schemas.live import LivePage
 
 HEIGHTS = (120, 10_000)
@@ -76,5 +77,11 @@ def view(net: NetworkSource, route: str = "network", *, interactive: bool = Fals
     from striate.checks import check
     from striate.views.page.record import record_of
 
-    network = as_network(net)
-    return View(network, record_of(network, check(network).findings), route.removeprefix("#"), height)
+    network, route = as_network(net), route.removeprefix("#")
+    model: ModelParts = {"no_model": 'st.view(net, "activations", interactive=True) holds the weights'}
+    if route.partition("?")[0] == "activations":
+        from striate.model import Model
+        from striate.views.page.model import model_parts
+
+        model = model_parts(net._record if isinstance(net, Model) else network)
+    return View(network, record_of(network, check(network).findings, model), route, height)

@@ -127,8 +127,8 @@ def too_large(net: Network) -> str:
     return ""
 
 
-def _refusal(net: Network, why: str) -> UsageError:
-    return UsageError(f"{net.name} does not run inside the page", why=why)
+def _refusal(net: Loaded, why: str) -> UsageError:
+    return UsageError(f"{net.title} does not run inside the page", why=why)
 
 
 def _check_image(net: Loaded) -> None:

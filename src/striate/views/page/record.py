@@ -47,12 +47,15 @@ def live_record(
     return record
 
 
-def record_of(net: Network, findings: Sequence[Diagnostic]) -> LivePage:
-    """The record of a network with its pictures, for a page without a report around it. findings: of a check."""
+def record_of(net: Network, findings: Sequence[Diagnostic], model: ModelParts) -> LivePage:
+    """The record of a network with its pictures, for a page without a report around it.
+
+    findings: of a check; model: what the page computes with.
+    """
     from striate.views.html.network_part import network_part
 
     part = network_part(net, findings)
-    record = live_record({**part.show, "problems": [*part.problems]}, net=net)
+    record = live_record({**part.show, "problems": [*part.problems]}, model=model, net=net)
     record["pictures"] = [
         {"kind": figure.key, "caption": figure.caption, "svg": figure.svg}
         for figure in part.drawings

@@ -21,7 +21,7 @@ export function Answers({ classes, shares }: { classes: string[]; shares: number
   )
 }
 
-export const percent = (share: number): string => `${(100 * share).toFixed(1)}%`
+export const percent = (share: number): string => (share > 0 && share < 0.0005 ? "< 0.1%" : `${(100 * share).toFixed(1)}%`)
 
 /** The most probable class, in words. */
 export function verdict(classes: string[], shares: number[]): string {

@@ -83,27 +83,18 @@ function Activations(props: ViewProps & { drawing: Drawing }) {
 function usePixels(
   drawing: Drawing, parameters: Record<string, string>, set: ViewProps["set"],
 ): [Pixels, (pixels: Pixels) => void, (pixels: Pixels) => void] {
-  const address = `${parameters["image"]} ${parameters["draw"]}`
-  const own = useRef(address)
-  const [pixels, setPixels] = useState(() => fromAddress(drawing, parameters["image"], parameters["draw"]))
-  useEffect(() => {
-    if (own.current === address) return
-    own.current = address
-    setPixels(fromAddress(drawing, parameters["image"], parameters["draw"]))
-  }, [address])
-  const first = useRef(drawing)
-  useEffect(() => {
-    if (first.current !== drawing) setPixels(fromAddress(drawing, parameters["image"], parameters["draw"]))
-    first.current = drawing
-  }, [drawing])
+  const { image, draw } = parameters
+  const address = `${image} ${draw}`
+  const named = useMemo(() => fromAddress(drawing, image, draw), [drawing, address])
+  // What was drawn stands for the address that was written for it, or for an address that cannot hold it.
+  const [own, setOwn] = useState({ drawing, address, pixels: named })
   return [
-    pixels,
-    setPixels,
-    (now) => {
-      const draw = addressOf(now)
-      own.current = `undefined ${draw}`
-      setPixels(now)
-      set({ image: undefined, draw }, true)
+    own.drawing === drawing && own.address === address ? own.pixels : named,
+    (pixels) => setOwn({ drawing, address, pixels }),
+    (pixels) => {
+      const written = addressOf(pixels)
+      setOwn({ drawing, address: `undefined ${written}`, pixels })
+      set({ image: undefined, draw: written }, true)
     },
   ]
 }
@@ -296,7 +287,7 @@ export const activations: View = {
   missing(record, host) {
     if (record.drawing && (record.model || host.request || record.eight_bit)) return ""
     const why = record.no_model ?? "The record holds no network to compute with"
-    return `${why}.${host.request ? "" : " `striate lab MODEL` computes every value."}`
+    return `${why}.${host.kind === "file" ? " `striate lab MODEL` computes every value." : ""}`
   },
   Component: (props) => (props.record.drawing ? <Activations {...props} drawing={props.record.drawing} key={props.record.show.name} /> : null),
 }
