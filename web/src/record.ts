@@ -696,7 +696,7 @@ export interface EightBitMap {
 
 /** Answer to `record`: a network, checked. */
 export interface LabRecord {
-  /** without pictures, which `pictures` answers */
+  /** without what `pictures` and `views` answer, and what is the same for all networks */
   page: LivePage
   /** the network as the editor shows it; empty if it has no text */
   text: string
@@ -710,6 +710,12 @@ export interface LabRecord {
 export interface LabPictures {
   /** one for each kind asked for */
   pictures: PagePicture[]
+}
+
+/** Answer to `views`. */
+export interface LabViews {
+  /** the key `network` of `striate.page/1` */
+  network: LiveNetwork
 }
 
 /** Answer to `fix`. */
@@ -839,7 +845,7 @@ export interface CodeEntry {
   what: string
 }
 
-/** Answer of a request that failed, with a status of 400 and above. */
+/** Answer that a network, or a request, is wrong; of a request the status is 400 or above. */
 export interface LabRefusal {
   /** what, where, why, fix */
   problem: Finding

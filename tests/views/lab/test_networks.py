@@ -8,7 +8,9 @@ import pytest
 import striate
 from cli.run import run
 from striate.diagnostics import FormatError, LimitError, StriateError, UnknownNameError
+from striate.formats import parse
 from striate.views.lab.networks import MAX_NODES, MAX_SIDE, START, Networks, Source
+from striate.views.page.record import live_record
 
 STRIDE = "7x7x1 -> conv 3x3 /3"
 TOML = """[network]
@@ -194,6 +196,12 @@ def test_pictures_are_those_of_the_network(networks):
     assert "conv1" in one["svg"]
     with pytest.raises(UnknownNameError):
         networks.pictures(Source(START), ["field"], "conv9", ())
+
+
+def test_what_views_need_is_that_of_a_report(networks):
+    views = networks.views(Source(STRIDE))["network"]
+    assert json.dumps(views, allow_nan=False)
+    assert views == live_record(networks.find(Source(STRIDE)).show, net=parse(STRIDE))["network"]
 
 
 def test_names_that_are_markup_stay_text(networks):

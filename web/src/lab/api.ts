@@ -8,6 +8,7 @@ import type {
   LabRefusal,
   LabRun,
   LabRuns,
+  LabViews,
   Rules,
 } from "../record"
 
@@ -28,6 +29,8 @@ export interface Requests {
   /** Pictures as `striate draw` makes them: kinds blocks, graph, field, pixels, layer, fc (none: those of a
    * report); of a node, of a unit [y, x] of it. */
   pictures: [Source & { kinds: string[]; node?: string; unit?: number[] }, LabPictures]
+  /** What views need of it besides. */
+  views: [Source, LabViews]
   /** A fix made in the text: its finding by code and node, and the fix by its text. */
   fix: [Source & { code: string; node: string | null; fix: string }, LabFixed]
   compare: [{ a: Source; b: Source }, LabComparison]

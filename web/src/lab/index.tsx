@@ -13,6 +13,7 @@ import { Panel } from "./panel"
 interface Start {
   record: LabRecord
   source: Source
+  history: NonNullable<LivePage["history"]>
   models: string[]
   view: string
 }
@@ -40,7 +41,8 @@ export function startLab(holder: HTMLElement, mount: Mount): void {
   let shown = { source: start.source, times: 0 }
   let views: Mounted | undefined
   const network = new Network(
-    { source: start.source, answer: start.record, pictures: [], problem: undefined, busy: false, lost: false },
+    { source: start.source, answer: start.record, pictures: [], network: undefined, problem: undefined, busy: false, lost: false },
+    { history: start.history },
     () => draw(),
   )
   const draw = () => {

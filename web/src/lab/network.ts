@@ -1,5 +1,5 @@
 // The network of the lab: what the editor says, what Python has answered last, and why it has refused.
-import type { Finding, LabRecord, LivePage, PagePicture } from "../record"
+import type { Finding, LabRecord, LiveNetwork, LivePage, PagePicture } from "../record"
 import { Lost, Refused, request, type Source } from "./api"
 
 export interface State {
@@ -7,6 +7,7 @@ export interface State {
   source: Source
   answer: LabRecord
   pictures: PagePicture[]
+  network: LiveNetwork | undefined
   /** Why the source in the editor has no answer. */
   problem: Finding | undefined
   /** Whether the last answer is awaited. */
@@ -22,6 +23,8 @@ export class Network {
 
   constructor(
     public state: State,
+    /** What is the same for all networks. */
+    private readonly common: Partial<LivePage>,
     private readonly changed: () => void,
   ) {}
 
@@ -36,10 +39,12 @@ export class Network {
       try {
         const answer = await request("record", source, controller)
         if (controller.signal.aborted) return
-        this.set({ source, answer, pictures: [], problem: undefined, busy: false, lost: false })
+        this.set({ source, answer, pictures: [], network: undefined, problem: undefined, busy: false, lost: false })
         done?.(answer)
         const { pictures } = await request("pictures", { ...source, kinds: [] }, controller)
         if (!controller.signal.aborted) this.set({ pictures })
+        const { network } = await request("views", source, controller)
+        if (!controller.signal.aborted) this.set({ network })
       } catch (error) {
         if (controller.signal.aborted) return
         if (error instanceof Refused) {
@@ -53,7 +58,8 @@ export class Network {
 
   /** What the views show. */
   get page(): LivePage {
-    return { ...this.state.answer.page, pictures: this.state.pictures }
+    const { answer, pictures, network } = this.state
+    return { ...this.common, ...answer.page, pictures, ...(network ? { network } : {}) }
   }
 
   private set(changes: Partial<State>): void {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import FormatError, LimitError, StriateError, UsageError, plural
+from striate.diagnostics import FormatError, LimitError, StriateError, plural
 from striate.engine.registry import get_engine
 from striate.formats.with_weights import with_weights
 from striate.train.adapt_network import image_input
@@ -20,6 +20,7 @@ from striate.train.evaluate_model import loss_of, normalization
 from striate.train.prediction import probabilities
 from striate.train.prediction_inputs import PredictionInputs
 from striate.units import format_bytes
+from striate.views.lab.bodies import Refusal
 
 if TYPE_CHECKING:
     from striate.engine.interface import Program
@@ -113,12 +114,13 @@ class Activations:
 
 
 def image(body: Body) -> Array:
-    """The pixels of a request, uint8 of (H, W, C). Raises UsageError."""
+    """The pixels of a request, uint8 of (H, W, C). Raises Refusal."""
     height, width = body.whole("height", 1, MAX_SIDE), body.whole("width", 1, MAX_SIDE)
     channels = body.whole("channels", 1, 4)
     content = body.binary("pixels")
     if len(content) != height * width * channels:
-        raise UsageError(
+        raise Refusal(
+            422,
             f"the image has {plural(len(content), 'number')}",
             where="image.pixels",
             why=f"{height} x {width} x {channels} are {height * width * channels:,}",

@@ -36,16 +36,11 @@ ENDED = 503
 
 @dataclass(frozen=True)
 class Answer:
-    """How a request is answered.
-
-    job: makes the answer; worker: the thread that does; most: bytes of the body; wrong: status of an answer that says
-    what is wrong with a network.
-    """
+    """How a request is answered. job: makes the answer; worker: the thread that does; most: bytes of the body."""
 
     job: Callable[[Body], Any]
     worker: str = "checks"
     most: int = 2 * MIB
-    wrong: int = 422
 
 
 class Lab:
@@ -58,14 +53,14 @@ class Lab:
         self.runs = Runs(root or Path.cwd(), model)
         self.networks = Networks(model, input, check, self.runs)
         self._activations = Activations(self.networks)
-        self._workers = {name: Worker(name) for name in ("checks", "pictures", "engine")}
+        self._workers = {name: Worker(name) for name in ("checks", "pictures", "views", "engine")}
         self.answers: Mapping[str, Answer] = {
-            # A text that is being typed is wrong most of the time, and browsers log other answers than 200.
-            "record": Answer(lambda body: self.networks.record(Source.of(body)), wrong=200),
+            "record": Answer(lambda body: self.networks.record(Source.of(body))),
             "fix": Answer(self._fix),
             "explain": Answer(_explain),
             "run": Answer(lambda body: self.runs.run(body.text("name"), body.whole("since", 0, 10**9, 0))),
             "runs": Answer(lambda body: {"runs": self.runs.names()}),
+            "views": Answer(lambda body: self.networks.views(Source.of(body)), "views"),
             "pictures": Answer(self._pictures, "pictures"),
             "compare": Answer(self._compare, "pictures", 4 * MIB),
             "activations": Answer(self._values, "engine", 32 * MIB),
@@ -105,7 +100,7 @@ class Lab:
         except asyncio.CancelledError:  # the server ends
             return Response(status_code=ENDED)
         except Exception as error:
-            return _failed(error, answer.wrong if answer else 404)
+            return _failed(error)
         return Response(status_code=CLOSED_REQUEST) if result is None else JSONResponse(result)
 
     # -- jobs ----------------------------------------------------------------------------------------------------
@@ -155,12 +150,16 @@ async def _while_there(request: Request, work: Awaitable[Any]) -> Any:
             await watch
 
 
-def _failed(error: Exception, wrong: int) -> Response:
-    """The answer that says why a request failed. wrong: status if its network did."""
+def _failed(error: Exception) -> Response:
+    """The answer that says why a request failed.
+
+    A network that is being typed is wrong most of the time, which is an answer like others: browsers log other statuses
+    than 200.
+    """
     if os.environ.get("STRIATE_TRACEBACK") and not isinstance(error, StriateError):
         raise error
     problem = _problem(error)
-    status = 500 if isinstance(problem, InternalError) else getattr(problem, "status", wrong)
+    status = 500 if isinstance(problem, InternalError) else getattr(problem, "status", 200)
     headers = {"connection": "close"} if status in (408, 413) else {}  # the rest of the body is not read
     return JSONResponse({"problem": problem.diagnostic.to_dict()}, status, headers)
 

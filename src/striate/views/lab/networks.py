@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from striate.network import Network
     from striate.views.lab.bodies import Body
     from striate.views.page.model import ModelParts
-    from striate.views.schemas.lab import LabComparison, LabFixed, LabPictures, LabRecord
+    from striate.views.schemas.lab import LabComparison, LabFixed, LabPictures, LabRecord, LabViews
     from striate.views.schemas.networks import Show
 
 Check: TypeAlias = "Callable[[Network], Report]"
@@ -179,6 +179,14 @@ class Networks:
             caption = f"{KINDS[kind][:1].upper()}{KINDS[kind][1:]}."
             drawn["pictures"].append({"kind": kind, "caption": caption, "svg": svg(record["drawing"])})
         return drawn
+
+    def views(self, source: Source) -> LabViews:
+        """What views need of it besides the record: maps, fields, a comparison."""
+        from striate.views.page.network import network_record
+
+        checked = self.find(source)
+        _limit(checked.net)
+        return {"network": network_record(checked.net.network, checked.show)}
 
     def fix(self, source: Source, code: str, node: str | None, fix: str) -> LabFixed:
         """The text with a fix of one of its findings. Raises FormatError where the text cannot have it."""

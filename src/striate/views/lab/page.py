@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from striate.models import catalogue
+from striate.views.page.catalogue import history_record
 from striate.views.page.module import inline_json, style_variables
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def page(networks: Networks) -> str:
     start = {
         "record": networks.record(first),
         "source": {"text": first.text} if first.text else {"model": first.model},
+        "history": history_record(),
         "models": [*catalogue.list_models()],
         "view": "network" if networks.start_name else "course",
     }

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypedDict
 
 from striate.views.schemas.lists import Rules
 from striate.views.schemas.live import LivePage, PagePicture
+from striate.views.schemas.live_views import LiveNetwork
 from striate.views.schemas.networks import Diff, Finding
 from striate.views.schemas.training import Evaluation
 
@@ -16,7 +17,9 @@ from striate.views.schemas.training import Evaluation
 class LabRecord(TypedDict):
     """Answer to `record`: a network, checked."""
 
-    page: Annotated[LivePage, "without pictures, which `pictures` answers"]
+    page: Annotated[
+        LivePage, "without what `pictures` and `views` answer, and what is the same for all networks"
+    ]
     text: Annotated[str, "the network as the editor shows it; empty if it has no text"]
     form: Annotated[Literal["notation", "toml", ""], "how the text is written"]
     trained: Annotated[bool, "whether it has the weights of the model that the page was opened with"]
@@ -26,6 +29,12 @@ class LabPictures(TypedDict):
     """Answer to `pictures`."""
 
     pictures: Annotated[list[PagePicture], "one for each kind asked for"]
+
+
+class LabViews(TypedDict):
+    """Answer to `views`."""
+
+    network: Annotated[LiveNetwork, "the key `network` of `striate.page/1`"]
 
 
 class LabFixed(TypedDict):
@@ -92,7 +101,7 @@ class LabRuns(TypedDict):
 
 
 class LabRefusal(TypedDict):
-    """Answer of a request that failed, with a status of 400 and above."""
+    """Answer that a network, or a request, is wrong; of a request the status is 400 or above."""
 
     problem: Annotated[Finding, "what, where, why, fix"]
 
@@ -100,6 +109,7 @@ class LabRefusal(TypedDict):
 ANSWERS = (
     LabRecord,
     LabPictures,
+    LabViews,
     LabFixed,
     LabComparison,
     LabActivations,
