@@ -9,6 +9,7 @@ import pytest
 
 import striate
 from browser.conftest import DESK, PHONE
+from browser.lab_page import settled
 from browser.node import unpacked, write_page
 from cli.run import run
 from striate.diagnostics import StriateError
@@ -143,3 +144,32 @@ def test_a_saved_page_has_one_image_in_8_bits(large, window, size, dark):
     assert page.get_by_role("button", name="Clear").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     assert not shown.violations() and not shown.messages
+
+
+@pytest.mark.lab
+def test_the_page_of_the_lab(lab):
+    """A network that was typed is computed in the page; ResNet-18 is asked for."""
+    shown = lab()
+    page = shown.page
+    page.locator("#lab-text").fill("8x8x1 -> conv 3x3 2 -> relu -> flatten -> fc 3")
+    settled(page, "no finding|remark|warning")
+    page.get_by_role("link", name="Activations").click()
+    page.get_by_role("button", name="ring").click()
+    page.locator("[data-probability]").nth(2).wait_for()
+    assert "Untrained" in page.locator("[data-view=activations]").inner_text()
+    told = [float(row.get_attribute("data-probability")) for row in page.locator("[data-probability]").all()]
+    pixels = page.evaluate("""() => {
+      const data = document.querySelector(".canvas canvas").getContext("2d").getImageData(0, 0, 8, 8).data
+      return [...data].filter((_, k) => k % 4 === 0)
+    }""")
+    model = striate.Model("8x8x1 -> conv 3x3 2 -> relu -> flatten -> fc 3", seed=0)
+    (answer,) = model.classify(np.array(pixels, np.uint8).reshape(1, 1, 8, 8), top=3)
+    assert told == pytest.approx([share for _, share in sorted(answer)], abs=1e-5)
+    page.locator("#lab-text").fill(
+        "64x64x3 -> conv 7x7 64 /2 -> relu -> conv 3x3 64 -> relu -> gap -> flatten -> fc 5"
+    )
+    settled(page, "no finding|remark|warning")
+    page.locator("[data-probability]").nth(4).wait_for()
+    page.locator(".maps canvas").first.wait_for()
+    assert page.locator(".maps canvas").count() == 64
+    assert not shown.messages
