@@ -79,14 +79,17 @@ KEPT = {
 }
 """(file, text of the line) where an old word is an old spelling that is still read."""
 
+ENDINGS = (".py", ".md", ".ts", ".tsx", ".css", ".html")
+"""Of the files that are read."""
+
 
 def sources():
-    """The tracked text files of the package and its documentation."""
+    """The tracked text files of the package, its live page and its documentation."""
     listed = subprocess.run(
-        ["git", "ls-files", "src", "docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"],
+        ["git", "ls-files", "src", "web/src", "docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return [ROOT / name for name in listed.stdout.split() if name.endswith((".py", ".md"))]
+    return [ROOT / name for name in listed.stdout.split() if name.endswith(ENDINGS)]
 
 
 @functools.cache
