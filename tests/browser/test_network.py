@@ -141,7 +141,7 @@ def test_the_picture_is_zoomed(lenet, window):
 @pytest.mark.browser
 def test_a_folded_group_opens_its_nodes(window, tmp_path):
     page = window(f"{report(tmp_path, 'resnet50')}#network?node=layer1.1").page
-    assert "Drawn once for 2 in a row" in page.locator("[data-opened]").inner_text()
+    assert "Drawn once; it appears 2 times in a row" in page.locator("[data-opened]").inner_text()
     names = page.locator("[data-opened] .members button").all_inner_texts()
     assert names[0] == "layer1.1.conv1" and "layer1.2.conv3" in names and "layer2.0.conv1" not in names
     page.get_by_role("button", name="layer1.2.conv2", exact=True).click()

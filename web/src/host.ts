@@ -15,7 +15,7 @@ export interface Host {
   home?: string
   /** Pictures that Python has drawn of the record's network. */
   pictures(record: LivePage): PagePicture[]
-  /** The address that restores a route; undefined where no address does. */
+  /** The address that restores a route; absent where no address does. */
   link?(route: Route): string
   /** The route now, changes of it from outside, and a change of it from the page. replace: no new entry of history. */
   route(): Route

@@ -26,10 +26,10 @@ from striate.cli.options import Model, examples, input_option
 def command(model: str, input: Any, port: int | None, browser: bool) -> None:
     """Serve a page on this machine until Ctrl-C, and print its link.
 
-    The page shows the course, and the network as an editable text: every change is checked at once, fixes are applied
-    by a click, images go through the network, runs are watched while they train. MODEL is what it opens with.
+    The page shows the course, and the network as editable text. Every change is checked at once, a click applies a
+    fix, images go through the network, and runs can be watched while they train. The page opens with MODEL.
 
-    The page is served to this machine alone, to whoever has the link. Nothing is written, and no other host is asked.
+    Only this machine can open the page, and only with the link. Nothing is written, and no other host is contacted.
     """
     from striate.checks import Config, check
     from striate.diagnostics import MissingExtraError

@@ -95,7 +95,7 @@ class RunResults:
             try:
                 record = read_record(self.path / STATE, safetensors.read_metadata(self.path / STATE)) or {}
             except StriateError as error:
-                warn(f"{error.what}: epochs in which the run was continued are not known")
+                warn(f"{error.what}: epochs in which the run was continued are unknown")
         found = record.get("resumed", [])
         if not (isinstance(found, list) and all(type(epoch) is int and epoch > 0 for epoch in found)):
             raise damaged(self.path, REPORT, "resumed does not hold numbers of epochs")

@@ -10,8 +10,8 @@ export type Tensors = Map<string, Tensor>
 export type Shapes = Map<string, number[]>
 
 type Run = (tensors: Tensors) => void
-const STEP = 60
-/** What one turn of the loops costs, counted in elements of a lane. */
+/** Cost of one turn of the loops, in elements of a lane. */
+const TURN_COST = 60
 
 /** What runs the statement; the target is made before the first that writes it. */
 export function compileStatement(record: PageStatement, shapes: Shapes, tables: Table[]): Run {
@@ -82,7 +82,7 @@ class Statement {
     let lane = 0
     names.forEach((_, variable) => {
       const jumps = accesses(variable).map(({ lane: { table, step } }) => (table ? 16 : Math.min(Math.abs(step), 16)))
-      const cost = STEP / this.loops.sizes[variable]! + jumps.reduce((sum, jump) => sum + jump, 0) / 8
+      const cost = TURN_COST / this.loops.sizes[variable]! + jumps.reduce((sum, jump) => sum + jump, 0) / 8
       if (cost < best) [best, lane] = [cost, variable]
     })
     this.variable = lane

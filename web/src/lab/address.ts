@@ -1,4 +1,4 @@
-// The network in the editor as part of the address, beside the view: a link restores both.
+// The network in the editor as part of the address, next to the view: a link restores both.
 import { formatRoute, type Host, parseRoute, type Route } from "../host"
 import type { Source } from "./api"
 

@@ -1,4 +1,4 @@
-// Findings beside the editor: what, where, why, and fixes to click.
+// Findings below the editor: what, where, why, and fixes to click.
 import { useState } from "preact/hooks"
 import type { CodeEntry, Finding, Fix, LivePage, RuleEntry } from "../record"
 import { request } from "./api"

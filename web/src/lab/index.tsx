@@ -1,4 +1,4 @@
-// The page of `striate lab`: the panel, and beside it the views of the network in it.
+// The page of `striate lab`: the panel, and next to it the views of the network in it.
 import { render } from "preact"
 import type { Mounted } from "../app"
 import type { Host } from "../host"
@@ -31,7 +31,7 @@ export function startLab(holder: HTMLElement, mount: Mount): void {
   const details = side.firstElementChild as HTMLDetailsElement
   const [summary, panel] = [...details.children] as [Element, Element]
   render(<h1>striate lab</h1>, header)
-  // Beside the views it is always open; above them, on a phone, it gives way.
+  // Next to the views it is always open; above them, on a phone, it starts closed.
   const wide = matchMedia("(min-width: 62rem)")
   const unfold = () => (details.open = wide.matches)
   wide.addEventListener("change", unfold)

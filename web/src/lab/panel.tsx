@@ -6,7 +6,7 @@ import { counted, Findings, findingsOf, Problem } from "./findings"
 import type { State } from "./network"
 import { type } from "./typing"
 
-/** Milliseconds after the last key. */
+/** Milliseconds from the last key to the check. */
 export const PAUSE_MS = 250
 
 export interface PanelProps {
@@ -86,13 +86,13 @@ export function Panel({ state, shown, names, change }: PanelProps) {
       </p>
       {lost && (
         <div class="problem">
-          <p>The page is still here, and nothing answers it. Run <code>striate lab</code> again and add what follows # in this address to its link.</p>
+          <p>This page cannot ask Python any more. Run <code>striate lab</code> again and append the part of this address from # on to its link.</p>
           <button type="button" onClick={() => edited(0)}>Ask again</button>
         </div>
       )}
       {problem && !lost && <Problem problem={problem} />}
       {refused && <Problem problem={refused} />}
-      {problem ? <p class="note">The views show the network before that.</p> : <Findings findings={findings} apply={apply} />}
+      {problem ? <p class="note">The views still show the last network that could be read.</p> : <Findings findings={findings} apply={apply} />}
     </div>
   )
 }

@@ -41,8 +41,8 @@ CLOSED = """<!doctype html>
 <meta name="color-scheme" content="light dark"><title>striate lab: not open</title>
 <style>body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem; }}</style>
 </head><body><main><h1>This page is not open</h1><p>{why}</p>
-<p>Copy the whole link that <code>striate lab</code> has printed in the terminal, up to the end of its token, into the
-address bar. If you have done so, <a href="/">open the page again</a>.</p></main></body></html>
+<p>Copy the whole link that <code>striate lab</code> printed in the terminal, its token included, into the address bar.
+If you have done so, <a href="/">open the page again</a>.</p></main></body></html>
 """
 
 
@@ -92,7 +92,7 @@ class Door:
         """Why a request does not come from the page itself; empty if it may."""
         hosts, origins = headers.get("host", []), headers.get("origin", [])
         if len(hosts) != 1 or hosts[0].lower() not in self.hosts:
-            return f"This server answers to {self.hosts[0]} alone."
+            return f"This server answers only requests to {self.hosts[0]}."
         if origins and origins != [f"http://{hosts[0].lower()}"]:
             return "The request comes from a page of another site."
         sites, modes = headers.get("sec-fetch-site", []), headers.get("sec-fetch-mode", [])

@@ -1,4 +1,4 @@
-"""Networks that the page names by a text or a name: checked, fixed, drawn and compared.
+"""Networks that the page gives as a text or by a name: checked, fixed, drawn and compared.
 
 A text is typed by hand and checked at every pause: its size is limited, so that no text keeps the page waiting. Nothing
 that the page sends names a file.

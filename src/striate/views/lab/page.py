@@ -26,7 +26,7 @@ body {{ margin: 0 auto; max-width: 100rem; padding: 0 1rem 3rem; background: var
 </style>
 </head>
 <body>
-<noscript>striate lab needs JavaScript; striate report writes a page that is readable without.</noscript>
+<noscript>striate lab needs JavaScript; the page that striate report writes can be read without it.</noscript>
 <script type="application/json" data-striate-lab>{start}</script>
 <script type="module" src="/striate.js"></script>
 </body>

@@ -80,7 +80,7 @@ def _short(diff: Diff) -> Diff:
 
 
 def _nearest(solved: Sizes, own: Sequence[int]) -> list[int]:
-    """The fitting size nearest to the own one along each axis. Raises StriateError where there is none."""
+    """The fitting size nearest to the own one along each axis. Raises StriateError if no size fits."""
     near = []
     for axis, n in zip(solved.axes.values(), own, strict=True):
         if not axis.residues:
@@ -90,7 +90,7 @@ def _nearest(solved: Sizes, own: Sequence[int]) -> list[int]:
 
 
 def _larger(axes: Mapping[str, AxisSizes], own: Sequence[int]) -> list[int]:
-    """The next fitting size above the own one along each axis; the own one where there is none."""
+    """The next fitting size above the own one along each axis; the own one if no size fits."""
     return [
         next((m for m in range(n + 1, n + MAX_STEPS) if axis.fits(m)), n)
         for axis, n in zip(axes.values(), own, strict=True)

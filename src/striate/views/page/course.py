@@ -27,7 +27,7 @@ COURSE: tuple[CourseLine, ...] = (
      "text": "A corner pixel of 5x5 is read by one window of 3x3, the center pixel by nine.",
      "route": "#layer?n=5&f=3&s=1&p=0&show=counts"},
     {"title": "Outputs shrink",
-     "text": "32x32 becomes 28x28 with a 5x5 filter, and every further layer takes as much again.",
+     "text": "32x32 becomes 28x28 with a 5x5 filter, and every further such layer removes 4 pixels more.",
      "route": "#layer?n=32&f=5&s=1&p=0"},
     {"title": "Padding",
      "text": "P = (F - 1)/2 with stride 1 keeps the size: 1 for 3x3, 2 for 5x5, 3 for 7x7.",

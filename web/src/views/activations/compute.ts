@@ -16,7 +16,7 @@ export interface Output {
 export interface Computed {
   /** Empty if the network does not classify. */
   shares: number[]
-  /** Output of a node; undefined if it is not known yet. */
+  /** Output of a node; undefined until it is computed. */
   output(node: string): Output | undefined
 }
 

@@ -1,4 +1,4 @@
-// Two networks, or one at two input sizes: changed nodes lit, with what follows from them.
+// Two networks, or one at two input sizes: changed nodes are marked, with what follows from them.
 import type { ComponentChildren } from "preact"
 import { useEffect, useState } from "preact/hooks"
 import { Refused, type Source } from "../../lab/api"
@@ -28,7 +28,7 @@ function Compare(props: ViewProps) {
       .catch((error: unknown) => {
         if (abort.signal.aborted) return
         setAnswer(null)
-        setRefused(error instanceof Refused ? error.problem : "The lab does not answer: it was stopped, or the connection is lost.")
+        setRefused(error instanceof Refused ? error.problem : "striate lab does not answer: it has ended, or the connection is lost.")
       })
       .finally(() => !abort.signal.aborted && setBusy(false))
     return () => abort.abort()
@@ -47,8 +47,7 @@ function Compare(props: ViewProps) {
               {!host.request && (
                 <>
                   {" "}
-                  Any other comparison: <code>striate diff A B --input SIZE --input-b SIZE</code>, and as a picture with{" "}
-                  <code>-o diff.svg</code>.
+                  <code>striate diff A B --input SIZE --input-b SIZE</code> makes any other comparison; <code>-o diff.svg</code> draws it.
                 </>
               )}
             </p>
@@ -135,8 +134,8 @@ function stateOf(change: ChangedNode): State {
 
 const GROUPS: { state: State; title: string; sign: string }[] = [
   { state: "changed", title: "Changed", sign: "≠" },
-  { state: "resized", title: "Another size or cost, because of what came before", sign: "↕" },
-  { state: "seen", title: "The same layer, seeing other pixels", sign: "◎" },
+  { state: "resized", title: "Different size or cost, because an earlier layer changed", sign: "↕" },
+  { state: "seen", title: "Same layer, different receptive field", sign: "◎" },
 ]
 
 function Result({ diff, svg }: { diff: Diff; svg: string }) {
@@ -289,11 +288,11 @@ function Totals({ a, b }: { a: DiffSide; b: DiffSide }) {
     ["nodes", a.nodes, b.nodes],
     ["parameters", a.totals.params, b.totals.params],
     ["MACs", a.totals.macs, b.totals.macs],
-    ["bytes of activations", a.totals.activation_bytes, b.totals.activation_bytes],
-    ["bytes at once, at most", a.totals.peak_bytes, b.totals.peak_bytes],
+    ["activations in bytes", a.totals.activation_bytes, b.totals.activation_bytes],
+    ["peak memory in bytes", a.totals.peak_bytes, b.totals.peak_bytes],
   ]
   return (
-    <div class="scroll" tabIndex={0} role="group" aria-label="Both sides in total">
+    <div class="scroll" tabIndex={0} role="group" aria-label="Totals of both networks">
       <table class="totals">
         <thead>
           <tr>
@@ -333,7 +332,7 @@ export const compare: View = {
   title: "Compare",
   missing({ network }, host) {
     if (host.request) return ""
-    if (!network) return "This page holds no comparison: striate diff A B compares two networks, or one at two input sizes."
+    if (!network) return "This page holds no comparison. striate diff A B compares two networks, or one at two input sizes."
     const { missing } = network.comparison
     return missing && `There is no second input size to compare with: ${missing}. striate diff A B compares any two networks.`
   },

@@ -83,8 +83,8 @@ export function Cells() {
         </svg>
       </div>
       <figcaption>
-        The Neocognitron (1980) put S-cells and C-cells into planes in this order; convolution and pooling are their heirs. Cells are
-        not alike from place to place as weights of a filter are, and learning by back-propagation came later.
+        The Neocognitron (1980) arranged S-cells and C-cells in planes in this order; convolution and pooling descend from them.
+        Unlike the weights of a filter, cells differ from place to place, and learning by back-propagation came later.
       </figcaption>
     </figure>
   )

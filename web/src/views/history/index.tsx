@@ -178,7 +178,7 @@ function Family({ family, host, pictures, model, choose }: FamilyProps) {
       ) : (
         drawn && (
           <p class="missing">
-            The picture of {model} is not in this page: <code>striate draw {model} -o {model}.svg</code> draws it,{" "}
+            This page does not hold the picture of {model}: <code>striate draw {model} -o {model}.svg</code> draws it,{" "}
             <code>striate report {model} -o {model}.html</code> writes a page like this one.
           </p>
         )

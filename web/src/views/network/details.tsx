@@ -47,7 +47,7 @@ export function Details(props: DetailsProps) {
           <button type="button" class="link" onClick={() => open(part.key)}>
             <bdi>{part.names}</bdi>
           </button>
-          {part.times > 1 && `, which is drawn once for ${part.times} in a row`}.
+          {part.times > 1 && `, which is drawn once and appears ${part.times} times in a row`}.
         </p>
       )}
       {node && part && part.key === name && part.nodes.length > 1 && <Module record={record} part={part} open={open} />}
@@ -301,7 +301,7 @@ function Module({ record, part, open }: { record: LivePage; part: PicturePart; o
   return (
     <>
       <p>
-        {part.times > 1 && `Drawn once for ${part.times} in a row. `}
+        {part.times > 1 && `Drawn once; it appears ${part.times} times in a row. `}
         {plural(nodes.length, "node")}, {grouped(String(sum("params")))} parameters, {grouped(String(sum("macs")))} MACs.
       </p>
       <ol class="members">

@@ -107,12 +107,12 @@ function Network({ record, host, parameters, set }: ViewProps) {
             }}
           />
           <p class="small" id="network-help">
-            Click or tap a layer. With keys: arrows go along the lines, Enter opens the layer, + and − zoom, Home and End go
-            to the first and the last.
+            Click or tap a layer. On the keyboard, the arrow keys follow the lines, Enter opens a layer, + and − zoom, Home
+            and End go to the first and the last layer.
           </p>
         </>
       ) : (
-        <p class="missing">There is no picture of this network here; the list below has all nodes.</p>
+        <p class="missing">This page holds no picture of this network; the list below has all nodes.</p>
       )}
       <p class="said" role="status" aria-live="polite">
         {said}

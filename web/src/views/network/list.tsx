@@ -1,4 +1,4 @@
-// All nodes in a list that draws only the rows that are seen: one tab stop, however many nodes there are.
+// All nodes in a list that draws only the visible rows: one tab stop, however many nodes there are.
 import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks"
 import { large } from "../../large"
 import type { Show } from "../../record"
@@ -105,7 +105,7 @@ export function NodeList({ show, opened, open }: { show: Show; opened: string; o
             </div>
           ))}
         </div>
-        {rows.length === 0 && <p>No node has this in its name or layer.</p>}
+        {rows.length === 0 && <p>No name or layer of a node contains this text.</p>}
       </div>
       {show.unreached.length > 0 && (
         <p class="small">

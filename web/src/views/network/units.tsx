@@ -37,7 +37,7 @@ export function Units({ record, parameters, set, node }: ViewProps & { node: Sho
   const outputs = flat(units, own)
   return (
     <div class="units">
-      <h3>What a unit sees, and who sees a pixel</h3>
+      <h3>What a unit sees, and which units see a pixel</h3>
       {inputs.length > 1 && (
         <div class="buttons" role="group" aria-label="Input">
           {inputs.map((name) => (
@@ -105,7 +105,7 @@ export function Units({ record, parameters, set, node }: ViewProps & { node: Sho
               </Cells>
             </>
           ) : (
-            <p>Its units have no place: each sees the same pixels.</p>
+            <p>Its units have no position: each sees the same pixels.</p>
           )}
         </figure>
       </div>
@@ -118,7 +118,7 @@ export function Units({ record, parameters, set, node }: ViewProps & { node: Sho
         </p>
       )}
       {!exact && <p class="small">Fields differ from unit to unit here: the first and last coordinate are rounded outward.</p>}
-      {dilated && <p class="small">A field goes from its first pixel to its last; windows with dilation skip pixels between.</p>}
+      {dilated && <p class="small">A field goes from its first pixel to its last; windows with dilation skip pixels in between.</p>}
     </div>
   )
 }
@@ -193,7 +193,7 @@ function describeField(field: Record<string, Span>, axes: string[], sizes: numbe
     const [before, after] = [Math.max(-lo, 0), Math.max(hi - (sizes[k] ?? 1) + 1, 0)]
     return before || after ? [`${before} ${AXIS_WORDS[axis]}${before === 1 ? "" : "s"} before and ${after} after the input`] : []
   })
-  const padding = beyond.length ? ` In the padding: ${beyond.join("; ")}.` : " No padding is in it."
+  const padding = beyond.length ? ` In the padding: ${beyond.join("; ")}.` : " It contains no padding."
   return `${who} sees ${size} pixels: ${where}.${padding}`
 }
 

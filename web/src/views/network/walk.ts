@@ -57,7 +57,7 @@ export function stepped(boxes: Boxes, parts: PicturePart[], at: string, key: str
     .map((part) => part.key)
   const joined = [...reads, ...readers]
   const straight = (way: [number, number]) => nearest(boxes, here, way, joined, 1)
-  // A line may lead around a corner, or several the same way: such boxes are next, then those beside this one.
+  // A line may lead around a corner, or several run the same way: such boxes come next, then the siblings of this one.
   const reached = Object.values(DIRECTIONS).map(straight)
   const rest = joined.filter((one) => !reached.includes(one))
   const ahead = direction[0] + direction[1] > 0 ? readers : reads

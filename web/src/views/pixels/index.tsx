@@ -27,8 +27,8 @@ function Pixels({ record, parameters, set }: ViewProps) {
     <>
       <p>
         A path leads from a pixel through one tap of every window to an output. The map counts the paths from each pixel to{" "}
-        <bdi>{pixels.to}</bdi>: for one layer, the windows that read it.
-        {record.show.problems.length > 0 && " The network has no output: they are counted to its last layer that has one."}
+        <bdi>{pixels.to}</bdi>; for a single layer, they are the windows that read it.
+        {record.show.problems.length > 0 && " The network has no output, so paths are counted to the last layer that has one."}
       </p>
       {names.length > 1 && (
         <div class="buttons" role="group" aria-label="Input">
@@ -162,7 +162,7 @@ function Map({ record, counts, levels, palette, outer, parameters, set, input }:
       )}
       {!counts.exact && (
         <p class="small">
-          A cell is the mean of a block of pixels. The counts of single pixels are left out of this page, because they would
+          A cell is the mean of a block of pixels. The counts of single pixels are left out of this page because they would
           make it much larger: <code>striate pixels MODEL --compare --json</code> writes them.
         </p>
       )}
@@ -262,7 +262,7 @@ function Modes({ maps, chosen, palette, choose }: ModesProps) {
   return (
     <section aria-label="Padding modes">
       <h2>Padding modes next to each other</h2>
-      <p class="small">Each mode in every convolution, on one scale of colors: equal colors are equal counts. Choose one to see it above.</p>
+      <p class="small">Each mode is applied to every convolution. All maps share one color scale: equal colors are equal counts. Choose a map to see it above.</p>
       <ul class="modes">
         {maps.map((one) => (
           <li key={one.mode}>

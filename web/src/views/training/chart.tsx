@@ -14,7 +14,7 @@ export interface Curve {
 const HEIGHT = 220
 const LEFT = 52
 const LABELS = 118
-/** Charts up to this width have no names at the ends of their curves: the colors of the reading below name them. */
+/** Charts up to this width have no names at the ends of their curves: the colors of the values below name them. */
 const NARROW = 460
 const TOP = 10
 const BOTTOM = 30

@@ -1,4 +1,4 @@
-// View `training`: curves, confusion matrix and worst images of a run; in the lab, live and beside other runs.
+// View `training`: curves, confusion matrix and worst images of a run; in the lab, live and compared with other runs.
 import { useEffect, useMemo, useState } from "preact/hooks"
 import type { Host } from "../../host"
 import type { Evaluation, LabRun, PageRun, RunCurves } from "../../record"
@@ -7,7 +7,7 @@ import { Chart, type Curve, valueAt } from "./chart"
 import { type Cell, Matrix } from "./matrix"
 
 const SERIES = 6
-/** Milliseconds between two questions to the server while a run goes on. */
+/** Milliseconds between two requests while a run trains. */
 const POLL_MS = 1000
 
 const percent = (share: number) => `${(share * 100).toFixed(1)}%`
@@ -64,7 +64,7 @@ function stateOf(run: PageRun): string {
   return `${done} ${done === 1 ? "epoch" : "epochs"}, ${curves.stopped}.${best}`
 }
 
-/** The run of the record; in the lab, asked for again while it goes on: by its name, one of `runs`. */
+/** The run of the record; in the lab, asked for again while it trains, by its name in `runs`. */
 function useRun(start: PageRun | undefined, host: Host): PageRun | undefined {
   const [run, setRun] = useState(start)
   useEffect(() => setRun(start), [start])
@@ -198,7 +198,7 @@ function Curves(props: { runs: RunCurves[]; epochs: number; pinned: number; set:
       tabIndex={0}
       role="application"
       aria-roledescription="curves"
-      aria-label={`Curves of ${epochs} epochs. Left and right choose an epoch.`}
+      aria-label={`Curves of ${epochs} epochs. The left and right arrow keys choose an epoch.`}
       onKeyDown={onKey}
       onMouseLeave={() => setHovered(0)}
     >
@@ -217,8 +217,8 @@ function Curves(props: { runs: RunCurves[]; epochs: number; pinned: number; set:
         ))}
       </div>
       <p class="note">
-        Solid: validation; dashed: training. The ring is the best epoch.
-        {runs.some((run) => run.resumed.length > 0) && " A vertical line is where a run was continued."}
+        Solid lines are validation, dashed lines training. A ring marks the best epoch.
+        {runs.some((run) => run.resumed.length > 0) && " A vertical line marks where a run was continued."}
       </p>
       <div class="reading" aria-live="polite" data-epoch={at}>
         <strong>epoch {at}</strong>
@@ -302,7 +302,7 @@ function Evaluated(props: {
           <button type="button" onClick={() => set({ cell: undefined }, true)}>Show all</button>
         </p>
       )}
-      {images.length === 0 && <p class="missing">None of the {evaluation.worst.length} images with the largest losses.</p>}
+      {images.length === 0 && <p class="missing">None of the {evaluation.worst.length} images with the largest losses is in this cell.</p>}
       <ul class="images">
         {images.map(({ entry, picture }) => (
           <li key={entry.id}>
@@ -330,6 +330,6 @@ function cellFrom(text: string | undefined, count: number): Cell | null {
 export const training: View = {
   name: "training",
   title: "Training",
-  missing: (record) => (record.run ? "" : "This is a network without a training run; striate report RUN and striate lab RUN show one."),
+  missing: (record) => (record.run ? "" : "This page shows a network without a training run; striate report RUN and striate lab RUN show one."),
   Component: Training,
 }

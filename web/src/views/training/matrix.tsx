@@ -1,4 +1,4 @@
-// The confusion matrix: one tab stop; arrows walk, Enter or a click keeps the images of a cell.
+// The confusion matrix: one tab stop; arrows walk, Enter or a click shows only the images of a cell.
 import { useEffect, useRef } from "preact/hooks"
 import type { Evaluation } from "../../record"
 
