@@ -54,6 +54,9 @@ function Activations(props: ViewProps & { drawing: Drawing }) {
           )}
           {computed && computed.shares.length === 0 && <p class="note">The network gives no probabilities of classes.</p>}
           <NodeChoice nodes={nodes} node={node} set={set} />
+          <p class="unit" role="status" data-unit={text ? "" : undefined}>
+            {text || "Point at a unit to see its number and what it reads; a click keeps it."}
+          </p>
           {output ? (
             <Maps {...{ record, node, output, cell, parameters, set }} isPinned={cell !== undefined && cell === pinned}
               onCell={(at, pin) => {
@@ -68,9 +71,6 @@ function Activations(props: ViewProps & { drawing: Drawing }) {
           ) : (
             !problem && <p class="note">Computing …</p>
           )}
-          <p class="unit" role="status" data-unit={text ? "" : undefined}>
-            {text || "Point at a unit to see its number and what it reads; a click keeps it."}
-          </p>
           {record.model && output && <Filters model={record.model} node={node.name} map={cell ? mapOf(output, cell) : 0}
             isFlat={sizesOf(output).flat} palettes={record.palettes} />}
         </div>
@@ -260,6 +260,9 @@ function Maps(props: {
   const most = output.values.reduce((one, value) => Math.max(one, value), -Infinity)
   return (
     <section class="maps">
+      <Legend scale={scale} label="Colors of the maps" />
+      <p class="note" data-range={`${least} ${most}`}>Smallest {digits(least)}, largest {digits(most)}.
+        {output.channels !== undefined && ` Numbers of 8 bits: ${output.shape[0]} of ${output.channels} channels.`}</p>
       <Montage values={values} count={shown} high={high} wide={wide} scale={scale} first={from} bare={flat} at={at} pinned={props.isPinned}
         label={`${node.name}: ${what}. Arrow keys move, Page Up and Page Down change the map, Enter keeps a unit.`}
         onCell={(next, pin) => {
@@ -274,9 +277,6 @@ function Maps(props: {
           <button type="button" disabled={from + shown >= count} onClick={() => props.set({ from: from + MOST })}>Maps after</button>
         </div>
       )}
-      <Legend scale={scale} label="Colors of the maps" />
-      <p class="note" data-range={`${least} ${most}`}>Smallest {digits(least)}, largest {digits(most)}.
-        {output.channels !== undefined && ` Numbers of 8 bits: ${output.shape[0]} of ${output.channels} channels.`}</p>
     </section>
   )
 }

@@ -47,7 +47,7 @@ interface Layout {
 function layout(width: number, count: number, high: number, wide: number, large: boolean): Layout {
   const wish = large ? 240 : count > 16 ? 72 : 104
   const fitting = Math.min(wish, width) / Math.max(high, wide)
-  const scale = fitting >= 1 ? Math.min(Math.floor(fitting), 28) : Math.min(width / wide, 1)
+  const scale = fitting >= 1 ? Math.min(Math.floor(fitting), 28) : fitting
   const tile = Math.max(wide * scale, 26)
   const most = Math.max(1, Math.floor((width + GAP) / (tile + GAP)))
   const columns = Math.ceil(count / Math.ceil(count / most)) // rows of equal length
@@ -179,7 +179,8 @@ function Tile(props: {
     }
     context.putImageData(image, 0, 0)
   }, [values, map, high, wide, palette, low, most])
-  const style = { left: `${left}px`, top: `${top}px`, width: `${wide * size}px`, height: `${high * size}px` }
+  const style = { left: `${left}px`, top: `${top}px`, width: `${wide * size}px`, height: `${high * size}px`,
+    imageRendering: size < 1 ? "auto" : "pixelated" }
   return <canvas ref={canvas} width={wide} height={high} style={style} />
 }
 
