@@ -1,26 +1,14 @@
-// Bundles web/src into the one module that Python puts into pages. The output is committed: users need no Node.
-import { build, transform } from "esbuild"
-import { readFile } from "node:fs/promises"
+// Bundles web/src into the one module and the one style sheet that Python puts into pages, and what `striate lab` adds
+// to them. All are committed: users need no Node.
+import { build } from "esbuild"
 import { fileURLToPath } from "node:url"
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
-const outfile = process.argv[2] ?? here("../src/striate/views/static/striate.js")
+const folder = process.argv[2] ?? here("../src/striate/views/static")
 
-// Style sheets are texts of the module, without spaces and comments.
-const styles = {
-  name: "styles",
-  setup(run) {
-    run.onLoad({ filter: /\.css$/ }, async ({ path }) => {
-      const { code } = await transform(await readFile(path, "utf8"), { loader: "css", minify: true })
-      return { contents: code, loader: "text" }
-    })
-  },
-}
-
-await build({
+const modules = {
   absWorkingDir: here("."),
-  entryPoints: ["src/main.tsx"],
-  outfile,
+  outdir: folder,
   bundle: true,
   minify: true,
   format: "esm",
@@ -28,7 +16,21 @@ await build({
   platform: "browser",
   charset: "ascii", // the file may be read under any encoding
   legalComments: "none",
-  plugins: [styles],
   jsx: "automatic",
   jsxImportSource: "preact",
+}
+await build({ ...modules, entryPoints: { striate: "src/main.tsx" } })
+const served = {
+  name: "the page's own module, as the lab serves it",
+  setup: (run) => run.onResolve({ filter: /^striate-page$/ }, () => ({ path: "/striate.js", external: true })),
+}
+await build({ ...modules, entryPoints: { lab: "src/lab/start.ts" }, plugins: [served] })
+await build({
+  absWorkingDir: here("."),
+  entryPoints: { striate: "src/styles.css" },
+  outdir: folder,
+  bundle: true,
+  minify: true,
+  charset: "ascii",
+  legalComments: "none",
 })

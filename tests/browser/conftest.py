@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.run import run
 from conftest import chromium
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
@@ -84,6 +85,26 @@ def lab(served, window):
     def load(fragment="", size=DESK, **options):
         shown = window(served.link + fragment, size, offline=False, **options)
         shown.page.locator("#lab-count:not([data-busy=true])").wait_for(state="attached")
+        return shown
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def lenet5_report(tmp_path_factory):
+    """Address of a saved report of LeNet-5."""
+    path = tmp_path_factory.mktemp("report") / "page.html"
+    assert run("report", "lenet5", "-o", str(path)).code == 0
+    return path.as_uri()
+
+
+@pytest.fixture
+def bench(lenet5_report, window):
+    """bench(parameters, …): the layer view of a route."""
+
+    def load(parameters="", size=DESK, dark=False, **options):
+        shown = window(f"{lenet5_report}#layer?{parameters}", size, dark, **options)
+        shown.page.locator("[data-view=layer] .layer").wait_for()
         return shown
 
     return load

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from striate.views.page.module import style_sheet
+
 MODULE = Path(__file__).parents[2] / "src" / "striate" / "views" / "static" / "striate.js"
 
 
@@ -49,7 +51,7 @@ def write_page(path, script):
     names = {name: re.search(rf"([\w$]+) as {name}\b", module)[1] for name in ("mount", "memoryRoutes")}
     known = "".join(f"window.{name} = {local};\n" for name, local in names.items())
     path.write_text(
-        f"""<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>-</title>
+        f"""<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>-</title><style>{style_sheet()}</style>
         <main><h1>-</h1><div id="here"></div></main>
         <script type="module">{module}
         {known}

@@ -18,9 +18,9 @@ def test_the_types_hold():
 
 @pytest.mark.npm
 def test_the_module_is_built_from_its_source(tmp_path):
-    new = tmp_path / "striate.js"
-    subprocess.run(["node", "build.mjs", str(new)], cwd=WEB, check=True)
-    assert new.read_bytes() == BUILT.read_bytes(), "npm run --prefix web build"
+    subprocess.run(["node", "build.mjs", str(tmp_path)], cwd=WEB, check=True)
+    for built in (BUILT, BUILT.with_suffix(".css"), BUILT.with_name("lab.js")):
+        assert (tmp_path / built.name).read_bytes() == built.read_bytes(), "npm run --prefix web build"
 
 
 def test_the_module_is_small_and_asks_for_nothing():

@@ -3,7 +3,7 @@ import { render } from "preact"
 import type { Mounted } from "../app"
 import type { Host } from "../host"
 import type { LabRecord, LivePage } from "../record"
-import { VIEWS } from "../views"
+import type { View } from "../view"
 import { address, sourceOf } from "./address"
 import { request, type Source } from "./api"
 import { counted, findingsOf } from "./findings"
@@ -21,7 +21,7 @@ interface Start {
 type Mount = (element: Element, record: LivePage, host: Host) => Mounted
 
 /** Start the page whose first network stands in `holder`. */
-export function startLab(holder: HTMLElement, mount: Mount): void {
+export function startLab(holder: HTMLElement, mount: Mount, all: View[]): void {
   const start = JSON.parse(holder.textContent ?? "") as Start
   const root = document.createElement("div")
   root.className = "lab"
@@ -80,8 +80,8 @@ export function startLab(holder: HTMLElement, mount: Mount): void {
     open,
     ...place,
   }
-  const known = VIEWS.some((view) => view.name === place.route().view)
-  const first = VIEWS.some((view) => view.name === start.view) ? start.view : "course"
+  const known = all.some((view) => view.name === place.route().view)
+  const first = all.some((view) => view.name === start.view) ? start.view : "course"
   if (!known) host.go({ view: first, parameters: place.route().parameters }, true)
   draw()
   views = mount(main, network.page, host)

@@ -37,11 +37,9 @@ def example(layer: Layer) -> Example:
     column = axes[-1]
     row = None if flat else axes[0]
     high = 1 if row is None else row["input"]
-    plane: Rows = [
-        [float((3 * i + 5 * j + i * j) % 7 % 4) for j in range(column["input"])] for i in range(high)
-    ]
+    plane: Rows = [[float(input_number(i, j)) for j in range(column["input"])] for i in range(high)]
     tall = 1 if row is None else row["kernel"]
-    weights: Rows = [[float((u + 2 * v + 2) % 3 - 1) for v in range(column["kernel"])] for u in range(tall)]
+    weights: Rows = [[float(weight(u, v)) for v in range(column["kernel"])] for u in range(tall)]
     spreads = column["transposed"]
     result: Sequence[Sequence[float | None]] = (
         _spread_filter(plane, weights, row, column)
@@ -54,6 +52,22 @@ def example(layer: Layer) -> Example:
         "filter": weights if layer["filters"] else [],
         "output": [[*line] for line in result],
     }
+
+
+def input_number(i: int, j: int, channel: int = 0) -> int:
+    """The number of an input at row i and column j, 0 to 3. The live page has the same (web/src/views/layer)."""
+    return (3 * i + 5 * j + i * j + channel * (2 * i + 3 * j + 1)) % 7 % 4
+
+
+def weight(u: int, v: int, channel: int = 0, filter: int = 0) -> int:
+    """The weight of a filter's tap at row u and column v, -1 to 1."""
+    mixed = channel * (1 + u) + filter * (1 + v + channel) + filter // 3 * (u * v + 1)
+    return (u + 2 * v + 2 + mixed) % 3 - 1
+
+
+def bias(filter: int) -> int:
+    """The bias of a filter on the live page, -1 to 1."""
+    return 1 - filter % 3
 
 
 def _refusal(layer: Layer, why: str) -> OpError:

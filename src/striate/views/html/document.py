@@ -13,7 +13,7 @@ import jinja2
 
 from striate.diagnostics import plural, printable
 from striate.version import __version__
-from striate.views.page.module import inline_json, module, policy, style_variables
+from striate.views.page.module import inline_json, module, policy, style_sheet
 from striate.views.page.record import live_record, run_record
 from striate.views.text import number_format
 from striate.views.text.node import AXES
@@ -51,7 +51,7 @@ def document(network: NetworkPart, run: RunPart | None = None, model: ModelParts
     template = _environment().get_template("page.html")
     show: Show = {**network.show, "problems": [*network.problems]}
     record = live_record(show, run_record(run) if run else None, model, network.network)
-    return template.render(network=network, run=run, version=__version__, variables=style_variables(),
+    return template.render(network=network, run=run, version=__version__, style=style_sheet(),
                            record=inline_json(record), module=module(),
                            policy=policy()) + "\n"  # fmt: skip
 

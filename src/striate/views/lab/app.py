@@ -75,7 +75,7 @@ class Lab:
         """As an ASGI application, which answers whoever reaches it."""
         routes = [
             Route("/", self._page),
-            Route("/striate.js", _module),
+            *(Route(f"/{name}.js", _module(name)) for name in ("striate", "lab")),
             Route("/api/{name}", self._answer, methods=["POST"]),
         ]
         app = Starlette(routes=routes)
@@ -128,8 +128,8 @@ def _explain(body: Body) -> Any:
     return rules_record([body.text("code", 100)])
 
 
-def _module(request: Request) -> Response:
-    return Response(module(), media_type="text/javascript")
+def _module(name: str) -> Callable[[Request], Response]:
+    return lambda _: Response(module(name), media_type="text/javascript")
 
 
 async def _while_there(request: Request, work: Awaitable[Any]) -> Any:

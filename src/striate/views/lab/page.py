@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from striate.models import catalogue
 from striate.views.page.catalogue import history_record
-from striate.views.page.module import inline_json, style_variables
+from striate.views.page.module import inline_json, style_sheet
 
 if TYPE_CHECKING:
     from striate.views.lab.networks import Networks
@@ -28,7 +28,7 @@ body {{ margin: 0 auto; max-width: 100rem; padding: 0 1rem 3rem; background: var
 <body>
 <noscript>striate lab needs JavaScript; the page that striate report writes can be read without it.</noscript>
 <script type="application/json" data-striate-lab>{start}</script>
-<script type="module" src="/striate.js"></script>
+<script type="module" src="/lab.js"></script>
 </body>
 </html>
 """
@@ -44,4 +44,4 @@ def page(networks: Networks) -> str:
         "models": [*catalogue.list_models()],
         "view": "network" if networks.start_name else "course",
     }
-    return PAGE.format(style=style_variables(), start=inline_json(start))
+    return PAGE.format(style=style_sheet(), start=inline_json(start))

@@ -20,9 +20,11 @@ COLORS = ("paper", "ink", "muted", "faint", "line", "error", "warning", "info", 
 
 
 @cache
-def module() -> str:
-    """Its text: one ES module, which starts by itself where a page holds a record."""
-    return (resources.files("striate.views") / "static" / "striate.js").read_text("ascii").rstrip("\n")
+def module(name: str = "striate") -> str:
+    """The text of a module: `striate`, which starts by itself where a page holds a record, or `lab`, which
+    `striate lab` adds to it.
+    """
+    return (resources.files("striate.views") / "static" / f"{name}.js").read_text("ascii").rstrip("\n")
 
 
 @cache
@@ -37,11 +39,12 @@ def variables(colors: Mapping[str, str]) -> str:
     return " ".join(f"--{name}: {colors[name]};" for name in COLORS)
 
 
-def style_variables() -> str:
-    """Both themes and the fonts as a style sheet: dark where the reader prefers it."""
+def style_sheet() -> str:
+    """The style sheet of a page with the module: both themes (dark where the reader prefers it), fonts and views."""
+    rules = (resources.files("striate.views") / "static" / "striate.css").read_text("ascii").rstrip("\n")
     return (
         f":root {{ {variables(theme.LIGHT)} --fonts: {FONTS}; }}\n"
-        f"@media (prefers-color-scheme: dark) {{ :root {{ {variables(theme.DARK)} }} }}"
+        f"@media (prefers-color-scheme: dark) {{ :root {{ {variables(theme.DARK)} }} }}\n{rules}"
     )
 
 

@@ -1,0 +1,6 @@
+// The module of `striate lab` alone: what stands beside the views, which come from the page's own module.
+import { mount, VIEWS } from "striate-page"
+import { startLab } from "."
+
+const holder = document.querySelector<HTMLElement>("script[type='application/json'][data-striate-lab]")
+if (holder) startLab(holder, mount, VIEWS)
