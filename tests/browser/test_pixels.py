@@ -36,6 +36,8 @@ def test_pixels_that_are_never_read_are_counted(stride, window, size, dark):
     assert page.locator("[data-unread='13']").is_visible()
     assert "13 of 49 pixels" in page.locator("[data-unread]").inner_text()
     assert page.locator("[data-view] .counts text").count() == 36
+    script = "e => e.getScreenCTM().a * e.parentNode.getAttribute('font-size')"
+    assert page.locator("[data-view] .counts text").first.evaluate(script) > 11.9
     settled(shown, size)
 
 

@@ -1,6 +1,6 @@
 // A grid of cells with one position: one tab stop, moved by arrows, mouse, tap or typed numbers.
 import type { ComponentChildren, JSX } from "preact"
-import { useId, useState } from "preact/hooks"
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks"
 
 export interface CellsProps {
   label: string
@@ -34,7 +34,16 @@ const clamp = (value: number, size: number): number => Math.min(Math.max(value, 
 export function Cells(props: CellsProps): JSX.Element {
   const { rows, columns, at, label, names = ["row", "column"] } = props
   const [above, right, below, left] = props.around ?? [0, 0, 0, 0]
-  const [room, high] = props.room ?? [420, 420]
+  const [most, high] = props.room ?? [420, 420]
+  // What is drawn keeps its size on the screen: a cell is not made smaller by the style sheet.
+  const box = useRef<HTMLDivElement>(null)
+  const [room, setRoom] = useState(most)
+  useLayoutEffect(() => {
+    const measure = () => setRoom(Math.min(most, box.current?.clientWidth || most))
+    measure()
+    addEventListener("resize", measure)
+    return () => removeEventListener("resize", measure)
+  }, [most])
   const [wide, tall] = [columns + left + right, rows + above + below]
   const stretch = tall === 1 ? Math.max(1, Math.round(wide / 16)) : 1 // one long row is higher than wide cells
   const side = Math.min(room / wide, high / tall, props.most ?? 34)
@@ -90,7 +99,7 @@ export function Cells(props: CellsProps): JSX.Element {
     onKeyDown,
   } as const
   return (
-    <div class="cells">
+    <div class="cells" ref={box}>
       <div class="cells-grid" aria-label={label} {...(props.still ? { role: "img" } : active)} style={frame}>
         <svg
           viewBox={`${-left} ${-above} ${wide} ${tall}`}

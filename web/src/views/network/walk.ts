@@ -18,7 +18,10 @@ export function boxesOf(svg: SVGSVGElement): Boxes {
     const key = group.getAttribute("data-node") ?? ""
     // Lines lead to a block: what is outlined is the block itself.
     const shapes = [...group.querySelectorAll<SVGGraphicsElement>("rect, path[d$=Z]")]
-    const places = shapes.filter((shape) => !shape.classList.contains("f-line")).map((shape) => shape.getBBox())
+    const round = (shape: Element) => 2 * Number(shape.getAttribute("rx") ?? 0) === Number(shape.getAttribute("width") ?? 1)
+    const places = shapes
+      .filter((shape) => !shape.classList.contains("f-line") && !round(shape)) // nor the number of a finding
+      .map((shape) => shape.getBBox())
     const body = places.length ? places : [group.getBBox()]
     const x = Math.min(...body.map((one) => one.x))
     const y = Math.min(...body.map((one) => one.y))

@@ -32,14 +32,15 @@ export class CountMap {
     if (!this.exact) return scaled(this.record.levels ?? [], this.record.most ?? "0", most)
     const axes = this.shape.length
     const [rows, columns] = [axes > 1 ? (this.shape[axes - 2] ?? 1) : 1, this.shape[axes - 1] ?? 1]
+    const numbers = this.vectors.map(mantissas)
     const plane = Array.from({ length: rows }, () => new Float64Array(columns))
     for (const term of this.record.terms ?? []) {
-      const parts = term.map((vector) => mantissas(this.vectors[vector] ?? []))
+      const parts = term.map((vector) => numbers[vector] ?? ([[], 0] as [number[], number]))
       // Counts may have thousands of digits: numbers are kept as shares of `most`.
       let [factor, power] = [1, -most.length]
-      parts.forEach(([numbers, digits], axis) => {
+      parts.forEach(([shares, digits], axis) => {
         power += digits
-        if (axis < axes - 2) factor *= numbers[outer[axis] ?? 0] ?? 0
+        if (axis < axes - 2) factor *= shares[outer[axis] ?? 0] ?? 0
       })
       const scale = factor * 10 ** power
       const down = axes > 1 ? (parts[axes - 2]?.[0] ?? []) : [1]
