@@ -1,6 +1,10 @@
 // The width of an element in pixels, so that what is drawn in it keeps its sizes.
+
 import type { RefObject } from "preact"
 import { useLayoutEffect, useRef, useState } from "preact/hooks"
+
+/** The least width: an element that is not laid out yet has none. */
+const LEAST = 200
 
 export function useWidth<E extends HTMLElement>(start = 600): [RefObject<E | null>, number] {
   const element = useRef<E>(null)
@@ -8,7 +12,7 @@ export function useWidth<E extends HTMLElement>(start = 600): [RefObject<E | nul
   useLayoutEffect(() => {
     const target = element.current
     if (!target) return
-    const measure = () => setWidth(Math.max(1, Math.floor(target.clientWidth)))
+    const measure = () => setWidth(Math.max(LEAST, target.clientWidth))
     measure()
     const observer = new ResizeObserver(measure)
     observer.observe(target)
