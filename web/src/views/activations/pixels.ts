@@ -125,9 +125,7 @@ export function fromAddress(drawing: Drawing, image: string | undefined, draw: s
     try {
       const pixels = bytesOf(draw.replace(/-/g, "+").replace(/_/g, "/"))
       if (pixels.length === size) return pixels
-    } catch {
-      return blank(drawing) // no base64
-    }
+    } catch {} // no base64
     return blank(drawing)
   }
   if (image === "none") return blank(drawing)

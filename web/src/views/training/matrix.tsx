@@ -1,5 +1,6 @@
 // The confusion matrix: one tab stop; arrows walk, Enter or a click shows only the images of a cell.
 import { useEffect, useRef } from "preact/hooks"
+import { inkOn, mapped } from "../../palette"
 import type { Evaluation } from "../../record"
 
 /** Classes up to which cells hold their counts, and up to which rows and columns hold their names. */
@@ -34,7 +35,7 @@ export function Matrix(props: {
     matrix.forEach((row, i) =>
       row.forEach((value, j) => {
         const share = value / Math.max(totals[i] ?? 0, 1)
-        const [red, green, blue] = color(palette, Math.sqrt(share))
+        const [red, green, blue] = mapped(palette, 255 * Math.sqrt(share))
         image.data.set([red, green, blue, 255], 4 * (i * count + j))
       }),
     )
@@ -103,7 +104,7 @@ export function Matrix(props: {
                       y={(i + 0.5) * side + 4}
                       text-anchor="middle"
                       font-size={Math.min(12, side / 2.4)}
-                      fill={ink(palette, Math.sqrt(value / Math.max(totals[i] ?? 0, 1)))}
+                      fill={inkOn(mapped(palette, 255 * Math.sqrt(value / Math.max(totals[i] ?? 0, 1))))}
                     >
                       {value}
                     </text>
@@ -124,23 +125,4 @@ export function Matrix(props: {
       </div>
     </div>
   )
-}
-
-/** The color of a share of 1 in a color map: red, green, blue. */
-export function color(palette: string[], share: number): [number, number, number] {
-  const place = Math.min(Math.max(share, 0), 1) * (palette.length - 1)
-  const left = Math.min(Math.floor(place), palette.length - 2)
-  const parts = (text: string) => [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16))
-  const [a, b] = [parts(palette[left] ?? "#000000"), parts(palette[left + 1] ?? "#000000")]
-  return [0, 1, 2].map((k) => Math.round((a[k] ?? 0) + ((b[k] ?? 0) - (a[k] ?? 0)) * (place - left))) as [number, number, number]
-}
-
-/** Black or white, whichever stands out from that color. */
-export function ink(palette: string[], share: number): string {
-  const linear = color(palette, share).map((part) => {
-    const c = part / 255
-    return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4
-  })
-  const luminance = 0.2126 * (linear[0] ?? 0) + 0.7152 * (linear[1] ?? 0) + 0.0722 * (linear[2] ?? 0)
-  return luminance > 0.18 ? "#000000" : "#ffffff"
 }
