@@ -67,7 +67,7 @@ def test_an_error_while_reading_is_in_the_words_of_its_user(tmp_path):
     assert error.value.why == "Input/output error"
 
 
-@pytest.mark.parametrize("content", [b"a = [", b"\xff", b"a = 1\na = 2"])
+@pytest.mark.parametrize("content", [b"a = [", b"\xff", b"a = 1\na = 2", b"a = " + b"[" * 9999], ids=range(4))
 def test_broken_toml_names_its_file(content):
     assert parse_toml(b"a = 1", Path("a.toml")) == {"a": 1}
     with pytest.raises(FormatError, match=r"c\.toml is not valid TOML") as error:

@@ -123,7 +123,7 @@ def parse_toml(content: bytes, path: Path) -> dict[str, Any]:
 
     try:
         return tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(
             f"{path.name} is not valid TOML", where=str(path), why=str(error), fix="correct that line"
         ) from None

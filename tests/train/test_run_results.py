@@ -196,6 +196,8 @@ DAMAGE = {
     "bytes": ("metrics.jsonl", lambda text: "\udcff\udcfe"),
     "report cut off": ("report.json", lambda text: text[: len(text) // 2]),
     "report of another kind": ("report.json", lambda text: "[1]"),
+    "report nested deeply": ("report.json", lambda text: "[" * 100_000),
+    "a line nested deeply": ("metrics.jsonl", lambda text: "[" * 100_000),
 }  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def read_json(path: Path) -> Any:
     content = read_bytes(path)
     try:
         return json.loads(content, parse_float=_finite, parse_int=_whole, parse_constant=_finite)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"{path.name} is not valid JSON", where=str(path), why=str(error)) from None
 
 

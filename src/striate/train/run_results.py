@@ -138,7 +138,7 @@ def _rows(path: Path, growing: bool) -> tuple[Row, ...]:
                 raise ValueError(f"epoch {number} with its train_loss is expected")
             if unfit := next((name for name in row if not _fits(name, row[name])), ""):
                 raise ValueError(f"{unfit} is {row[unfit]}")
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise damaged(path, LINES, f"line {number}: {error}") from None
         rows.append(row)
     if not rows:

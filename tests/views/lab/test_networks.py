@@ -1,5 +1,6 @@
 """Networks of the page: what is typed is checked and fixed as `striate check` does, and names no file."""
 
+import dataclasses
 import json
 import time
 
@@ -9,7 +10,7 @@ import striate
 from cli.run import run
 from striate.diagnostics import FormatError, LimitError, StriateError, UnknownNameError
 from striate.formats import parse
-from striate.views.lab.networks import MAX_NODES, MAX_SIDE, START, Networks, Source
+from striate.views.lab.networks import MAX_NODES, MAX_SIDE, MAX_TEXT, START, Networks, Source
 from striate.views.page.record import live_record
 
 STRIDE = "7x7x1 -> conv 3x3 /3"
@@ -154,6 +155,9 @@ LARGE = [
     f"8x8x3 -> [relu]*{MAX_NODES + 1}", "32x32x3 -> [conv 3x3 3 pad same]*49000", "8x8x3 -> [[relu]*1000]*1000",
     f"{MAX_SIDE + 1}x8x3 -> conv 3x3", "1000000000x1000000000x3 -> conv 3x3 /7 -> conv 5x5 /3",
     "[network]\ninput = '8x8x1'\n" + "[[node]]\nop = 'relu'\n" * (MAX_NODES + 1),
+    "8x8x3 -> conv 3x3 pad 99999999", "8x8x1 -> conv 3x3 pad 1000000000 /1000000000", "8x8x1 -> upsample 1000000000",
+    "8x8x1 -> conv 3x3 pad 1000000000 dilation 1000000000", "8x8x1 -> maxpool 1000000000 pad 500000000",
+    "65536x1 -> conv 65535 pad 32767 mode reflect",
 ]  # fmt: skip
 
 
@@ -165,9 +169,18 @@ def test_what_would_keep_the_page_waiting_is_refused_at_once(networks, text):
     assert time.monotonic() - start < 20  # a hang, not a matter of speed
 
 
-def test_the_size_of_the_editor_is_refused_too(networks):
+@pytest.mark.parametrize("source", [Source(STRIDE), Source(model="lenet5")], ids=["text", "model"])
+def test_the_size_of_the_editor_is_refused_too(networks, source):
     with pytest.raises(LimitError):
-        networks.record(Source(STRIDE, input=f"{MAX_SIDE + 1}x7x1"))
+        networks.record(dataclasses.replace(source, input=f"{MAX_SIDE + 1}x7x1"))
+
+
+@pytest.mark.parametrize("blank", ["\n", " \n", "\t", "#\n", "[\n", "->", "a: ", "4x4x1 -> "], ids=repr)
+def test_a_text_of_one_thing_repeated_is_answered_at_once(networks, blank):
+    start = time.monotonic()
+    with pytest.raises(StriateError):
+        networks.record(Source(blank * (MAX_TEXT // len(blank))))
+    assert time.monotonic() - start < 20  # a hang, not a matter of speed
 
 
 TYPED = [STRIDE[:k] for k in range(len(STRIDE))] + [TOML[:k] for k in range(0, len(TOML), 3)]

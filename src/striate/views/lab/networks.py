@@ -41,7 +41,9 @@ MAX_TEXT = 400_000
 MAX_NODES = 2000
 """Nodes of a text, and of a network of which pictures are drawn: about a second."""
 MAX_SIDE = 1 << 16
-"""Input pixels along an axis: the time of some checks grows with them."""
+"""Positions along an axis of inputs, outputs, windows and padding: the time of some checks grows with them."""
+MAX_READS = 30_000_000
+"""Reads of one window along an axis: some checks count them."""
 MAX_KEPT = 8
 """Networks that are kept: the page asks for several answers about one."""
 START = (
@@ -51,7 +53,7 @@ START = (
 """The text of a page that was opened without a model."""
 DRAWN = ("blocks", "graph", "pixels", "field", "layer", "fc")
 """Kinds of pictures that the page asks for."""
-_TOML = re.compile(r"^\s*\[\[?\s*(network|node)\b", re.MULTILINE)
+_TOML = re.compile(r"^[ \t]*\[\[?[ \t]*(network|node)\b", re.MULTILINE)  # within a line: blank ones are many
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,9 @@ class Networks:
             if folder := self._runs.folder(source.model):
                 return load(str(folder), size)
             if source.model in catalogue.list_models():  # never a file
-                return structure(load(source.model, size))
+                net = structure(load(source.model, size))
+                _limit(net)
+                return net
             near = suggest(source.model, catalogue.list_models())
             raise UnknownNameError(
                 f"no model is called {source.model[:80]!r}",
@@ -276,12 +280,23 @@ def _written(net: Loaded) -> tuple[str, str]:
 
 def _limit(net: Network) -> None:
     """Raises LimitError for a network that would keep the page waiting."""
-    sides = [size for spec in net.inputs.values() for size in spec.spatial]
+    known = net.inference
+    sides = [size for spec in known.specs.values() for size in spec.spatial_sizes]
+    windows = [w for declaration in known.declarations.values() for w in declaration.windows.values()]
+    sides += [max(w.extent, w.before, w.after) for w in windows]
+    reads = max((w.taps * w.output for w in windows), default=0)
+    if reads > MAX_READS:
+        raise LimitError(
+            f"a window reads {reads:,} times along an axis",
+            where=net.name,
+            why=f"the page takes at most {MAX_READS:,}: kernel x output",
+            fix="use a smaller kernel or input",
+        )
     if len(net.nodes) > MAX_NODES or max(sides, default=0) > MAX_SIDE:
         large = (
             plural(len(net.nodes), "node")
             if len(net.nodes) > MAX_NODES
-            else f"{max(sides):,} input pixels on a side"
+            else f"{max(sides):,} pixels on a side"
         )
         raise LimitError(
             f"the network has {large}",
