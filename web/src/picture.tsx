@@ -1,5 +1,5 @@
 // A picture that Python has drawn: zoom by buttons, wheel with Ctrl and pinch; pan by scrolling.
-import type { HTMLAttributes, JSX } from "preact"
+import type { ComponentChildren, HTMLAttributes, JSX } from "preact"
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks"
 
 const LEAST = 0.2
@@ -120,3 +120,10 @@ function sized(svg: SVGSVGElement, zoom: number) {
   svg.setAttribute("width", String(width * zoom))
   svg.setAttribute("height", String(height * zoom))
 }
+
+/** What may be wider than the page: it scrolls by itself, also with keys. */
+export const Scroll = ({ label, children }: { label: string; children: ComponentChildren }): JSX.Element => (
+  <div class="scroll" tabIndex={0} role="group" aria-label={label}>
+    {children}
+  </div>
+)

@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact"
 import { useEffect, useState } from "preact/hooks"
 import { Refused, type Source } from "../../lab/api"
 import { grouped, large, plural } from "../../large"
-import { Picture, READABLE } from "../../picture"
+import { Picture, READABLE, Scroll } from "../../picture"
 import type { ChangedNode, Diff, DiffSide, Finding, LabComparison } from "../../record"
 import type { View, ViewProps } from "../../view"
 import { Findings } from "../network/details"
@@ -246,7 +246,7 @@ function Table({ heads, rows }: { heads: string[]; rows: string[][] }) {
   const [all, setAll] = useState(false)
   return (
     <>
-      <div class="scroll" tabIndex={0} role="group" aria-label="Changes">
+      <Scroll label="Changes">
         <table>
           <thead>
             <tr>
@@ -272,7 +272,7 @@ function Table({ heads, rows }: { heads: string[]; rows: string[][] }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
       {!all && rows.length > FIRST_ROWS && (
         <button type="button" onClick={() => setAll(true)}>
           Show all {large(BigInt(rows.length))} rows
@@ -292,7 +292,7 @@ function Totals({ a, b }: { a: DiffSide; b: DiffSide }) {
     ["peak memory in bytes", a.totals.peak_bytes, b.totals.peak_bytes],
   ]
   return (
-    <div class="scroll" tabIndex={0} role="group" aria-label="Totals of both networks">
+    <Scroll label="Totals of both networks">
       <table class="totals">
         <thead>
           <tr>
@@ -323,7 +323,7 @@ function Totals({ a, b }: { a: DiffSide; b: DiffSide }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   )
 }
 

@@ -1,4 +1,5 @@
 // The hierarchy of 1962, and the layers that do the same.
+import { Scroll } from "../../picture"
 
 const SPOTS: [number, number][] = [
   [62, 78], [72, 100], [82, 122], [92, 144], [102, 166],
@@ -26,7 +27,7 @@ function Field({ x, y, scale = 1 }: { x: number; y: number; scale?: number }) {
 export function Cells() {
   return (
     <figure class="hierarchy">
-      <div class="scroll" tabIndex={0} role="group" aria-label="The hierarchy of simple and complex cells, and its layers">
+      <Scroll label="The hierarchy of simple and complex cells, and its layers">
         <svg
           viewBox="-26 0 888 290"
           width="888"
@@ -81,7 +82,7 @@ export function Cells() {
             Above: the cortex as proposed in 1962. Below: the layers that do the same in a network.
           </text>
         </svg>
-      </div>
+      </Scroll>
       <figcaption>
         The Neocognitron (1980) arranged S-cells and C-cells in planes in this order; convolution and pooling descend from them.
         Unlike the weights of a filter, cells differ from place to place, and learning by back-propagation came later.

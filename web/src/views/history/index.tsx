@@ -1,7 +1,7 @@
 // Hubel and Wiesel, and the catalogue as a timeline.
 import { useEffect, useRef, useState } from "preact/hooks"
 import { grouped } from "../../large"
-import { Picture, READABLE } from "../../picture"
+import { Picture, READABLE, Scroll } from "../../picture"
 import type { HistoryFamily, HistoryModel } from "../../record"
 import type { View, ViewProps } from "../../view"
 import { Cells } from "./cells"
@@ -13,8 +13,8 @@ const PAPERS = [
       "They recorded from single cells in the striate cortex of cats while light fell on a screen. Light over the whole screen did almost " +
       "nothing. A cell answered to a slit, a bar or an edge, at one place and at one orientation: its receptive field has long regions " +
       "side by side, where light excites or inhibits.",
-    source: "D. H. Hubel, T. N. Wiesel: Receptive fields of single neurones in the cat's striate cortex, J. Physiol. 148, 574-591",
-    url: "https://doi.org/10.1113/jphysiol.1959.sp006308",
+    source: "Receptive fields of single neurones in the cat's striate cortex, J. Physiol. 148, 574-591",
+    url: "1959.sp006308",
   },
   {
     year: 1962,
@@ -23,8 +23,8 @@ const PAPERS = [
       "anywhere in its field. Their proposal is a hierarchy: a simple cell adds cells whose centers lie along a line, a complex cell adds " +
       "simple cells of one orientation at neighboring places.",
     source:
-      "D. H. Hubel, T. N. Wiesel: Receptive fields, binocular interaction and functional architecture in the cat's visual cortex, J. Physiol. 160, 106-154",
-    url: "https://doi.org/10.1113/jphysiol.1962.sp006837",
+      "Receptive fields, binocular interaction and functional architecture in the cat's visual cortex, J. Physiol. 160, 106-154",
+    url: "1962.sp006837",
   },
   {
     year: 1968,
@@ -32,8 +32,8 @@ const PAPERS = [
       "The same kinds of cells are in the striate cortex of monkeys, with smaller fields, and so are cells that stop answering when a line " +
       "grows too long. Cells below each other share an orientation and prefer one eye: columns cover the picture like one layer of " +
       "filters that is repeated at every place. The Nobel Prize followed in 1981.",
-    source: "D. H. Hubel, T. N. Wiesel: Receptive fields and functional architecture of monkey striate cortex, J. Physiol. 195, 215-243",
-    url: "https://doi.org/10.1113/jphysiol.1968.sp008455",
+    source: "Receptive fields and functional architecture of monkey striate cortex, J. Physiol. 195, 215-243",
+    url: "1968.sp008455",
   },
 ]
 
@@ -57,7 +57,7 @@ function History({ record, host, parameters, set }: ViewProps) {
             <h3>{paper.year}</h3>
             <p>{paper.text}</p>
             <p class="small">
-              {paper.source}. {paper.url}
+              D. H. Hubel, T. N. Wiesel: {paper.source}. https://doi.org/10.1113/jphysiol.{paper.url}
             </p>
           </li>
         ))}
@@ -183,7 +183,7 @@ function Family({ family, host, pictures, model, choose }: FamilyProps) {
           </p>
         )
       )}
-      <div class="scroll" tabIndex={0} role="group" aria-label={`Networks of ${family.name}`}>
+      <Scroll label={`Networks of ${family.name}`}>
         <table>
           <caption>Published numbers; none where the paper gives none</caption>
           <thead>
@@ -201,7 +201,7 @@ function Family({ family, host, pictures, model, choose }: FamilyProps) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     </div>
   )
 }

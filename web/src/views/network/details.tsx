@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact"
 import { grouped, large, plural } from "../../large"
 import { formatRoute, type Host } from "../../host"
 import type { Finding, LivePage, PicturePart, ShownNode } from "../../record"
+import { Scroll } from "../../picture"
 import type { ViewProps } from "../../view"
 import { Units } from "./units"
 
@@ -143,7 +144,7 @@ function Node({ record, host, node, open }: DetailsProps & { node: ShownNode }) 
   const shares = typeof node.shares === "string" ? node.shares : [...new Set(Object.values(node.shares))].join(", ")
   return (
     <>
-      <p class="op">{node.text}</p>
+      <p>{node.text}</p>
       <dl class="facts">
         <Fact label="output">{node.sizes.join(", ")}</Fact>
         <Fact label="reads">
@@ -178,7 +179,7 @@ function Node({ record, host, node, open }: DetailsProps & { node: ShownNode }) 
       {windows.length > 0 && (
         <>
           <h3>Window</h3>
-          <div class="scroll" tabIndex={0} role="group" aria-label="Window by axis">
+          <Scroll label="Window by axis">
             <table>
               <thead>
                 <tr>
@@ -197,13 +198,13 @@ function Node({ record, host, node, open }: DetailsProps & { node: ShownNode }) 
                     <td>{one.stride}</td>
                     <td>{one.dilation}</td>
                     <td>{one.pad[0] === one.pad[1] ? one.pad[0] : one.pad.join(" + ")}</td>
-                    <td class="formula">{one.formula}</td>
+                    <td>{one.formula}</td>
                     <td>{leftOver(one)}</td>
                   </tr>
                 ))}
               </tbody>
             </table>
-          </div>
+          </Scroll>
           <Bench host={host} show={show} node={node} />
         </>
       )}
