@@ -81,7 +81,7 @@ def test_resnet18(opened):
     said = page.locator("[data-unit]").inner_text()
     assert said.startswith(f"layer1.0.conv1 channel 0 row {shape[1] - 1} column {shape[2] - 1} = ")
     assert float(re.search(r"= (\S+);", said)[1]) == pytest.approx(float(values[0, -1, -1]), rel=1e-3)
-    page.get_by_role("button", name="Node after").click()
+    page.get_by_role("button", name="Next node").click()
     page.wait_for_function(
         "document.querySelector('.maps svg')?.getAttribute('aria-label').startsWith('layer1.0.bn1')"
     )

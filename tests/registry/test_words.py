@@ -138,6 +138,10 @@ def constants(text):
                 yield node.lineno, name.id
 
 
+SCRIPT_CONSTANT = re.compile(r"^(?:export )?const ([A-Z][A-Z_]*)\b")
+"""A constant of a TypeScript module."""
+
+
 def test_a_constant_says_what_it_limits_and_its_unit():
     found = [
         f"{path.relative_to(ROOT)}:{number}: {name}"
@@ -145,6 +149,12 @@ def test_a_constant_says_what_it_limits_and_its_unit():
         if path.name not in CATALOGUE
         for number, name in constants(path.read_text("utf-8"))
         if name.strip("_") in VAGUE
+    ] + [
+        f"{path.relative_to(ROOT)}:{number}: {name}"
+        for path in (ROOT / "web" / "src").rglob("*.ts*")
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        for name in SCRIPT_CONSTANT.findall(line)
+        if name in VAGUE
     ]
     assert not found, "\n".join(found)
 
@@ -152,6 +162,7 @@ def test_a_constant_says_what_it_limits_and_its_unit():
 def test_a_vague_constant_is_found():
     text = "A, MOST = 1, 2\n_SMALL: int = 3\ndef f():\n    FEW = 4\n"
     assert [name for _, name in constants(text) if name.strip("_") in VAGUE] == ["MOST", "_SMALL"]
+    assert SCRIPT_CONSTANT.findall("export const MOST = 3") == ["MOST"] and "MOST" in VAGUE
 
 
 def test_the_patterns_find_what_they_are_for():

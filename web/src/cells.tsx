@@ -1,6 +1,7 @@
 // A grid of cells with one position: one tab stop, moved by arrows, mouse, tap or typed numbers.
 import type { ComponentChildren, JSX } from "preact"
 import { useId, useLayoutEffect, useRef, useState } from "preact/hooks"
+import { clamp } from "./parts/grid"
 
 export interface CellsProps {
   label: string
@@ -28,8 +29,6 @@ export interface CellsProps {
   /** The picture as a whole, for the copy as SVG. */
   picture?: boolean
 }
-
-const clamp = (value: number, size: number): number => Math.min(Math.max(value, 0), size - 1)
 
 export function Cells(props: CellsProps): JSX.Element {
   const { rows, columns, at, label, names = ["row", "column"] } = props
@@ -73,7 +72,7 @@ export function Cells(props: CellsProps): JSX.Element {
     event.preventDefault()
     move(to)
   }
-  const typed = (axis: 0 | 1) => (
+  const numberField = (axis: 0 | 1) => (
     <label>
       {names[axis]}
       <input
@@ -134,8 +133,8 @@ export function Cells(props: CellsProps): JSX.Element {
         {props.help ?? "Click or tap a cell, or move with the arrow keys; Home and End go to the first and last."}
       </p>
       <div class="cells-typed">
-        {rows > 1 && typed(0)}
-        {typed(1)}
+        {rows > 1 && numberField(0)}
+        {numberField(1)}
       </div>
       <p class="said" role="status" aria-live="polite">
         {said}

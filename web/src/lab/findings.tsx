@@ -1,23 +1,18 @@
 // Findings below the editor: what, where, why, and fixes to click.
 import { useState } from "preact/hooks"
+import { plural } from "../large"
+import { SEVERITIES } from "../parts/severity"
 import type { CodeEntry, Finding, Fix, LivePage, RuleEntry } from "../record"
 import { request } from "./api"
-
-const SIGNS: Record<string, string> = { error: "✕", warning: "▲", info: "i" }
-const WORDS: Record<string, [string, string]> = {
-  error: ["error", "errors"],
-  warning: ["warning", "warnings"],
-  info: ["remark", "remarks"],
-}
 
 /** Of a network, problems first. */
 export const findingsOf = ({ show }: LivePage): Finding[] => [...show.problems, ...show.findings]
 
 /** Their number in words. */
-export function counted(findings: Finding[]): string {
-  const parts = Object.entries(WORDS).flatMap(([severity, [one, many]]) => {
+export function countText(findings: Finding[]): string {
+  const parts = Object.entries(SEVERITIES).flatMap(([severity, { word }]) => {
     const count = findings.filter((finding) => finding.severity === severity).length
-    return count ? [`${count} ${count === 1 ? one : many}`] : []
+    return count ? [plural(count, word)] : []
   })
   return parts.length ? parts.join(", ") : "no findings"
 }
@@ -31,8 +26,8 @@ export function Findings({ findings, apply }: { findings: Finding[]; apply: (fin
       {findings.map((finding) => (
         <li key={`${finding.code} ${finding.node} ${finding.message}`} data-severity={finding.severity} data-code={finding.code}>
           <p>
-            <span class="sign" aria-hidden="true">{SIGNS[finding.severity] ?? "i"}</span>{" "}
-            <span class="word">{WORDS[finding.severity]?.[0] ?? finding.severity}</span>
+            <span class="sign" aria-hidden="true">{SEVERITIES[finding.severity]?.sign ?? "i"}</span>{" "}
+            <span class="word">{SEVERITIES[finding.severity]?.word ?? finding.severity}</span>
             {finding.node !== null && <>, <bdi class="node">{finding.node}</bdi></>}: {finding.message}
           </p>
           <p class="why">{finding.why}</p>

@@ -6,7 +6,7 @@ import type { LabRecord, LivePage } from "../record"
 import type { View } from "../view"
 import { address, sourceOf } from "./address"
 import { request, type Source } from "./api"
-import { counted, findingsOf } from "./findings"
+import { countText, findingsOf } from "./findings"
 import { Network } from "./network"
 import { Panel } from "./panel"
 
@@ -47,7 +47,7 @@ export function startLab(holder: HTMLElement, mount: Mount, all: View[]): void {
   )
   const draw = () => {
     document.title = `${network.state.answer.page.show.name} · striate lab`
-    const found = network.state.problem ? "cannot be read" : counted(findingsOf(network.state.answer.page))
+    const found = network.state.problem ? "cannot be read" : countText(findingsOf(network.state.answer.page))
     render(<>Network: <bdi>{network.state.answer.page.show.name}</bdi>, {found}</>, summary)
     render(<Panel state={network.state} shown={shown} names={names} change={change} />, panel)
     const page = network.page

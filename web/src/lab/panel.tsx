@@ -1,8 +1,9 @@
 // The panel of the lab: the network's text, its input size, what a check finds in it.
 import { useLayoutEffect, useRef, useState } from "preact/hooks"
+import { channelsLast } from "../large"
 import type { Finding, Fix } from "../record"
 import { type Source, request } from "./api"
-import { counted, Findings, findingsOf, Problem } from "./findings"
+import { countText, Findings, findingsOf, Problem } from "./findings"
 import type { State } from "./network"
 import { type } from "./typing"
 
@@ -77,12 +78,12 @@ export function Panel({ state, shown, names, change }: PanelProps) {
       />
       <div class="row">
         <label for="lab-input">Input size</label>
-        <input id="lab-input" ref={size} size={14} autocomplete="off" spellcheck={false} placeholder={sizeOf(answer.page.show.input)} onInput={resized} />
+        <input id="lab-input" ref={size} size={14} autocomplete="off" spellcheck={false} placeholder={channelsLast(answer.page.show.input).join("x")} onInput={resized} />
         <button type="button" disabled={!steps.length} onClick={undo}>Undo fix</button>
       </div>
       <Open names={names} open={(model) => change({ model })} />
       <p id="lab-count" class="count" role="status" data-busy={busy}>
-        {lost ? "striate lab has ended" : problem ? "cannot be read" : counted(findings)}
+        {lost ? "striate lab has ended" : problem ? "cannot be read" : countText(findings)}
       </p>
       {lost && (
         <div class="problem">
@@ -100,9 +101,6 @@ export function Panel({ state, shown, names, change }: PanelProps) {
 function withSize(source: Source, input = ""): Source {
   return input.trim() ? { ...source, input: input.trim() } : source
 }
-
-/** A shape (C, H, W) as papers write it. */
-const sizeOf = (shape: number[]): string => [...shape.slice(1), shape[0]].join("x")
 
 /** Opens a model of the catalogue or a run by its name. */
 function Open({ names, open }: { names: string[]; open: (name: string) => void }) {

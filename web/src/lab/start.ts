@@ -1,4 +1,4 @@
-// The module of `striate lab` alone: what stands beside the views, which come from the page's own module.
+// The module of `striate lab` alone: what stands next to the views, which come from the page's own module.
 import { mount, VIEWS } from "striate-page"
 import { startLab } from "."
 

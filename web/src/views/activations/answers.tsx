@@ -1,17 +1,20 @@
 // Probabilities of the classes as bars.
-const MOST = 12
+import { percent } from "../../large"
+import { ShareBar } from "../../parts/share"
+
+const MAX_BARS = 12
 
 export function Answers({ classes, shares }: { classes: string[]; shares: number[] }) {
   const order = shares.map((_, k) => k)
   const best = order.reduce((one, k) => (shares[k]! > shares[one]! ? k : one), 0)
-  const shown = shares.length <= MOST ? order : [...order].sort((a, b) => shares[b]! - shares[a]!).slice(0, 10)
+  const shown = shares.length <= MAX_BARS ? order : [...order].sort((a, b) => shares[b]! - shares[a]!).slice(0, 10)
   return (
     <>
       <ol class="answers">
         {shown.map((k) => (
           <li key={k} class={k === best ? "best" : undefined} data-class={k} data-probability={shares[k]}>
             <bdi>{classes[k] ?? k}</bdi>
-            <span class="share" aria-hidden="true"><span style={{ width: `${100 * shares[k]!}%` }} /></span>
+            <ShareBar share={shares[k]!} />
             <span class="number">{percent(shares[k]!)}</span>
           </li>
         ))}
@@ -20,8 +23,6 @@ export function Answers({ classes, shares }: { classes: string[]; shares: number
     </>
   )
 }
-
-export const percent = (share: number): string => (share > 0 && share < 0.0005 ? "< 0.1%" : `${(100 * share).toFixed(1)}%`)
 
 /** The most probable class, in words. */
 export function verdict(classes: string[], shares: number[]): string {

@@ -1,5 +1,6 @@
 // The drawing: mouse, touch and pen draw, keys draw pixel by pixel; above it what the chosen unit reads.
 import { useLayoutEffect, useRef, useState } from "preact/hooks"
+import { ARROWS, clamp } from "../../parts/grid"
 import type { Drawing, FieldAxis } from "../../record"
 import { type Ink, type Pixels, colorsOf, ground, radiusFor, stroke } from "./pixels"
 
@@ -54,13 +55,10 @@ export function Canvas(props: {
   }
   function press(event: KeyboardEvent) {
     const [y, x] = cursor ?? [Math.floor(height / 2), Math.floor(width / 2)]
-    const steps: Record<string, [number, number]> = {
-      ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],
-    }
-    const step = steps[event.key]
+    const step = ARROWS[event.key]
     let [toY, toX] = [y, x]
     let result = now.current
-    if (step && cursor) [toY, toX] = [Math.min(Math.max(y + step[0], 0), height - 1), Math.min(Math.max(x + step[1], 0), width - 1)]
+    if (step && cursor) [toY, toX] = [clamp(y + step[0], height), clamp(x + step[1], width)]
     const isErasing = event.key === "Delete" || event.key === "Backspace"
     if (event.key === " " || isErasing || (step && event.shiftKey)) {
       const level = isErasing ? [0, 0, 0].map(() => ground(drawing)) : ink
@@ -110,7 +108,7 @@ export function Canvas(props: {
 }
 
 /** Rows or columns that a unit reads: from and to, both counted. */
-export function read(axis: FieldAxis | undefined, at: number, size: number): [number, number] {
+export function fieldSpan(axis: FieldAxis | undefined, at: number, size: number): [number, number] {
   if (!axis) return [0, size - 1]
   const first = axis.start + at * axis.jump
   return [first, first + axis.size - 1]

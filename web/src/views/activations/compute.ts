@@ -21,7 +21,7 @@ export interface Computed {
 }
 
 /** What Python has stored of one image. */
-function stored({ shares, maps }: EightBitMaps): Computed {
+function storedValues({ shares, maps }: EightBitMaps): Computed {
   return {
     shares,
     output(name) {
@@ -79,6 +79,6 @@ export function useComputed(record: LivePage, host: Host, pixels: Pixels, node: 
       controller.abort()
     }
   }, [model, host, drawing, pixels, node])
-  const kept = useMemo(() => record.eight_bit && stored(record.eight_bit), [record.eight_bit])
+  const kept = useMemo(() => record.eight_bit && storedValues(record.eight_bit), [record.eight_bit])
   return [here ?? asked ?? kept, problem]
 }

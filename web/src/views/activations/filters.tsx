@@ -1,11 +1,11 @@
 // The learned numbers behind a map: its filter through all channels that it reads, or the weights of a unit.
 import { useMemo } from "preact/hooks"
 import { floatsOf } from "../../engine"
+import { digits } from "../../large"
 import type { PageModel, PageNode } from "../../record"
-import { Legend, Montage, digits, scaleOf } from "./montage"
+import { Legend, Montage, scaleOf } from "./montage"
 
-/** Slices that are shown at most. */
-const MOST = 64
+const MAX_SLICES = 64
 
 interface Filter {
   values: Float32Array
@@ -49,7 +49,7 @@ export function Filters(props: { model: PageModel; node: string; map: number; is
   const filter = useMemo(() => filterOf(model, node, map), [model, node, map])
   const scale = useMemo(() => filter && scaleOf(filter.values, palettes), [filter, palettes])
   if (!filter || !scale) return null
-  const count = Math.min(filter.count, MOST)
+  const count = Math.min(filter.count, MAX_SLICES)
   return (
     <section class="filters">
       <h2>Weights of {isFlat ? "unit" : "channel"} {map}</h2>

@@ -1,17 +1,18 @@
 // View `activations`: an image goes through the trained network, and every unit answers at once.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks"
 import { bytesOf } from "../../engine"
+import { digits } from "../../large"
+import { hex, rgb } from "../../palette"
 import type { Drawing, LivePage, ShownNode } from "../../record"
 import type { View, ViewProps } from "../../view"
 import { Answers, verdict } from "./answers"
-import { Canvas, read } from "./canvas"
+import { Canvas, fieldSpan } from "./canvas"
 import { type Output, useComputed } from "./compute"
 import { Filters } from "./filters"
-import { type Cell, Legend, Montage, digits, scaleOf } from "./montage"
+import { type Cell, Legend, Montage, scaleOf } from "./montage"
 import { FIGURES, type Ink, type Pixels, addressOf, colorsOf, fromAddress, fromFile, ground, usualInk } from "./pixels"
 
-/** Maps that are shown at once. */
-const MOST = 256
+const MAX_MAPS = 256
 
 function Activations(props: ViewProps & { drawing: Drawing }) {
   const { record, host, parameters, set, drawing } = props
@@ -32,7 +33,7 @@ function Activations(props: ViewProps & { drawing: Drawing }) {
     <div class="activations">
       <div class="try">
         <div class="draw">
-          {!fixed && <p class="note">Draw with the mouse or a finger, or take an image below.</p>}
+          {!fixed && <p class="note">Draw with the mouse or a finger, or choose an image below.</p>}
           <Canvas fixed={fixed !== undefined} drawing={drawing} pixels={pixels} ink={ink} field={output && cell && fieldOf(node, output, cell, drawing)}
             onDraw={load} onEnd={finish} />
           {fixed && (
@@ -52,10 +53,10 @@ function Activations(props: ViewProps & { drawing: Drawing }) {
               <Answers classes={drawing.classes} shares={computed.shares} />
             </>
           )}
-          {computed && computed.shares.length === 0 && <p class="note">The network gives no probabilities of classes.</p>}
+          {computed && computed.shares.length === 0 && <p class="note">The network does not output class probabilities.</p>}
           <NodeChoice nodes={nodes} node={node} set={set} />
           <p class="unit" role="status" data-unit={text ? "" : undefined}>
-            {text || "Point at a unit to see its number and what it reads; a click keeps it."}
+            {text || "Point at a unit to see its value and what it reads; a click keeps it."}
           </p>
           {output ? (
             <Maps {...{ record, node, output, cell, parameters, set }} isPinned={cell !== undefined && cell === pinned}
@@ -111,7 +112,6 @@ function Tools(props: {
   const { drawing, pixels, ink, finish, set } = props
   const [failed, setFailed] = useState("")
   const choose = (image: string) => set({ image, draw: undefined })
-  const hex = `#${ink.map((part) => part.toString(16).padStart(2, "0")).join("")}`
   async function open(event: Event) {
     const input = event.currentTarget as HTMLInputElement
     const file = input.files?.[0]
@@ -133,8 +133,8 @@ function Tools(props: {
           onClick={() => props.setInk(isErasing ? usualInk(drawing) : [ground(drawing), ground(drawing), ground(drawing)])}>Eraser</button>
         <button type="button" onClick={() => finish(pixels.map((byte) => 255 - byte))}>Invert</button>
         {drawing.image[2] === 3 && (
-          <label class="field">Color <input type="color" value={hex}
-            onInput={(event) => props.setInk([1, 3, 5].map((at) => parseInt(event.currentTarget.value.slice(at, at + 2), 16)) as unknown as Ink)} /></label>
+          <label class="field">Color <input type="color" value={hex(ink)}
+            onInput={(event) => props.setInk(rgb(event.currentTarget.value))} /></label>
         )}
         <label class="file">Open an image … <input type="file" accept="image/*" onChange={open} /></label>
       </div>
@@ -174,11 +174,11 @@ function NodeChoice({ nodes, node, set }: { nodes: ShownNode[]; node: ShownNode;
   return (
     <div class="node-choice">
       <h2><label for="striate-node">Maps of</label></h2>
-      <button type="button" aria-label="Node before" disabled={at === 0} onClick={() => go(nodes[at - 1])}>←</button>
+      <button type="button" aria-label="Previous node" disabled={at === 0} onClick={() => go(nodes[at - 1])}>←</button>
       <select id="striate-node" value={node.name} onChange={(event) => go(nodes[event.currentTarget.selectedIndex])}>
         {nodes.map((one) => <option key={one.name} value={one.name}>{`${one.name}: ${one.text}`}</option>)}
       </select>
-      <button type="button" aria-label="Node after" disabled={at === nodes.length - 1} onClick={() => go(nodes[at + 1])}>→</button>
+      <button type="button" aria-label="Next node" disabled={at === nodes.length - 1} onClick={() => go(nodes[at + 1])}>→</button>
       <span class="note">{node.sizes[0]}</span>
     </div>
   )
@@ -215,7 +215,7 @@ function fieldOf(node: ShownNode, output: Output, cell: Cell, drawing: Drawing) 
   const [height, width] = drawing.image as [number, number]
   const { flat } = sizesOf(output)
   const at = flat ? { y: 0, x: 0 } : cell
-  return { rows: read(node.receptive_field["h"], at.y, height), columns: read(node.receptive_field["w"], at.x, width) }
+  return { rows: fieldSpan(node.receptive_field["h"], at.y, height), columns: fieldSpan(node.receptive_field["w"], at.x, width) }
 }
 
 function unitText(node: ShownNode, output: Output, cell: Cell, drawing: Drawing): string {
@@ -245,8 +245,8 @@ function Maps(props: {
   const { record, node, output, cell } = props
   const { count, high, wide, flat } = sizesOf(output)
   const scale = useMemo(() => scaleOf(output.values, record.palettes), [output.values, record.palettes])
-  const from = Math.min(Math.max(Math.floor(Number(props.parameters["from"] ?? 0)) || 0, 0), Math.floor((count - 1) / MOST) * MOST)
-  const shown = Math.min(count - from, MOST)
+  const from = Math.min(Math.max(Math.floor(Number(props.parameters["from"] ?? 0)) || 0, 0), Math.floor((count - 1) / MAX_MAPS) * MAX_MAPS)
+  const shown = Math.min(count - from, MAX_MAPS)
   const size = high * wide
   const values = useMemo(() => {
     if (!flat) return output.values.subarray(from * size, (from + shown) * size)
@@ -270,11 +270,11 @@ function Maps(props: {
           if (indexOf({ high, wide }, whole) < output.values.length) props.onCell(whole, pin)
         }}
         onLeave={props.onLeave} onEscape={props.onEscape} />
-      {count > MOST && (
+      {count > MAX_MAPS && (
         <div class="buttons">
-          <button type="button" disabled={from === 0} onClick={() => props.set({ from: from - MOST })}>Maps before</button>
+          <button type="button" disabled={from === 0} onClick={() => props.set({ from: from - MAX_MAPS })}>Previous maps</button>
           <span class="note">{from} to {from + shown - 1} of {count}</span>
-          <button type="button" disabled={from + shown >= count} onClick={() => props.set({ from: from + MOST })}>Maps after</button>
+          <button type="button" disabled={from + shown >= count} onClick={() => props.set({ from: from + MAX_MAPS })}>Next maps</button>
         </div>
       )}
     </section>

@@ -1,7 +1,9 @@
 // Maps side by side: a canvas for each, with a pixel for each number, and one SVG above them for names and outlines.
 import { useLayoutEffect, useRef } from "preact/hooks"
+import { digits } from "../../large"
+import { clamp } from "../../parts/grid"
 import { useWidth } from "../../parts/width"
-import { mapped } from "../../palette"
+import { levelColors } from "../../palette"
 
 /** A cell: number of the map, row and column. */
 export interface Cell {
@@ -28,9 +30,6 @@ export function scaleOf(values: ArrayLike<number>, palettes: Record<string, stri
     ? { palette: palettes["signed"] ?? [], low: -most, high: most }
     : { palette: palettes["counts"] ?? [], low: 0, high }
 }
-
-/** A number in four digits. */
-export const digits = (value: number): string => (Number.isFinite(value) ? String(Number(value.toPrecision(4))) : String(value))
 
 /** Pixels of a name above a map, and between maps. */
 const CAPTION = 17
@@ -87,14 +86,13 @@ export function Montage(props: {
     const [x, y] = [((event.clientX - box.left) / box.width) * fullWide, ((event.clientY - box.top) / box.height) * fullHigh]
     const map = Math.floor(y / (row - CAPTION + caption)) * columns + Math.min(Math.floor(x / (tile + GAP)), columns - 1)
     const { left, top } = place(map)
-    const inside = (value: number, most: number) => Math.min(Math.max(Math.floor(value / size), 0), most - 1)
-    return map >= 0 && map < count ? { map, y: inside(y - top, high), x: inside(x - left, wide) } : undefined
+    const cell = (offset: number, count: number) => clamp(Math.floor(offset / size), count)
+    return map >= 0 && map < count ? { map, y: cell(y - top, high), x: cell(x - left, wide) } : undefined
   }
 
   function press(event: KeyboardEvent) {
     if (!onCell) return
     const now = at ?? { map: 0, y: 0, x: 0 }
-    const clamp = (value: number, most: number) => Math.min(Math.max(value, 0), most - 1)
     const moves: Record<string, Cell> = {
       ArrowUp: { ...now, y: clamp(now.y - 1, high) },
       ArrowDown: { ...now, y: clamp(now.y + 1, high) },
@@ -168,7 +166,7 @@ function Tile(props: {
   useLayoutEffect(() => {
     const context = canvas.current?.getContext("2d")
     if (!context) return
-    const colors = colorsOf(palette)
+    const colors = levelColors(palette)
     const image = context.createImageData(wide, high)
     for (let k = 0; k < high * wide; k++) {
       const value = values[map * high * wide + k]!
@@ -182,16 +180,6 @@ function Tile(props: {
   const style = { left: `${left}px`, top: `${top}px`, width: `${wide * size}px`, height: `${high * size}px`,
     imageRendering: size < 1 ? "auto" : "pixelated" }
   return <canvas ref={canvas} width={wide} height={high} style={style} />
-}
-
-const known = new Map<string, [number, number, number][]>()
-
-/** The colors of all levels of a palette. */
-function colorsOf(palette: string[]): [number, number, number][] {
-  const key = palette.join()
-  const colors = known.get(key) ?? Array.from({ length: LEVELS + 1 }, (_, level) => mapped(palette, level))
-  known.set(key, colors)
-  return colors
 }
 
 /** The colors of a scale with its numbers. */

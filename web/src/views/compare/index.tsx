@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact"
 import { useEffect, useState } from "preact/hooks"
 import { Refused, type Source } from "../../lab/api"
-import { grouped, large, plural } from "../../large"
+import { channelsLast, digits, grouped, large, plural } from "../../large"
 import { Picture, READABLE, Scroll } from "../../picture"
 import type { ChangedNode, Diff, DiffSide, Finding, LabComparison } from "../../record"
 import type { View, ViewProps } from "../../view"
@@ -93,7 +93,7 @@ function Form({ parameters, set, record }: ViewProps) {
       <fieldset>
         <legend>A</legend>
         {field("a", "Network", record.show.name)}
-        {field("ai", "Input size", record.show.input.slice(1).concat(record.show.input[0] ?? 1).join("x"))}
+        {field("ai", "Input size", channelsLast(record.show.input).join("x"))}
       </fieldset>
       <fieldset>
         <legend>B</legend>
@@ -112,7 +112,7 @@ const LABELS: Record<string, string> = {
   shares: "shared parameters", fixed: "constants", frozen: "not trained", window: "window", activation_bytes: "memory in bytes",
 }
 
-function said(key: string, value: unknown): string {
+function factText(key: string, value: unknown): string {
   if (Array.isArray(value)) return value.join(", ") || "none"
   if (typeof value === "number") return grouped(String(value))
   if (typeof value === "boolean") return value ? "yes" : "no"
@@ -151,10 +151,6 @@ function Result({ diff, svg }: { diff: Diff; svg: string }) {
         label={`${diff.a.name} and ${diff.b.name} next to each other, differences marked`}
         zoom={zoom}
         onZoom={setZoom}
-        onReady={(drawn) => {
-          const fit = ((drawn.parentElement?.clientWidth ?? 0) - 2) / drawn.viewBox.baseVal.width
-          if (fit >= 1 && fit < READABLE) setZoom(fit)
-        }}
       />
       <Totals a={diff.a} b={diff.b} />
       {GROUPS.map(({ state, title, sign }) => {
@@ -235,7 +231,7 @@ function Changes({ changes }: { changes: ChangedNode[] }) {
         change.a === change.b ? change.a : `${change.a} → ${change.b}`,
         ...keys.map((key) => {
           const [a, b] = (change.facts[key] as [unknown, unknown] | undefined) ?? []
-          return a === undefined && b === undefined ? "" : `${said(key, a)} → ${said(key, b)}`
+          return a === undefined && b === undefined ? "" : `${factText(key, a)} → ${factText(key, b)}`
         }),
       ])}
     />
@@ -318,7 +314,7 @@ function Totals({ a, b }: { a: DiffSide; b: DiffSide }) {
               <th scope="row">{label}</th>
               <td class="number">{grouped(String(one))}</td>
               <td class="number">{grouped(String(other))}</td>
-              <td class="number">{one === other ? "equal" : one ? `× ${+(other / one).toPrecision(3)}` : ""}</td>
+              <td class="number">{one === other ? "equal" : one ? `× ${digits(other / one, 3)}` : ""}</td>
             </tr>
           ))}
         </tbody>

@@ -1,6 +1,8 @@
 // Hubel and Wiesel, and the catalogue as a timeline.
 import { useEffect, useRef, useState } from "preact/hooks"
-import { grouped } from "../../large"
+import { channelsLast, grouped } from "../../large"
+import { clamp } from "../../parts/grid"
+import { ShareBar } from "../../parts/share"
 import { Picture, READABLE, Scroll } from "../../picture"
 import type { HistoryFamily, HistoryModel } from "../../record"
 import type { View, ViewProps } from "../../view"
@@ -44,7 +46,7 @@ function History({ record, host, parameters, set }: ViewProps) {
   const at = Math.max(found, 0)
   const family = families[at]
   const choose = (place: number) => {
-    const next = families[Math.min(Math.max(place, 0), families.length - 1)]
+    const next = families[clamp(place, families.length)]
     if (next) set({ model: next.shown }, true)
   }
   return (
@@ -170,10 +172,6 @@ function Family({ family, host, pictures, model, choose }: FamilyProps) {
           label={`${model} as blocks`}
           zoom={zoom}
           onZoom={setZoom}
-          onReady={(drawing) => {
-            const fit = ((drawing.parentElement?.clientWidth ?? 0) - 2) / drawing.viewBox.baseVal.width
-            if (fit >= 1 && fit < READABLE) setZoom(fit)
-          }}
         />
       ) : (
         drawn && (
@@ -222,14 +220,10 @@ function Row({ one, most, here, lab, open }: RowProps) {
           {one.name}
         </button>
       </th>
-      <td>{one.input.slice(1).concat(one.input[0] ?? 1).join(" x ")}</td>
+      <td>{channelsLast(one.input).join(" x ")}</td>
       <td class="number">
         {one.params === null ? "none" : grouped(String(one.params))}
-        {one.params !== null && (
-          <span class="share" aria-hidden="true">
-            <span style={{ width: `${(one.params / most) * 100}%`, background: "var(--params)" }} />
-          </span>
-        )}
+        {one.params !== null && <ShareBar share={one.params / most} color="params" />}
       </td>
       <td class="number">{one.gmacs ?? "none"}</td>
       <td class="note">{one.note}</td>
@@ -244,7 +238,7 @@ function usePictures(packed: string): Record<string, string> | undefined {
   const [pictures, setPictures] = useState<Record<string, string>>()
   useEffect(() => {
     let gone = false
-    if (!read.has(packed)) read.set(packed, unpacked(packed))
+    if (!read.has(packed)) read.set(packed, unpack(packed))
     read.get(packed)?.then(
       (all) => !gone && setPictures(all),
       () => !gone && setPictures({}),
@@ -256,7 +250,7 @@ function usePictures(packed: string): Record<string, string> | undefined {
   return pictures
 }
 
-async function unpacked(packed: string): Promise<Record<string, string>> {
+async function unpack(packed: string): Promise<Record<string, string>> {
   const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0))
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))
   return JSON.parse(await new Response(stream).text()) as Record<string, string>

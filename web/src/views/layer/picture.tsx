@@ -46,7 +46,7 @@ const frame = (kind: string, { x, y, side }: Box, i: number, j: number, high = 1
 )
 const around = (kind: string, box: Box) => frame(kind, box, 0, 0, box.rows, box.columns)
 
-/** Row and column of a cell, or of a block of so many rows and columns. */
+/** Row and column of a cell, or of a block with its number of rows and columns. */
 type Cell = [number, number, number?, number?]
 
 /** Cells of a box as one path. */

@@ -2,6 +2,8 @@
 import type { ComponentChildren } from "preact"
 import { grouped, large, plural } from "../../large"
 import { formatRoute, type Host } from "../../host"
+import { SEVERITIES } from "../../parts/severity"
+import { ShareBar } from "../../parts/share"
 import type { Finding, LivePage, PicturePart, ShownNode } from "../../record"
 import { Scroll } from "../../picture"
 import type { ViewProps } from "../../view"
@@ -124,9 +126,7 @@ function Share({ n, total, color, unknown }: { n: number; total: number; color: 
         <>
           {" "}
           <span class="small">{(share * 100).toFixed(share < 0.1 ? 1 : 0)} % of all</span>
-          <span class="share" aria-hidden="true">
-            <span style={{ width: `${share * 100}%`, background: `var(--${color})` }} />
-          </span>
+          <ShareBar share={share} color={color} />
         </>
       )}
     </>
@@ -319,9 +319,6 @@ function Module({ record, part, open }: { record: LivePage; part: PicturePart; o
   )
 }
 
-const SIGNS: Record<string, string> = { error: "✕", warning: "!", info: "i" }
-const WORDS: Record<string, string> = { error: "error", warning: "warning", info: "remark" }
-
 export function Findings({ findings, open }: { findings: Finding[]; open?(name: string): void }) {
   return (
     <ul class="found">
@@ -329,8 +326,8 @@ export function Findings({ findings, open }: { findings: Finding[]; open?(name: 
         <li key={k} class={one.severity}>
           <p>
             <span class={`sign ${one.severity}`}>
-              <span aria-hidden="true">{SIGNS[one.severity]} </span>
-              {WORDS[one.severity] ?? one.severity} {one.code}
+              <span aria-hidden="true">{SEVERITIES[one.severity]?.sign} </span>
+              {SEVERITIES[one.severity]?.word ?? one.severity} {one.code}
             </span>{" "}
             {open && one.node && (
               <button type="button" class="link" onClick={() => open(one.node ?? "")}>

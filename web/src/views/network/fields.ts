@@ -81,13 +81,13 @@ export function reachOf(by: Record<string, Seen>, node: ShownNode, pixel: Record
   return runs.every((run) => run.length) ? runs : null
 }
 
-/** How many indices are in runs. */
-export const counted = (runs: Span[]): number => runs.reduce((sum, [lo, hi]) => sum + hi - lo + 1, 0)
+/** How many units are in runs of indices. */
+export const countUnits = (runs: Span[]): number => runs.reduce((sum, [lo, hi]) => sum + hi - lo + 1, 0)
 
 /** "rows 1 to 3", "row 2", "rows 0 to 1 and 4". */
 export function runText(axis: string, runs: Span[]): string {
   const texts = runs.map(([lo, hi]) => (lo === hi ? String(lo) : `${lo} to ${hi}`))
   const word = AXIS_WORDS[axis] ?? axis
-  const many = counted(runs) > 1 ? `${word}s` : word
+  const many = countUnits(runs) > 1 ? `${word}s` : word
   return `${many} ${texts.length > 4 ? `${texts.slice(0, 3).join(", ")}, … ${texts[texts.length - 1]}` : texts.join(" and ")}`
 }

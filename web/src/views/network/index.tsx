@@ -5,7 +5,7 @@ import type { PicturePart } from "../../record"
 import type { View, ViewProps } from "../../view"
 import { Details } from "./details"
 import { NodeList } from "./list"
-import { boxesOf, outlined, stepped, type Boxes } from "./walk"
+import { boxesOf, outline, nextBox, type Boxes } from "./walk"
 
 function Network({ record, host, parameters, set }: ViewProps) {
   const { show } = record
@@ -50,7 +50,7 @@ function Network({ record, host, parameters, set }: ViewProps) {
       if (current in now) open(current, true)
       return
     }
-    const to = stepped(now, parts, current, event.key)
+    const to = nextBox(now, parts, current, event.key)
     if (!to) return
     event.preventDefault()
     go(to)
@@ -58,7 +58,7 @@ function Network({ record, host, parameters, set }: ViewProps) {
   useEffect(() => setAt(""), [opened, kind])
   useEffect(() => {
     const key = boxes.current && current in boxes.current ? current : ""
-    if (boxes.current) outlined(boxes.current, key, holder?.key ?? opened, stage.current)
+    if (boxes.current) outline(boxes.current, key, holder?.key ?? opened, stage.current)
   }, [current, opened, zoom, picture])
 
   return (
@@ -89,8 +89,6 @@ function Network({ record, host, parameters, set }: ViewProps) {
             onReady={(svg) => {
               stage.current = svg.parentElement as HTMLDivElement
               boxes.current = boxesOf(svg)
-              const fit = (stage.current.clientWidth - 2) / svg.viewBox.baseVal.width
-              if (fit >= 1 && fit < READABLE) setZoom(fit)
             }}
             stage={{
               role: "application",

@@ -1,6 +1,7 @@
 // All nodes in a list that draws only the visible rows: one tab stop, however many nodes there are.
 import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks"
 import { large } from "../../large"
+import { clamp } from "../../parts/grid"
 import type { Show } from "../../record"
 
 const ROW = 44
@@ -37,7 +38,7 @@ export function NodeList({ show, opened, open }: { show: Show; opened: string; o
     if (place >= 0) go(place)
   }, [opened, rows])
   const go = (place: number) => {
-    const next = Math.min(Math.max(place, 0), rows.length - 1)
+    const next = clamp(place, rows.length)
     setAt(next)
     const element = box.current
     if (!element) return

@@ -3,7 +3,8 @@ import type { ShownNode } from "../../record"
 import type { ViewProps } from "../../view"
 import { Cells } from "../../cells"
 import { plural } from "../../large"
-import { axesOf, AXIS_WORDS, counted, fieldOf, reachOf, runText, seenBy, type Span } from "./fields"
+import { InputChoice, SliceChoice } from "../../parts/choice"
+import { axesOf, AXIS_WORDS, countUnits, fieldOf, reachOf, runText, seenBy, type Span } from "./fields"
 
 const numbers = (text: string | undefined): number[] | null => {
   const values = text?.split(",").map(Number)
@@ -38,20 +39,7 @@ export function Units({ record, parameters, set, node }: ViewProps & { node: Sho
   return (
     <div class="units">
       <h3>What a unit sees, and which units see a pixel</h3>
-      {inputs.length > 1 && (
-        <div class="buttons" role="group" aria-label="Input">
-          {inputs.map((name) => (
-            <button
-              type="button"
-              key={name}
-              aria-pressed={name === input}
-              onClick={() => set({ input: name, pixel: undefined })}
-            >
-              <bdi>{name}</bdi>
-            </button>
-          ))}
-        </div>
-      )}
+      <InputChoice names={inputs} input={input} choose={(name) => set({ input: name, pixel: undefined })} />
       <div class="side-by-side">
         <figure>
           <figcaption>
@@ -131,18 +119,7 @@ function whole(at: [number, number], now: number[]): number[] {
 /** Of three axes, which slice the grid shows. */
 function Slices({ axes, sizes, at, onChange }: { axes: string[]; sizes: number[]; at: number[]; onChange(at: number[]): void }) {
   if (axes.length < 3) return null
-  return (
-    <label class="cells-typed">
-      slice
-      <input
-        type="number"
-        min={0}
-        max={(sizes[0] ?? 1) - 1}
-        value={at[0]}
-        onChange={(event) => onChange([Number(event.currentTarget.value), ...at.slice(1)])}
-      />
-    </label>
-  )
+  return <SliceChoice count={sizes[0] ?? 1} at={at[0]} choose={(slice) => onChange([slice, ...at.slice(1)])} />
 }
 
 /** A grid of the last two axes, and a field on it with what lies around the grid. */
@@ -201,7 +178,7 @@ function describeReach(reach: Span[][] | null, axes: string[], at: number[], own
   const what = `The pixel at ${position(axes, at)}`
   if (!reach) return `${what} is in the field of no unit.`
   if (!own.length) return `${what} is in the field of every unit.`
-  const count = reach.reduce((product, runs) => product * counted(runs), 1)
+  const count = reach.reduce((product, runs) => product * countUnits(runs), 1)
   const all = units.reduce((product, n) => product * n, 1)
   return `${what} is in the field of ${plural(count, "unit")} of ${all.toLocaleString("en-US")} in each channel: ${own
     .map((axis, k) => runText(axis, reach[k] ?? []))

@@ -45,7 +45,7 @@ const DIRECTIONS: Record<string, [number, number]> = {
 }
 
 /** Where a key leads from `at`: to what is joined to it in that direction, else to what reads it or what it reads. */
-export function stepped(boxes: Boxes, parts: PicturePart[], at: string, key: string): string {
+export function nextBox(boxes: Boxes, parts: PicturePart[], at: string, key: string): string {
   const keys = Object.keys(boxes)
   if (key === "Home") return keys[0] ?? ""
   if (key === "End") return keys[keys.length - 1] ?? ""
@@ -91,7 +91,7 @@ function nearest(boxes: Boxes, here: Box, [dx, dy]: [number, number], keys: stri
 }
 
 /** Outline the box under the keyboard's focus and the one that is open, and scroll to the former. */
-export function outlined(boxes: Boxes, at: string, opened: string, stage: HTMLElement | null) {
+export function outline(boxes: Boxes, at: string, opened: string, stage: HTMLElement | null) {
   for (const [key, box] of Object.entries(boxes)) {
     const group = box.groups[0]
     if (!group) continue
@@ -105,12 +105,12 @@ export function outlined(boxes: Boxes, at: string, opened: string, stage: HTMLEl
     frame.setAttribute("height", String(box.height + 10))
     frame.setAttribute("rx", "6")
     group.append(frame)
-    if (key === at && stage) seen(stage, frame)
+    if (key === at && stage) scrollTo(stage, frame)
   }
 }
 
 /** Scroll what holds a picture, and nothing else, so that a mark is seen. */
-function seen(stage: HTMLElement, mark: Element) {
+function scrollTo(stage: HTMLElement, mark: Element) {
   const [frame, box] = [stage.getBoundingClientRect(), mark.getBoundingClientRect()]
   const margin = 12
   if (box.left < frame.left + margin) stage.scrollLeft += box.left - frame.left - margin

@@ -29,7 +29,7 @@ export class CountMap {
 
   /** The last two axes as levels from 0 to 255 of `most`; null: never read. outer: index along the axes before. */
   levels(outer: number[], most: string): (number | null)[][] {
-    if (!this.exact) return scaled(this.record.levels ?? [], this.record.most ?? "0", most)
+    if (!this.exact) return rescale(this.record.levels ?? [], this.record.most ?? "0", most)
     const axes = this.shape.length
     const [rows, columns] = [axes > 1 ? (this.shape[axes - 2] ?? 1) : 1, this.shape[axes - 1] ?? 1]
     const numbers = this.vectors.map(mantissas)
@@ -61,7 +61,7 @@ function mantissas(vector: string[]): [number[], number] {
   return [vector.map((text) => Number(`0.${text}`) * 10 ** (text.length - digits)), digits]
 }
 
-function scaled(levels: (number | null)[][], own: string, most: string): (number | null)[][] {
+function rescale(levels: (number | null)[][], own: string, most: string): (number | null)[][] {
   const share = (Number(`0.${own}`) / (Number(`0.${most}`) || 1)) * 10 ** (own.length - most.length)
   return levels.map((row) => row.map((level) => (level === null ? null : Math.min(Math.round(level * share), 255))))
 }

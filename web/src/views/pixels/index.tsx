@@ -1,8 +1,9 @@
 // Pixel use: in how many ways each pixel of an input reaches the output, with padding modes next to each other.
 import { useMemo } from "preact/hooks"
 import { Cells } from "../../cells"
-import { grouped, large, plural } from "../../large"
+import { channelsLast, digits, grouped, large, plural } from "../../large"
 import { imageOf, inkOn, mapped } from "../../palette"
+import { InputChoice, SliceChoice } from "../../parts/choice"
 import type { PixelCounts } from "../../record"
 import type { View, ViewProps } from "../../view"
 import { AXIS_WORDS } from "../network/fields"
@@ -20,7 +21,7 @@ function Pixels({ record, parameters, set }: ViewProps) {
   const chosen = maps.find((one) => one.mode === parameters["mode"]) ?? maps[0]
   const counts = useMemo(() => (chosen && !chosen.problem ? new CountMap(chosen) : null), [chosen])
   const shape = chosen?.shape ?? []
-  const outer = shape.length > 2 ? [bounded(parameters["slice"], shape[0] ?? 1) ?? (shape[0] ?? 1) >> 1] : []
+  const outer = shape.length > 2 ? [indexFrom(parameters["slice"], shape[0] ?? 1) ?? (shape[0] ?? 1) >> 1] : []
   const levels = useMemo(() => counts?.levels(outer, chosen?.most ?? "0") ?? [], [counts, outer[0]])
   if (!pixels || !chosen) return null
   return (
@@ -30,15 +31,7 @@ function Pixels({ record, parameters, set }: ViewProps) {
         <bdi>{pixels.to}</bdi>; for a single layer, they are the windows that read it.
         {record.show.problems.length > 0 && " The network has no output, so paths are counted to the last layer that has one."}
       </p>
-      {names.length > 1 && (
-        <div class="buttons" role="group" aria-label="Input">
-          {names.map((name) => (
-            <button type="button" key={name} aria-pressed={name === input} onClick={() => set({ input: name, at: undefined })}>
-              <bdi>{name}</bdi>
-            </button>
-          ))}
-        </div>
-      )}
+      <InputChoice names={names} input={input} choose={(name) => set({ input: name, at: undefined })} />
       <div class="pixel-map">
         {counts ? (
           <>
@@ -56,7 +49,7 @@ function Pixels({ record, parameters, set }: ViewProps) {
   )
 }
 
-const bounded = (text: string | undefined, size: number): number | null => {
+const indexFrom = (text: string | undefined, size: number): number | null => {
   const value = Number(text)
   return text !== undefined && Number.isInteger(value) && value >= 0 ? Math.min(value, size - 1) : null
 }
@@ -75,10 +68,10 @@ function Map({ record, counts, levels, palette, outer, parameters, set, input }:
   const axes = record.axes ?? []
   const image = useMemo(() => imageOf(levels, palette), [levels, palette])
   const [rows, columns] = [levels.length, levels[0]?.length ?? 0]
-  const texts = useMemo(() => written(counts, rows, columns, outer), [counts, rows, columns, outer[0]])
+  const texts = useMemo(() => cellTexts(counts, rows, columns, outer), [counts, rows, columns, outer[0]])
   const places = parameters["at"]?.split(",") ?? []
   const given = shape.length === 1 ? ["0", ...places] : places.slice(-2)
-  const [y, x] = [bounded(given[0], rows), bounded(given[1], columns)]
+  const [y, x] = [indexFrom(given[0], rows), indexFrom(given[1], columns)]
   const at: [number, number] | null = counts.exact && y !== null && x !== null ? [y, x] : null
   const position = ([row, column]: [number, number]) => (shape.length === 1 ? [column] : [...outer, row, column])
   const names = (shape.length > 1 ? axes.slice(-2) : ["h", ...axes]).map((axis) => AXIS_WORDS[axis] ?? axis)
@@ -126,17 +119,7 @@ function Map({ record, counts, levels, palette, outer, parameters, set, input }:
         , {shape.join(" x ")} pixels, {record.mode ? `${record.mode} padding in every convolution` : "padding as it is"}
       </figcaption>
       {shape.length > 2 && (
-        <label class="cells-typed">
-          slice
-          <input
-            type="number"
-            min={0}
-            max={(shape[0] ?? 1) - 1}
-            value={outer[0]}
-            disabled={!counts.exact}
-            onChange={(event) => set({ slice: event.currentTarget.value })}
-          />
-        </label>
+        <SliceChoice count={shape[0] ?? 1} at={outer[0]} disabled={!counts.exact} choose={(slice) => set({ slice })} />
       )}
       <Cells
         picture
@@ -172,7 +155,7 @@ function Map({ record, counts, levels, palette, outer, parameters, set, input }:
 }
 
 /** The counts as they are written into cells; none of a large map. */
-function written(counts: CountMap, rows: number, columns: number, outer: number[]): string[][] {
+function cellTexts(counts: CountMap, rows: number, columns: number, outer: number[]): string[][] {
   if (!counts.exact || rows * columns > 1200) return []
   return Array.from({ length: rows }, (_, y) =>
     Array.from({ length: columns }, (_, x) => {
@@ -205,7 +188,7 @@ function Legend({ most, palette, unread }: { most: string; palette: string[]; un
   )
 }
 
-const digits = (share: number | null | undefined): string => (share === null || share === undefined ? "none" : `${+share.toPrecision(3)}`)
+const ratio = (share: number | null | undefined): string => (share === null || share === undefined ? "none" : digits(share, 3))
 
 function Facts({ record }: { record: PixelCounts }) {
   const unread = record.unread ?? "0"
@@ -228,7 +211,7 @@ function Facts({ record }: { record: PixelCounts }) {
       <div>
         <dt>corner to center</dt>
         <dd data-corner={record.corner_to_center}>
-          {digits(record.corner_to_center)}{" "}
+          {ratio(record.corner_to_center)}{" "}
           <span class="small">
             {large(BigInt(record.corner ?? "0"))} of {large(BigInt(record.center ?? "0"))}
           </span>
@@ -236,7 +219,7 @@ function Facts({ record }: { record: PixelCounts }) {
       </div>
       <div>
         <dt>border to center, on average</dt>
-        <dd data-border={record.border_to_center}>{digits(record.border_to_center)}</dd>
+        <dd data-border={record.border_to_center}>{ratio(record.border_to_center)}</dd>
       </div>
       <div>
         <dt>most used pixel</dt>
@@ -244,7 +227,7 @@ function Facts({ record }: { record: PixelCounts }) {
       </div>
       <div>
         <dt>output</dt>
-        <dd>{(record.output ?? []).length > 1 ? [...(record.output ?? []).slice(1), record.output?.[0]].join(" x ") : record.output}</dd>
+        <dd>{channelsLast(record.output ?? []).join(" x ")}</dd>
       </div>
     </dl>
   )
@@ -268,7 +251,7 @@ function Modes({ maps, chosen, palette, choose }: ModesProps) {
           <li key={one.mode}>
             <button type="button" aria-pressed={one === chosen} onClick={() => choose(one.mode)} data-mode={one.mode}>
               <strong>{one.mode || OWN}</strong>
-              <Small record={one} most={most} palette={palette} />
+              <ModeMap record={one} most={most} palette={palette} />
             </button>
           </li>
         ))}
@@ -277,7 +260,7 @@ function Modes({ maps, chosen, palette, choose }: ModesProps) {
   )
 }
 
-function Small({ record, most, palette }: { record: PixelCounts; most: string; palette: string[] }) {
+function ModeMap({ record, most, palette }: { record: PixelCounts; most: string; palette: string[] }) {
   const image = useMemo(() => {
     if (record.problem) return ""
     const map = new CountMap(record)
@@ -296,8 +279,8 @@ function Small({ record, most, palette }: { record: PixelCounts; most: string; p
       <img class="small-map" src={image} alt="" style={{ width: `${8 * Math.min(1, wide / high)}rem` }} />
       <span>output {(record.output ?? []).slice(1).join(" x ") || record.output?.[0]}</span>
       <span class={unread === "0" ? "" : "bad"}>{unread === "0" ? "all pixels read" : `✕ ${grouped(unread)} never read`}</span>
-      <span>corner / center {digits(record.corner_to_center)}</span>
-      <span>border / center {digits(record.border_to_center)}</span>
+      <span>corner / center {ratio(record.corner_to_center)}</span>
+      <span>border / center {ratio(record.border_to_center)}</span>
       {record.uniform && <span class="good">✓ equal everywhere</span>}
     </>
   )

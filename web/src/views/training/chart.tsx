@@ -1,5 +1,7 @@
 // Curves of one measure over epochs: one tab stop; arrows, mouse and finger choose an epoch.
 import type { RunCurves } from "../../record"
+import { shorten } from "../../large"
+import { clamp } from "../../parts/grid"
 import { useWidth } from "../../parts/width"
 
 export interface Curve {
@@ -14,11 +16,13 @@ export interface Curve {
 const HEIGHT = 220
 const LEFT = 52
 const LABELS = 118
-/** Charts up to this width have no names at the ends of their curves: the colors of the values below name them. */
-const NARROW = 460
+/** A narrower chart has no names at the ends of its curves: the colors of the values below name them. */
+const MAX_UNLABELED_WIDTH = 460
 const TOP = 10
 const BOTTOM = 30
 const LABEL_LINE = 15
+
+const MAX_NAME_LENGTH = 17
 
 /** Values from which a loss is drawn on a logarithmic axis: the largest over the least. */
 const LOG_MIN_RATIO = 20
@@ -40,7 +44,7 @@ function logTicks(low: number, high: number): number[] {
 }
 
 /** Places of labels, each at least a line from the one above it. */
-function apart(wanted: number[], low: number, high: number): number[] {
+function separate(wanted: number[], low: number, high: number): number[] {
   const order = wanted.map((_, k) => k).sort((a, b) => (wanted[a] ?? 0) - (wanted[b] ?? 0))
   const places = [...wanted]
   let above = low - LABEL_LINE
@@ -63,7 +67,7 @@ export function Chart(props: {
 }) {
   const { title, share, curves, epochs, at } = props
   const [figure, width] = useWidth<HTMLElement>()
-  const wide = width > NARROW
+  const wide = width > MAX_UNLABELED_WIDTH
   const right = wide ? LABELS : 16
   const values = curves.flatMap((curve) => curve.values.filter((value): value is number => value !== null))
   const low = Math.min(...values)
@@ -80,7 +84,7 @@ export function Chart(props: {
     const last = curve.values.reduce<number>((end, value, k) => (value === null ? end : k), 0)
     return { x: x(curve.run.epochs[last] ?? 1), y: y(curve.values[last] ?? bottom) }
   })
-  const labels = apart(ends.map((end) => end.y), TOP + 6, HEIGHT - BOTTOM)
+  const labels = separate(ends.map((end) => end.y), TOP + 6, HEIGHT - BOTTOM)
   const resumed = [...new Set(curves.flatMap((curve) => curve.run.resumed))]
   const across = epochTicks(epochs, wide ? 10 : 5)
 
@@ -88,8 +92,7 @@ export function Chart(props: {
     const svg = event.currentTarget as SVGSVGElement
     const box = svg.getBoundingClientRect()
     const place = ((event.clientX - box.left) / box.width) * width
-    const epoch = 1 + Math.round(((place - LEFT) / (width - LEFT - right)) * Math.max(epochs - 1, 1))
-    return Math.min(Math.max(epoch, 1), epochs)
+    return 1 + clamp(Math.round(((place - LEFT) / (width - LEFT - right)) * Math.max(epochs - 1, 1)), epochs)
   }
 
   return (
@@ -142,7 +145,7 @@ export function Chart(props: {
             )}
             {wide && (
               <text x={width - right + 10} y={(labels[k] ?? 0) + 4} font-size="12" fill={curve.color}>
-                {shortened(curve.name)}
+                {shorten(curve.name, MAX_NAME_LENGTH)}
               </text>
             )}
           </g>
@@ -193,5 +196,3 @@ function epochTicks(epochs: number, most: number): number[] {
 
 const short = (value: number) =>
   value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e6) ? value.toExponential(0) : String(Number(value.toPrecision(6)))
-
-const shortened = (name: string) => (name.length > 17 ? `${name.slice(0, 16)}…` : name)

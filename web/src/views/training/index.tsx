@@ -1,6 +1,8 @@
 // View `training`: curves, confusion matrix and worst images of a run; in the lab, live and compared with other runs.
 import { useEffect, useMemo, useState } from "preact/hooks"
 import type { Host } from "../../host"
+import { digits, grouped, percent, plural } from "../../large"
+import { clamp } from "../../parts/grid"
 import type { Evaluation, LabRun, PageRun, RunCurves } from "../../record"
 import type { View, ViewProps } from "../../view"
 import { Chart, type Curve, valueAt } from "./chart"
@@ -9,8 +11,6 @@ import { type Cell, Matrix } from "./matrix"
 const SERIES = 6
 /** Milliseconds between two requests while a run trains. */
 const POLL_MS = 1000
-
-const percent = (share: number) => `${(share * 100).toFixed(1)}%`
 
 function Training({ record, host, parameters, set }: ViewProps) {
   const run = useRun(record.run, host)
@@ -27,7 +27,7 @@ function Training({ record, host, parameters, set }: ViewProps) {
           <legend>Compare with</legend>
           {others.names.filter((name) => name !== run.name).map((name) => (
             <label key={name}>
-              <input type="checkbox" checked={others.chosen.includes(name)} onChange={() => set({ with: toggled(others.chosen, name) })} />
+              <input type="checkbox" checked={others.chosen.includes(name)} onChange={() => set({ with: toggle(others.chosen, name) })} />
               <bdi>{name}</bdi>
             </label>
           ))}
@@ -50,7 +50,7 @@ function Training({ record, host, parameters, set }: ViewProps) {
   )
 }
 
-function toggled(chosen: string[], name: string): string | undefined {
+function toggle(chosen: string[], name: string): string | undefined {
   const next = chosen.includes(name) ? chosen.filter((one) => one !== name) : [...chosen, name]
   return next.length ? next.join("|") : undefined
 }
@@ -61,7 +61,7 @@ function stateOf(run: PageRun): string {
   const done = curves.epochs.length
   const best = curves.best_epoch === null ? "" : ` The best epoch is ${curves.best_epoch}.`
   if (curves.stopped === "unfinished") return `Epoch ${done} of ${curves.planned || "?"}: unfinished.${best}`
-  return `${done} ${done === 1 ? "epoch" : "epochs"}, ${curves.stopped}.${best}`
+  return `${plural(done, "epoch")}, ${curves.stopped}.${best}`
 }
 
 /** The run of the record; in the lab, asked for again while it trains, by its name in `runs`. */
@@ -176,7 +176,7 @@ function Curves(props: { runs: RunCurves[]; epochs: number; pinned: number; set:
     const to = next[event.key]
     if (to !== undefined) {
       setHovered(0)
-      set({ epoch: Math.min(Math.max(to, 1), epochs) }, true)
+      set({ epoch: clamp(to - 1, epochs) + 1 }, true)
     } else if (event.key === "Escape") {
       setHovered(0)
       set({ epoch: undefined }, true)
@@ -187,7 +187,7 @@ function Curves(props: { runs: RunCurves[]; epochs: number; pinned: number; set:
   const read = shown.flatMap(({ measure, curves }) =>
     curves.map((curve) => {
       const value = valueAt(curve, at)
-      const text = value === null ? "none" : measure === "accuracy" ? percent(value) : Number(value.toPrecision(4)).toString()
+      const text = value === null ? "none" : measure === "accuracy" ? percent(value) : digits(value)
       const title = measure === "lr" ? "learning rate" : measure
       return { key: `${measure} ${curve.name}`, label: single && measure === "lr" ? title : `${curve.name} ${title}`, text, color: curve.color }
     }),
@@ -255,7 +255,7 @@ function Evaluated(props: {
     <>
       <h3>Confusion matrix</h3>
       <p class="numbers">
-        {evaluation.images.toLocaleString("en")} images: accuracy {percent(evaluation.accuracy)}, loss{" "}
+        {plural(evaluation.images, "image")}: accuracy {percent(evaluation.accuracy)}, loss{" "}
         {evaluation.loss.toFixed(4)}.
       </p>
       <Matrix
@@ -271,8 +271,7 @@ function Evaluated(props: {
         }}
       />
       <p class="reading" aria-live="polite" data-cell={`${at.row},${at.column}`}>
-        true class <bdi>{label}</bdi>, predicted <bdi>{predicted}</bdi>: {count} of {total}{" "}
-        {total === 1 ? "image" : "images"}
+        true class <bdi>{label}</bdi>, predicted <bdi>{predicted}</bdi>: {grouped(String(count))} of {plural(total, "image")}
         {total > 0 && ` (${percent(count / total)})`}
       </p>
       <div class="scroll" tabIndex={0} role="group" aria-label="Classes">
@@ -289,7 +288,7 @@ function Evaluated(props: {
                 <td class="number">{percent(score.precision)}</td>
                 <td class="number">{percent(score.recall)}</td>
                 <td class="number">{score.f1.toFixed(3)}</td>
-                <td class="number">{score.images.toLocaleString("en")}</td>
+                <td class="number">{grouped(String(score.images))}</td>
               </tr>
             ))}
           </tbody>

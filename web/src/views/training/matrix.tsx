@@ -1,13 +1,15 @@
 // The confusion matrix: one tab stop; arrows walk, Enter or a click shows only the images of a cell.
 import { useEffect, useRef } from "preact/hooks"
-import { inkOn, mapped } from "../../palette"
+import { shorten } from "../../large"
+import { inkOn, mapped, type Rgb } from "../../palette"
+import { ARROWS, clamp } from "../../parts/grid"
 import type { Evaluation } from "../../record"
 
 /** Classes up to which cells hold their counts, and up to which rows and columns hold their names. */
 const MAX_NUMBERED = 16
 const MAX_NAMED = 30
 
-const shortened = (name: string) => (name.length > 10 ? `${name.slice(0, 9)}…` : name)
+const MAX_NAME_LENGTH = 10
 
 export interface Cell {
   row: number
@@ -27,6 +29,8 @@ export function Matrix(props: {
   const side = Math.max(6, Math.min(36, Math.floor(560 / count)))
   const canvas = useRef<HTMLCanvasElement>(null)
   const totals = matrix.map((row) => row.reduce((sum, value) => sum + value, 0))
+  // The root of the share in its row: a few mistakes among many images are seen.
+  const colorOf = (value: number, row: number): Rgb => mapped(palette, 255 * Math.sqrt(value / Math.max(totals[row] ?? 0, 1)))
 
   useEffect(() => {
     const context = canvas.current?.getContext("2d")
@@ -34,9 +38,7 @@ export function Matrix(props: {
     const image = context.createImageData(count, count)
     matrix.forEach((row, i) =>
       row.forEach((value, j) => {
-        const share = value / Math.max(totals[i] ?? 0, 1)
-        const [red, green, blue] = mapped(palette, 255 * Math.sqrt(share))
-        image.data.set([red, green, blue, 255], 4 * (i * count + j))
+        image.data.set([...colorOf(value, i), 255], 4 * (i * count + j))
       }),
     )
     context.putImageData(image, 0, 0)
@@ -44,7 +46,7 @@ export function Matrix(props: {
 
   function cellOf(event: MouseEvent): Cell {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect()
-    const place = (value: number, size: number) => Math.min(count - 1, Math.max(0, Math.floor((value / size) * count)))
+    const place = (value: number, size: number) => clamp(Math.floor((value / size) * count), count)
     return {
       row: place(event.clientY - box.top, box.height),
       column: place(event.clientX - box.left, box.width),
@@ -52,13 +54,9 @@ export function Matrix(props: {
   }
 
   function move(event: KeyboardEvent) {
-    const steps: Record<string, [number, number]> = {
-      ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],
-    }
-    const step = steps[event.key]
+    const step = ARROWS[event.key]
     if (step) {
-      const inside = (value: number) => Math.min(count - 1, Math.max(0, value))
-      props.onCell({ row: inside(at.row + step[0]), column: inside(at.column + step[1]) }, false)
+      props.onCell({ row: clamp(at.row + step[0], count), column: clamp(at.column + step[1], count) }, false)
     } else if (event.key === "Enter" || event.key === " ") props.onCell(at, true)
     else return
     event.preventDefault()
@@ -75,8 +73,8 @@ export function Matrix(props: {
           <svg class="names" width={left + count * side + 40} height={top + count * side} aria-hidden="true">
             {classes.map((name, k) => (
               <g key={name} fill={k === at.row || k === at.column ? "var(--ink)" : "var(--muted)"} font-size="12">
-                <text x={left - 6} y={top + (k + 0.5) * side + 4} text-anchor="end">{shortened(name)}</text>
-                <text transform={`translate(${left + (k + 0.5) * side + 4} ${top - 6}) rotate(-50)`}>{shortened(name)}</text>
+                <text x={left - 6} y={top + (k + 0.5) * side + 4} text-anchor="end">{shorten(name, MAX_NAME_LENGTH)}</text>
+                <text transform={`translate(${left + (k + 0.5) * side + 4} ${top - 6}) rotate(-50)`}>{shorten(name, MAX_NAME_LENGTH)}</text>
               </g>
             ))}
           </svg>
@@ -104,7 +102,7 @@ export function Matrix(props: {
                       y={(i + 0.5) * side + 4}
                       text-anchor="middle"
                       font-size={Math.min(12, side / 2.4)}
-                      fill={inkOn(mapped(palette, 255 * Math.sqrt(value / Math.max(totals[i] ?? 0, 1))))}
+                      fill={inkOn(colorOf(value, i))}
                     >
                       {value}
                     </text>

@@ -1,0 +1,9 @@
+// Moving over a grid.
+
+/** Arrow keys to their steps: rows down, columns to the right. */
+export const ARROWS: Record<string, [number, number]> = {
+  ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],
+}
+
+/** The index nearest to a value, of `size` indices from 0. */
+export const clamp = (value: number, size: number): number => Math.min(Math.max(value, 0), size - 1)
