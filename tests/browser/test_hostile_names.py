@@ -123,3 +123,24 @@ def test_markup_is_planted_in_every_text_that_a_stranger_chooses():
     for finding in record["show"]["findings"]:
         assert all(finding[key].endswith(MARKUP) for key in ("message", "why", "where"))
     assert record["history"]["families"][0]["name"].endswith(MARKUP)
+
+
+@pytest.mark.browser
+def test_an_address_may_name_what_every_object_has(window, tmp_path):
+    """A layer may be called `constructor` too: what is kept by name holds its own names alone."""
+    path = tmp_path / "page.html"
+    net = striate.load("12x12x1 -> toString: conv 3x3 2 -> valueOf: relu -> flatten -> fc 3")
+    path.write_text(document(network_part(net, check(net).findings), None, model_parts(net)), "utf-8")
+    shown = window(path.as_uri(), DESK)
+    for view, key in (
+        ("network", "node"),
+        ("activations", "image"),
+        ("activations", "node"),
+        ("pixels", "input"),
+    ):
+        for name in ("constructor", "toString", "__proto__", "valueOf", "hasOwnProperty"):
+            shown.page.evaluate("route => location.hash = route", f"#{view}?{key}={name}")
+            shown.page.wait_for_selector(f"[data-view={view}]")
+            shown.page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+            assert not shown.messages, (view, key, name, shown.messages)
+            assert shown.page.locator(f"[data-view={view}]").inner_text()

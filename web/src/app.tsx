@@ -3,6 +3,7 @@ import { render } from "preact"
 import { useLayoutEffect, useState } from "preact/hooks"
 import type { Host, Route } from "./host"
 import { formatRoute } from "./host"
+import { bare } from "./names"
 import { svgFile } from "./parts/svgfile"
 import type { LivePage } from "./record"
 import { VIEWS } from "./views"
@@ -18,7 +19,7 @@ export interface Mounted {
 export type Shown = (view: string) => void
 
 export function mountApp(element: Element, record: LivePage, host: Host, shown?: Shown): Mounted {
-  const draw = (now: LivePage) => render(<App record={now} host={host} shown={shown} />, element)
+  const draw = (now: LivePage) => render(<App record={bare(now)} host={host} shown={shown} />, element)
   draw(record)
   return {
     update: draw,

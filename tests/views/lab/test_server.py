@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import http.client
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,8 +13,10 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
+import striate
 from lab_server import SECONDS, Served
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("interruptible")]
@@ -150,3 +153,37 @@ def test_a_mistake_in_the_model_is_told_before_anything_is_served():
     )  # fmt: skip
     assert failed.returncode == 2
     assert "resnet18" in failed.stderr and failed.stdout == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text there")
+def test_a_folder_whose_name_is_no_text_hides_no_run(started, tmp_path, trained):
+    root = tmp_path / "here"
+    for name in ("plain", os.fsdecode(b"a\xffb")):
+        shutil.copytree(trained, root / name)
+    lab = started()
+    listed = [run["name"] for run in lab.ask("runs").json()["runs"]]
+    assert listed == ["a\N{REPLACEMENT CHARACTER}b", "plain"]
+    for name in listed:
+        assert lab.ask("run", name=name).json()["epochs"] == 1
+        assert lab.ask("record", model=name).json()["page"]["run"]["name"] == name
+
+
+def test_a_page_whose_run_is_gone_says_so(started, tmp_path, trained):
+    folder = tmp_path / "here" / "one"
+    shutil.copytree(trained, folder)
+    lab = started("one")
+    cookie = ("cookie", lab.cookie)
+    assert lab.get("/", cookie).status == 200
+    shutil.rmtree(folder)
+    answer = lab.get("/", cookie)
+    assert b"one" in answer.content and b"Internal Server Error" not in answer.content
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a run of one epoch."""
+    x, y = np.random.default_rng(0).random((8, 1, 4, 4), np.float32), np.arange(8) % 2
+    folder = tmp_path_factory.mktemp("run") / "one"
+    model = striate.Model("4x4x1 -> flatten -> fc 2", seed=0)
+    model.fit(x, y, epochs=1, verbose=0, validation=(x, y), out=folder)
+    return folder

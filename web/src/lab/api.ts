@@ -11,6 +11,7 @@ import type {
   LabViews,
   Rules,
 } from "../record"
+import { bare } from "../names"
 
 /** A network: its text, or the name of one (of the catalogue, or the model that the page was opened with). */
 export interface Source {
@@ -73,7 +74,7 @@ export const request: Request = async (name, body, options = {}) => {
     ...options,
   })
   if (!response.headers.get("content-type")?.startsWith("application/json")) throw new Lost()
-  const answer = await response.json()
+  const answer = bare(await response.json())
   if ("problem" in answer) throw new Refused(response.status, (answer as LabRefusal).problem)
   return answer
 }

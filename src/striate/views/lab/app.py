@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from striate.diagnostics import InternalError, LimitError, SourceError, StriateError
@@ -83,8 +84,12 @@ class Lab:
         return app
 
     async def _page(self, request: Request) -> Response:
-        text = await self._workers["checks"].do(lambda: page(self.networks))
-        return HTMLResponse(text)
+        try:
+            return HTMLResponse(await self._workers["checks"].do(lambda: page(self.networks)))
+        except asyncio.CancelledError:  # the server ends
+            return Response(status_code=ENDED)
+        except Exception as error:  # the run that it was opened with is gone, or damaged since
+            return PlainTextResponse(str(_problem(error)), 500)
 
     async def _answer(self, request: Request) -> Response:
         answer = self.answers.get(request.path_params["name"])
@@ -96,12 +101,14 @@ class Lab:
             async with asyncio.timeout(BODY_SECONDS):
                 content = await read(request.headers.get("content-length"), request.stream(), answer.most)
             body, job = parse(content), answer.job
-            result = await _while_there(request, self._workers[answer.worker].do(lambda: job(body)))
+            result = await _while_there(
+                request, self._workers[answer.worker].do(lambda: json.dumps(job(body), allow_nan=False))
+            )
         except asyncio.CancelledError:  # the server ends
             return Response(status_code=ENDED)
         except Exception as error:
             return _failed(error)
-        return Response(status_code=CLOSED_REQUEST) if result is None else JSONResponse(result)
+        return Response(status_code=CLOSED_REQUEST) if result is None else _json(result)
 
     # -- jobs ----------------------------------------------------------------------------------------------------
 
@@ -161,7 +168,12 @@ def _failed(error: Exception) -> Response:
     problem = _problem(error)
     status = 500 if isinstance(problem, InternalError) else getattr(problem, "status", 200)
     headers = {"connection": "close"} if status in (408, 413) else {}  # the rest of the body is not read
-    return JSONResponse({"problem": problem.diagnostic.to_dict()}, status, headers)
+    return _json(json.dumps({"problem": problem.diagnostic.to_dict()}), status, headers)
+
+
+def _json(text: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A text of ASCII: names of files may hold half characters, which no UTF-8 does."""
+    return Response(text, status, headers, "application/json")
 
 
 def _problem(error: Exception) -> StriateError:

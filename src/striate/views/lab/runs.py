@@ -47,7 +47,7 @@ class Runs:
         listed = {path.resolve() for path in self._folders.values()}
         for path in _found(self._root):
             if path.resolve() not in listed:
-                self._folders[path.relative_to(self._root).as_posix()] = path
+                self._folders[_readable(path.relative_to(self._root).as_posix())] = path
         there = {name: _state(path) for name, path in self._folders.items()}
         return [{"name": name, "state": state} for name, state in sorted(there.items()) if state != "gone"]
 
@@ -114,6 +114,11 @@ def _gone(name: str) -> LabRun:
 def _plain(row: Row) -> dict[str, float | None]:
     """A row as JSON: a loss may have overflowed."""
     return {name: value if math.isfinite(value) else None for name, value in row.items()}
+
+
+def _readable(name: str) -> str:
+    """The name of a folder as a text that can be sent back: its bytes may be no UTF-8."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _state(path: Path) -> State:

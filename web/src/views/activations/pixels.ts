@@ -129,7 +129,7 @@ export function fromAddress(drawing: Drawing, image: string | undefined, draw: s
     return blank(drawing)
   }
   if (image === "none") return blank(drawing)
-  if (image !== undefined && image in FIGURES) return figure(image, drawing)
+  if (image !== undefined && Object.hasOwn(FIGURES, image)) return figure(image, drawing)
   const sample = drawing.samples[Number(image ?? 0)]
   return sample ? bytesOf(sample.pixels) : figure("ring", drawing)
 }
