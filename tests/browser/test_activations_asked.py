@@ -127,7 +127,7 @@ def test_a_saved_page_has_one_image_in_8_bits(large, window, size, dark):
     (answer,) = model.classify(pixels, top=10)
     assert stored["shares"] == pytest.approx([share for _, share in sorted(answer)], abs=1e-5)
     told = page.locator("[data-state=eight-bit]").inner_text()
-    assert "numbers of 8 bits" in told and "its weights have" in told and stored["sample"]["name"] in told
+    assert "8-bit values" in told and "its weights have" in told and stored["sample"]["name"] in told
     (x,) = model._inputs.batches(pixels, 1)
     for node, one in stored["maps"].items():
         value = model.engine.compile(model.net, model.weights.current()).values(x, [node])[node][0]

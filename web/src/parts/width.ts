@@ -4,7 +4,7 @@ import type { RefObject } from "preact"
 import { useLayoutEffect, useRef, useState } from "preact/hooks"
 
 /** The least width: an element that is not laid out yet has none. */
-const LEAST = 200
+const MIN_WIDTH = 200
 
 export function useWidth<E extends HTMLElement>(start = 600): [RefObject<E | null>, number] {
   const element = useRef<E>(null)
@@ -12,7 +12,7 @@ export function useWidth<E extends HTMLElement>(start = 600): [RefObject<E | nul
   useLayoutEffect(() => {
     const target = element.current
     if (!target) return
-    const measure = () => setWidth(Math.max(LEAST, target.clientWidth))
+    const measure = () => setWidth(Math.max(MIN_WIDTH, target.clientWidth))
     measure()
     const observer = new ResizeObserver(measure)
     observer.observe(target)

@@ -38,8 +38,8 @@ function Activations(props: ViewProps & { drawing: Drawing }) {
             onDraw={load} onEnd={finish} />
           {fixed && (
             <p class="note" data-state="eight-bit">
-              <bdi>{fixed.sample.name}</bdi>, class <bdi>{fixed.sample.label}</bdi>. {record.no_model}. So these are numbers of 8 bits that Python
-              has stored for this one image, of some nodes; `striate lab` computes every value of any image.
+              <bdi>{fixed.sample.name}</bdi>, class <bdi>{fixed.sample.label}</bdi>. {record.no_model}. The page therefore holds 8-bit values of
+              this one image, for some nodes; striate lab computes every value of any image.
             </p>
           )}
           {!fixed && <Tools {...{ drawing, pixels, ink, setInk, finish, set, parameters }} />}
@@ -262,7 +262,7 @@ function Maps(props: {
     <section class="maps">
       <Legend scale={scale} label="Colors of the maps" />
       <p class="note" data-range={`${least} ${most}`}>Smallest {digits(least)}, largest {digits(most)}.
-        {output.channels !== undefined && ` Numbers of 8 bits: ${output.shape[0]} of ${output.channels} channels.`}</p>
+        {output.channels !== undefined && ` 8-bit values of ${output.shape[0]} of ${output.channels} channels.`}</p>
       <Montage values={values} count={shown} high={high} wide={wide} scale={scale} first={from} bare={flat} at={at} pinned={props.isPinned}
         label={`${node.name}: ${what}. Arrow keys move, Page Up and Page Down change the map, Enter keeps a unit.`}
         onCell={(next, pin) => {
@@ -287,7 +287,7 @@ export const activations: View = {
   missing(record, host) {
     if (record.drawing && (record.model || host.request || record.eight_bit)) return ""
     const why = record.no_model ?? "The record holds no network to compute with"
-    return `${why}.${host.kind === "file" ? " `striate lab MODEL` computes every value." : ""}`
+    return `${why}.${host.kind === "file" ? " striate lab MODEL computes every value." : ""}`
   },
   Component: (props) => (props.record.drawing ? <Activations {...props} drawing={props.record.drawing} key={props.record.show.name} /> : null),
 }

@@ -28,7 +28,7 @@ function LayerBench({ record, host, parameters, set }: ViewProps) {
   const [stage, width] = useWidth<HTMLDivElement>()
   const places = useMemo(() => board(layer, width), [layer, width])
   const chosen = Number(parameters["filter"])
-  const filter = lies(chosen, layer.filters) ? chosen : 0
+  const filter = isIndex(chosen, layer.filters) ? chosen : 0
   const pinned = selectionOf(parameters, layer)
   const [high, wide] = onAxes(layer, geometry.outputs)
   const positions = high * wide
@@ -193,7 +193,7 @@ function Verdict({ layer, onChange, refused }: { layer: Layer; onChange(layer: L
 
 // -- the route --------------------------------------------------------------------------------------------------
 
-const lies = (value: number, count: number) => Number.isInteger(value) && value >= 0 && value < count
+const isIndex = (value: number, count: number) => Number.isInteger(value) && value >= 0 && value < count
 
 /** Rows and columns of what a cell belongs to. */
 const sizes = (layer: Layer, kind: Kind): [number, number] =>
@@ -206,7 +206,7 @@ function selectionOf(parameters: Record<string, string>, layer: Layer): Selectio
     if (!numbers) continue
     const [channel = 0, i = -1, j = -1] = kind === "output" ? [0, ...numbers] : numbers
     const [high, wide] = sizes(layer, kind)
-    if (lies(i, high) && lies(j, wide) && lies(channel, layer.channels)) return { kind, channel, i, j }
+    if (isIndex(i, high) && isIndex(j, wide) && isIndex(channel, layer.channels)) return { kind, channel, i, j }
   }
   return { kind: "output", channel: 0, i: 0, j: 0 }
 }

@@ -1,5 +1,5 @@
 // Colors of cells: gray for the input, blue to orange around zero for weights and sums, one map for counts.
-import { inkOn, mapped } from "../../palette"
+import { hex, inkOn, mapped } from "../../palette"
 import type { Paint } from "../../parts/cells"
 
 export type Palettes = Record<string, string[]>
@@ -16,5 +16,5 @@ export function signedPaint(palettes: Palettes, value: number, most: number): Pa
 /** The color of a count, and the ink on it. */
 export function countColors(palettes: Palettes, count: number, most: number): { fill: string; ink: string } {
   const color = mapped(palettes["counts"] ?? ["#ffffff", "#000000"], (255 * count) / Math.max(most, 1))
-  return { fill: `#${color.map((part) => part.toString(16).padStart(2, "0")).join("")}`, ink: inkOn(color) }
+  return { fill: hex(color), ink: inkOn(color) }
 }

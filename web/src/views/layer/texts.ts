@@ -1,11 +1,11 @@
 // A layer as other programs and papers write it, and what it says of itself.
 import * as geometry from "../../geometry"
 import type { Axis } from "../../geometry"
-import { grouped as groupedText } from "../../large"
+import { grouped as groupedText, plural } from "../../large"
 import { axesOf, by, cost, type Layer, modeOf, onAxes, outputText, padText, runs, sides, state, unread } from "./model"
 
+export { plural }
 export const grouped = (count: number): string => groupedText(String(count))
-export const plural = (count: number, word: string): string => `${grouped(count)} ${word}${count === 1 ? "" : "s"}`
 
 const isPadded = (layer: Layer) => sides(layer).some(Boolean)
 
