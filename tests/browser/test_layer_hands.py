@@ -31,7 +31,7 @@ def test_hover_previews_and_a_click_pins(bench):
     # A tap of the filter: every input that it touches.
     page.mouse.click(*cell(page, "tap", 0, 2, (3, 3)))
     assert query(page)["tap"] == "0.0.2"
-    assert "weight sharing: it reads 25 input pixels" in live(page)
+    assert "by weight sharing it reads 25 input pixels" in live(page)
     assert page.locator("[data-grid=pixel] path.touched").get_attribute("d").count("M") == 25
     page.go_back()
     assert query(page)["pixel"] == "0.3.3"

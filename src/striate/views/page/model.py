@@ -153,16 +153,18 @@ def _image_steps(net: Loaded) -> tuple[int, list[ImageStep]]:
     from striate.train.data.transforms import ByInput, Transform
 
     recorded = Transform.from_dict(net.transform)
-    way, target = recorded.pixelwise, (shape[0], shape[1], shape[2])
+    pixelwise, target = recorded.pixelwise, (shape[0], shape[1], shape[2])
     takes = [
-        count for count in (shape[0], 1, 3) if count in (1, 3) and way.takes((count, *target[1:]), target)
+        count
+        for count in (shape[0], 1, 3)
+        if count in (1, 3) and pixelwise.takes((count, *target[1:]), target)
     ]
     if isinstance(recorded, ByInput) or not takes:
         raise _refusal(net, f"its transformation does not start from an image: {recorded.describe()}")
-    if way.normalize and not all(0 <= mean <= 1 for mean in way.normalize.mean):
-        mean = ", ".join(f"{one:.3g}" for one in way.normalize.mean)
+    if pixelwise.normalize and not all(0 <= mean <= 1 for mean in pixelwise.normalize.mean):
+        mean = ", ".join(f"{one:.3g}" for one in pixelwise.normalize.mean)
         raise _refusal(net, f"it was trained on values of mean {mean}, and pixels lie between 0 and 1")
-    steps: Any = way.to_dict()["steps"]
+    steps: Any = pixelwise.to_dict()["steps"]
     return takes[0], steps
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_DIGITS, MAX_MODE_DIGITS = 250_000, 12_000
 """Characters that the vectors of a map may take: of the network's own, and with each padding mode."""
-MOST_CELLS, MOST_CELLS_IN_A_ROW = 56, 512
+MAX_CELLS_PER_SIDE, MAX_CELLS_IN_A_ROW = 56, 512
 """Cells along a side of a map that is told as shades, and of one with one axis."""
 
 
@@ -75,7 +75,7 @@ def _counts(mode: str, use: PixelUse, output: Sequence[int], room: int) -> Pixel
         "terms": terms,
     }
     if sum(map(len, texts)) > room:
-        side = MOST_CELLS_IN_A_ROW if len(use.shape) == 1 else MOST_CELLS
+        side = MAX_CELLS_IN_A_ROW if len(use.shape) == 1 else MAX_CELLS_PER_SIDE
         record["vectors"], record["terms"] = [], []
         record["levels"] = [
             [None if share is None else round(share * 255) for share in row] for row in shares(use, side)

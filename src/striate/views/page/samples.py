@@ -45,11 +45,11 @@ def run_samples(folder: Path, net: Loaded, channels: int) -> list[SampleImage]:
 
 
 def _samples(data: Dataset, net: Loaded, channels: int) -> Iterator[SampleImage]:
-    way = Transform.from_dict(net.transform)
+    transform = Transform.from_dict(net.transform)
     height, width = net.input.spatial
     count = min(MAX_SAMPLES, MAX_BYTES // (height * width * channels))
     for index in _spread(data, count):
-        pixels = _resized(data.image(index), way, (height, width), channels)
+        pixels = _resized(data.image(index), transform, (height, width), channels)
         if pixels is not None:
             yield {
                 "name": data.name(index),
@@ -70,10 +70,10 @@ def _spread(data: Dataset, count: int) -> list[int]:
     return [index for index, _ in zip(order, range(count))]
 
 
-def _resized(image: Array, way: Transform, size: tuple[int, int], channels: int) -> Array | None:
+def _resized(image: Array, transform: Transform, size: tuple[int, int], channels: int) -> Array | None:
     """The image (C, H, W) in the network's size as bytes, as its transformation resizes it; None if it is not one."""
-    places = tuple(step for step in way.steps if not isinstance(step, Normalize | Channels))
-    resize: Any = dataclasses.replace(way, steps=(*places, Channels(channels)))
+    places = tuple(step for step in transform.steps if not isinstance(step, Normalize | Channels))
+    resize: Any = dataclasses.replace(transform, steps=(*places, Channels(channels)))
     try:
         x = resize(image[None])[0]
     except FormatError:

@@ -18,12 +18,12 @@ export function fixes(layer: Layer): Fix[] {
   const most = Math.max(...axesOf(layer).filter(bad).map((axis) => axis.stride))
   const all = Array.from({ length: most - 1 }, (_, k) => k + 1)
   const strides = now === "impossible" ? [] : all.length < 4 ? all : [1, ...all.slice(-2)]
-  const made: ((axis: Axis) => Partial<Axis>)[] = [...strides.map((stride) => () => ({ stride })), padded(bad)]
+  const made: ((axis: Axis) => Partial<Axis>)[] = [...strides.map((stride) => () => ({ stride })), padToFit(bad)]
   if (now === "impossible") made.push((axis) => nearest(bad, axis, "kernel", -1))
   made.push(...[-1, 1].map((step) => (axis: Axis) => nearest(bad, axis, "input", step)))
   return made.flatMap((change) => {
     const one = changed(layer, (axis) => (bad(axis) ? change(axis) : {}))
-    return state(one) === "fits" ? [{ text: `${named(layer, one)} (\u2192 ${outputText(one)})`, layer: one }] : []
+    return state(one) === "fits" ? [{ text: `${describeChange(layer, one)} (\u2192 ${outputText(one)})`, layer: one }] : []
   })
 }
 
@@ -37,7 +37,7 @@ function nearest(bad: IsBad, axis: Axis, field: "kernel" | "input", step: number
 }
 
 /** Equal padding on both sides if that can fit, else more at the end. */
-const padded = (bad: IsBad) => (axis: Axis): Partial<Axis> => {
+const padToFit = (bad: IsBad) => (axis: Axis): Partial<Axis> => {
   for (let extra = 1; axis.before + extra < geometry.span(axis) && axis.before + extra <= MOST_PADDING; extra++) {
     const pad = { before: axis.before + extra, after: axis.after + extra }
     if (!bad({ ...axis, ...pad })) return pad
@@ -46,7 +46,7 @@ const padded = (bad: IsBad) => (axis: Axis): Partial<Axis> => {
 }
 
 /** What differs between two layers. */
-function named({ rows, columns }: Layer, now: Layer): string {
+function describeChange({ rows, columns }: Layer, now: Layer): string {
   for (const field of ["stride", "kernel", "input"] as const) {
     const [high, wide] = [now.rows[field], now.columns[field]]
     if (high !== rows[field] || wide !== columns[field]) return `${field} ${field === "stride" && high === wide ? high : by(high, wide)}`

@@ -33,7 +33,7 @@ export function sentence(layer: Layer, filter: number, selection: Selection): st
   })
   const real = reads[0].real * reads[1].real
   const padding = reads[0].all * reads[1].all - real
-  return `filter ${where}${of} = ${example.weight(i, j, channel, filter)}: weight sharing: it reads ${plural(real, "input pixel")}${padding ? ` and ${plural(padding, "position")} of the padding` : ""}`
+  return `filter ${where}${of} = ${example.weight(i, j, channel, filter)}; by weight sharing it reads ${plural(real, "input pixel")}${padding ? ` and ${plural(padding, "position")} of the padding` : ""}`
 }
 
 const signed = (value: number) => `${value < 0 ? "\u2212" : "+"} ${Math.abs(value)}`
