@@ -75,3 +75,9 @@ def test_a_page_that_can_ask_knows_what_an_image_is():
     parts = model_parts(striate.load("resnet18"), server=True)
     assert parts["drawing"]["image"] == [224, 224, 3] and len(parts["drawing"]["classes"]) == 1000
     assert [*parts] == ["drawing", "no_model"]
+
+
+@pytest.mark.parametrize("size", ["65536x65536x3", "4194305x1x1"])
+def test_an_image_that_no_browser_holds_is_not_drawn(size):
+    parts = model_parts(striate.load(f"{size} -> conv 1x1 2"), server=True)
+    assert [*parts] == ["no_model"] and "too large to draw" in parts["no_model"]

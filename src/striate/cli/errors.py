@@ -208,10 +208,8 @@ def _usage(error: click.UsageError, arguments: Sequence[str]) -> StriateError:
             )
             why = f"the values are {', '.join(choices)}"
         elif isinstance(sort, click.IntRange):
-            message, why = (
-                f"{option}: {word!r} is not allowed",
-                f"it must be a whole number of at least {sort.min}",
-            )
+            allowed = f"of at least {sort.min}" if sort.max is None else f"from {sort.min} to {sort.max}"
+            message, why = f"{option}: {word!r} is not allowed", f"it must be a whole number {allowed}"
     fix = f"did you mean {nearest}?" if nearest else remark or f"see `{where} --help`"
     if isinstance(error, click.MissingParameter) and context and context.command.epilog:
         example = context.command.epilog.splitlines()[2].strip()

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import striate
+from cli.run import run
 from lab_server import SECONDS, Served
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("interruptible")]
@@ -187,3 +188,8 @@ def trained(tmp_path_factory):
     model = striate.Model("4x4x1 -> flatten -> fc 2", seed=0)
     model.fit(x, y, epochs=1, verbose=0, validation=(x, y), out=folder)
     return folder
+
+
+@pytest.mark.parametrize("port", ["0", "70000", "-1"])
+def test_a_port_that_no_machine_has_is_refused_with_the_range(port):
+    assert "from 1 to 65535" in run("lab", "--no-browser", "--port", port).err

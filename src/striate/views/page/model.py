@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from striate.network import Network
     from striate.views.schemas.forward import Answer, Drawing, EightBitMaps, ImageStep, PageModel
 
+MAX_PIXELS = 2048 * 2048
+"""Pixels of an image that a browser draws on and sends."""
 MAX_MACS = 10_000_000
 """Multiply-accumulates that a page computes at every stroke of a drawing."""
 MAX_STEPS = 3 * MAX_MACS
@@ -141,6 +143,8 @@ def _check_image(net: Loaded) -> None:
     shape = net.input.without_batch
     if len(shape) != 3:
         raise _refusal(net, f"its input {net.input} is not an image")
+    if shape[1] * shape[2] > MAX_PIXELS:
+        raise _refusal(net, f"an image of {shape[1]:,} x {shape[2]:,} pixels is too large to draw")
     if not net.transform and shape[0] not in (1, 3):
         raise _refusal(net, f"an image of {shape[0]} channels cannot be drawn")
 
