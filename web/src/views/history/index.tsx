@@ -1,5 +1,5 @@
 // Hubel and Wiesel, and the catalogue as a timeline.
-import { useEffect, useRef, useState } from "preact/hooks"
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
 import { channelsLast, grouped } from "../../large"
 import { clamp } from "../../parts/grid"
 import { ShareBar } from "../../parts/share"
@@ -95,7 +95,8 @@ interface TimelineProps {
 function Timeline({ families, at, choose }: TimelineProps) {
   const box = useRef<HTMLDivElement>(null)
   const keyed = useRef(false)
-  useEffect(() => {
+  // Before the next key: the focus is on the tab that is shown.
+  useLayoutEffect(() => {
     const tab = box.current?.querySelector<HTMLElement>("[aria-selected=true]")
     if (!tab || !box.current) return
     if (keyed.current) tab.focus({ preventScroll: true })
