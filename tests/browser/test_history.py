@@ -27,7 +27,7 @@ def test_the_timeline_begins_at_the_network_of_the_page(lenet, window, size, dar
     assert page.locator("[data-family=LeNet]").is_visible()
     page.wait_for_selector("[data-family] .stage svg")
     text = page.locator("[data-view=history]").inner_text()
-    assert all(year in text for year in ("1959", "1962", "1968", "1980"))
+    assert all(year in text for year in ("1959", "1961", "1962", "1968", "1980"))
     settled(shown, size)
 
 

@@ -102,7 +102,7 @@ def test_a_link_restores_the_network_and_the_view_and_never_holds_the_token(lab,
 
 def test_going_back_keeps_what_was_typed(lab):
     page = lab("#course").page
-    page.locator("[data-view=course] a").nth(4).click()
+    page.locator("[data-view=course] h2 a").nth(4).click()
     page.locator("#lab-text").fill(STRIDE)
     settled(page, "1 error")
     page.go_back()
@@ -115,7 +115,7 @@ def test_each_line_of_the_course_is_two_clicks_away(lab):
     shown = lab()
     page = shown.page
     assert page.locator("[data-view=course] li").count() == 9
-    lines = page.locator("[data-view=course] a")
+    lines = page.locator("[data-view=course] h2 a")
     for number in range(9):
         page.get_by_role("link", name="Course").click()
         route = lines.nth(number).get_attribute("href")

@@ -153,6 +153,9 @@ def test_a_folded_group_opens_its_nodes(window, tmp_path):
 def test_a_network_that_fails_is_told_up_to_there(window, tmp_path, size):
     shown = window(f"{report(tmp_path, FAILING)}#network", size)
     page = shown.page
+    facts = page.locator(".details").inner_text()
+    assert "12 x 12 x 3" in facts and "at least 112" in facts and "at least 10,800" in facts
+    assert "nodes\n3" in facts and "All nodes: 3" in page.locator(".nodes").inner_text()
     page.get_by_role("button", name="deep").click()
     said = page.locator("[data-opened=deep]").inner_text()
     assert "(10 + 0 - 13)/1 + 1 = -2" in said and "pad 2" in said and "no output" in said

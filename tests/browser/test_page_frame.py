@@ -35,6 +35,29 @@ def test_the_course_has_nine_lines_and_a_way_back(report, window, size, dark):
     assert not shown.messages
 
 
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_a_view_says_which_line_of_the_course_it_shows(report, window, size):
+    shown = window(f"{report}#course", size)
+    page = shown.page
+    titles = page.locator("[data-view=course] h2").all_inner_texts()
+    page.locator("[data-view=course] h2 a").first.press("Enter")
+    said = page.locator("[data-view=history] .line")
+    assert said.locator("b").inner_text() == "1 History and inspiration."
+    # The link that was followed is gone: the keys go on in the view.
+    page.wait_for_function("document.activeElement.dataset.view === 'history'")
+    assert not shown.violations()
+    said = page.locator("[data-view] .line")
+    for number, title in enumerate(titles[1:], 2):
+        said.get_by_role("link", name=f"Next line: {title}").click()
+        said.get_by_text(f"{number} {title}.").wait_for()
+    page.get_by_role("link", name="Course").click()
+    page.get_by_role("link", name="the whole network").click()
+    assert page.locator("[data-view=pixels] .line b").inner_text() == "6 Borders get too little attention."
+    page.wait_for_function("document.querySelector('[data-view]').getBoundingClientRect().top >= 0")
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    assert not shown.messages
+
+
 def test_without_scripts_the_report_is_whole(report, window):
     shown = window(report, java_script_enabled=False)
     assert shown.page.locator("#drawing").is_visible()

@@ -68,3 +68,10 @@ def test_a_height_that_no_frame_has(height):
 def test_it_says_what_it_is():
     assert repr(st.view("lenet5")) == "<View of lenet5: static>"
     assert repr(st.view("lenet5", "pixels", interactive=True)) == "<View of lenet5: pixels, interactive>"
+
+
+def test_a_route_asks_for_the_live_page():
+    assert st.view("lenet5", "pixels").route == "pixels"
+    assert st.view("lenet5", interactive=True).route == "network"
+    assert st.view("lenet5").record is None
+    assert st.view("lenet5", "pixels", interactive=False).record is None

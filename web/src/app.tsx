@@ -7,6 +7,7 @@ import { bare } from "./names"
 import { svgFile } from "./parts/svgfile"
 import type { LivePage } from "./record"
 import { VIEWS } from "./views"
+import { Line } from "./views/course"
 
 export interface Mounted {
   update(record: LivePage): void
@@ -67,7 +68,8 @@ function App({ record, host, shown }: { record: LivePage; host: Host; shown: Sho
         </ul>
       </nav>
       {view && (
-        <section data-view={view.name} key={view.name} aria-label={view.title}>
+        <section data-view={view.name} key={view.name} aria-label={view.title} tabIndex={-1}>
+          <Line course={record.course} host={host} parameters={route.parameters} />
           {missing ? (
             <p class="missing">{missing}</p>
           ) : (

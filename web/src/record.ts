@@ -37,6 +37,16 @@ export interface CourseLine {
   text: string
   /** fragment of the address that opens it, `#layer?n=7&f=3` */
   route: string
+  /** more of it to open */
+  examples: CourseExample[]
+}
+
+/** Numbers of the course, and the view that shows them. */
+export interface CourseExample {
+  /** a few words */
+  text: string
+  /** fragment of the address that opens it */
+  route: string
 }
 
 /** `striate show MODEL --json`: the record that every view draws. */

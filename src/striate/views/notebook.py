@@ -29,7 +29,7 @@ class View(elsewhere.Teaching, metaclass=ExplainMisuse):
     with; height: of the frame, pixels. Raises nothing.
 
     >>> import striate as st
-    >>> st.view("7x7x1 -> conv 3x3 /3", "layer", interactive=True)
+    >>> st.view("7x7x1 -> conv 3x3 /3", "layer")
     <View of net: layer, interactive>
     """
 
@@ -54,13 +54,16 @@ class View(elsewhere.Teaching, metaclass=ExplainMisuse):
 
 
 @explain_misuse
-def view(net: NetworkSource, route: str = "network", *, interactive: bool = False, height: int = 640) -> View:
+def view(
+    net: NetworkSource, route: str | None = None, *, interactive: bool | None = None, height: int = 640
+) -> View:
     """Show a network or a model in a notebook.
 
     Args:
         net: a network, a model, or a text that names one.
-        route: the view that opens: "network", "layer?n=7&f=3&s=3", "pixels", … (docs/views.md).
-        interactive: the live page in a frame, which reacts to mouse, keyboard and touch; otherwise the static display.
+        route: the view that opens: "network" [default], "layer?n=7&f=3&s=3", "pixels", … (docs/views.md).
+        interactive: the live page in a frame, which reacts to mouse, keyboard and touch [if a route is given]; otherwise
+            the static display.
         height: of the frame, in pixels.
 
     Raises OpError for a height that no frame has, and what reading the network raises.
@@ -72,13 +75,13 @@ def view(net: NetworkSource, route: str = "network", *, interactive: bool = Fals
     low, high = HEIGHTS
     if not low <= height <= high:
         raise OpError(f"height is {height}", why=f"it is {low} to {high} pixels", fix="write height=640")
-    if not interactive:
+    if not (route is not None if interactive is None else interactive):
         return View(net if hasattr(net, "_repr_html_") else as_network(net), None)
     from striate.checks import check
     from striate.views.page.record import record_of
 
-    network, route = as_network(net), route.removeprefix("#")
-    model: ModelParts = {"no_model": 'st.view(net, "activations", interactive=True) holds the weights'}
+    network, route = as_network(net), (route or "network").removeprefix("#")
+    model: ModelParts = {"no_model": 'st.view(net, "activations") holds the weights'}
     if route.partition("?")[0] == "activations":
         from striate.model import Model
         from striate.views.page.model import model_parts

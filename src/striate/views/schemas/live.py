@@ -15,12 +15,20 @@ from striate.views.schemas.networks import Show
 from striate.views.schemas.training import Evaluation
 
 
+class CourseExample(TypedDict):
+    """Numbers of the course, and the view that shows them."""
+
+    text: Annotated[str, "a few words"]
+    route: Annotated[str, "fragment of the address that opens it"]
+
+
 class CourseLine(TypedDict):
     """A statement of the course and the view that shows it."""
 
     title: Annotated[str, "a few words"]
     text: Annotated[str, "the statement"]
     route: Annotated[str, "fragment of the address that opens it, `#layer?n=7&f=3`"]
+    examples: Annotated[list[CourseExample], "more of it to open"]
 
 
 class PagePicture(TypedDict):

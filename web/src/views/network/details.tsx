@@ -4,7 +4,7 @@ import { grouped, large, plural } from "../../large"
 import { formatRoute, type Host } from "../../host"
 import { SEVERITIES } from "../../parts/severity"
 import { ShareBar } from "../../parts/share"
-import type { Finding, LivePage, PicturePart, ShownNode } from "../../record"
+import type { Finding, LivePage, PicturePart, Show, ShownNode } from "../../record"
 import { Scroll } from "../../picture"
 import type { ViewProps } from "../../view"
 import { Units } from "./units"
@@ -43,7 +43,7 @@ export function Details(props: DetailsProps) {
         </>
       )}
       {!node && !problem && part && <Module record={record} part={part} open={open} />}
-      {show.inputs[name] && !node && <p>Input of the network: {show.inputs[name]?.join(" x ")} (channels first).</p>}
+      {show.inputs[name] && !node && <p>Input of the network: {size(show.inputs[name] ?? [])}.</p>}
       {node && part && part.nodes.length > 1 && part.key !== name && (
         <p>
           Part of{" "}
@@ -70,14 +70,13 @@ function Summary({ record, open }: DetailsProps) {
       </h2>
       <dl class="facts">
         {Object.entries(show.inputs).map(([name, sizes]) => (
-          <Fact key={name} label={`input ${name}`}>{sizes.join(" x ")}</Fact>
+          <Fact key={name} label={Object.keys(show.inputs).length > 1 ? `input ${name}` : "input"}>{size(sizes)}</Fact>
         ))}
-        <Fact label="nodes">{large(BigInt(show.nodes.length + show.problems.length + show.unreached.length))}</Fact>
-        <Fact label="parameters">{grouped(String(show.totals.params))}</Fact>
-        <Fact label="MACs">
-          {grouped(String(show.totals.macs))} ({show.convention})
-        </Fact>
+        <Fact label="nodes">{large(BigInt(nodeCount(show)))}</Fact>
+        <Fact label="parameters">{total(show, "params")}</Fact>
+        <Fact label="MACs">{total(show, "macs")}</Fact>
       </dl>
+      <p class="small">MACs: {show.convention}.</p>
       {errors.length > 0 && (
         <p class="state bad">
           <span aria-hidden="true">✕ </span>
@@ -105,6 +104,17 @@ function Summary({ record, open }: DetailsProps) {
     </section>
   )
 }
+
+/** All nodes, those without an output counted. */
+export const nodeCount = (show: Show): number =>
+  show.nodes.length + new Set(show.problems.map((one) => one.node)).size + show.unreached.length
+
+/** The shape of a value, which has channels first, in the order of papers: height x width x channels. */
+const size = ([channels, ...sides]: number[]): string => [...sides, channels].join(" x ")
+
+/** A total; a lower bound if some nodes are unknown. */
+const total = ({ totals }: Show, what: "params" | "macs"): string =>
+  `${totals.unknown?.[what]?.length ? "at least " : ""}${grouped(String(totals[what]))}`
 
 export function Fact({ label, children }: { label: string; children: ComponentChildren }) {
   return (

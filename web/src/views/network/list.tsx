@@ -3,6 +3,7 @@ import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks"
 import { large } from "../../large"
 import { clamp } from "../../parts/grid"
 import type { Show } from "../../record"
+import { nodeCount } from "./details"
 
 const ROW = 44
 const SEEN = 9
@@ -51,7 +52,7 @@ export function NodeList({ show, opened, open }: { show: Show; opened: string; o
   const drawn = rows.slice(first, first + SEEN + 5)
   return (
     <section class="nodes" aria-labelledby={`${id}-title`}>
-      <h2 id={`${id}-title`}>All nodes: {large(BigInt(show.nodes.length + show.problems.length))}</h2>
+      <h2 id={`${id}-title`}>All nodes: {large(BigInt(nodeCount(show)))}</h2>
       <label class="find">
         Find{" "}
         <input
