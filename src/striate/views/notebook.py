@@ -62,8 +62,8 @@ def view(
     Args:
         net: a network, a model, or a text that names one.
         route: the view that opens: "network" [default], "layer?n=7&f=3&s=3", "pixels", … (docs/views.md).
-        interactive: the live page in a frame, which reacts to mouse, keyboard and touch [if a route is given]; otherwise
-            the static display.
+        interactive: the live page in a frame, which reacts to mouse, keyboard and touch; otherwise the static
+            display [live if a route is given].
         height: of the frame, in pixels.
 
     Raises OpError for a height that no frame has, and what reading the network raises.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from striate.diagnostics import StriateError
+from striate.diagnostics import StriateError, plural
 from striate.views.diff_record import diff_record
 from striate.views.json_records import images, show_record
 
@@ -30,7 +30,7 @@ def comparison_part(net: Network, show: Show) -> LiveComparison:
 
     if len(show["nodes"]) > MAX_NODES:
         return {
-            "missing": f"both networks together are too large to be drawn: {len(show['nodes'])} nodes each"
+            "missing": f"both networks together are too large to be drawn: {plural(len(show['nodes']), 'node')} each"
         }
     try:
         name = images(net)[0]
