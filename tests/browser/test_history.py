@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import zlib
 
 import pytest
@@ -28,6 +29,12 @@ def test_the_timeline_begins_at_the_network_of_the_page(lenet, window, size, dar
     page.wait_for_selector("[data-family] .stage svg")
     text = page.locator("[data-view=history]").inner_text()
     assert all(year in text for year in ("1959", "1961", "1962", "1968", "1980"))
+    sources = re.findall(r"^D. H. Hubel, T. N. Wiesel: [^:]+, J. Physiol. .*$", text, re.M)
+    named = [
+        re.search(r"\. https://doi\.org/10\.1113/jphysiol\.(\d{4})\.sp\d{6}$", source)[1]
+        for source in sources
+    ]
+    assert named == ["1959", "1961", "1962", "1968"]
     settled(shown, size)
 
 

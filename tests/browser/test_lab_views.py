@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+import striate
 from browser.conftest import PHONE
 from browser.lab_page import STRIDE, settled
 from lab_server import Served
@@ -119,3 +120,22 @@ def test_a_run_is_watched_while_it_trains_and_after_it_was_killed(tmp_path, wind
             process.kill()
             if served:
                 served.end()
+
+
+def test_runs_of_the_folder_are_opened_and_compared(tmp_path, window):
+    for name in ("first", "second"):
+        model = striate.Model("8x8x1 -> flatten -> fc 10")
+        model.fit("digits", epochs=2, out=tmp_path / "runs" / name, verbose=False)
+    served = Served(cwd=tmp_path)
+    try:
+        shown = window(f"{served.link}#training", offline=False)
+        page = shown.page
+        page.get_by_role("button", name="runs/first").click()
+        page.locator("[data-view=training] .state", has_text="2 epochs, done").wait_for()
+        page.get_by_label("runs/second").check()
+        page.locator(".chart text", has_text="runs/second").first.wait_for()
+        page.wait_for_function("location.hash.includes('with=')")
+        assert not shown.violations()
+        assert not shown.messages
+    finally:
+        served.end()

@@ -82,7 +82,7 @@ def test_epochs_in_which_a_run_was_continued_are_known(copy):
     (copy / "metrics.jsonl").write_text("".join(lines[:6]))
     assert history_of(copy).resumed == (5,)
     (copy / "state.safetensors").write_bytes(b"damaged")
-    with pytest.warns(UserWarning, match="not known"):
+    with pytest.warns(UserWarning, match="unknown"):
         assert history_of(copy).resumed == ()
     (copy / "state.safetensors").unlink()
     assert history_of(copy).resumed == ()

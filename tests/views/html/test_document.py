@@ -73,6 +73,7 @@ def test_it_is_well_formed_and_asks_for_nothing(name):
     assert not [name for e in root for name in e.attributes if name.startswith("on")]
     keys = [e.attributes["id"] for e in root if "id" in e.attributes]
     assert len(keys) == len(set(keys))
+    keys += re.findall(r'\bid:"([\w-]+)"', text_of(script))  # what the views define and their style refers to
     for reference in references(root):
         assert reference.startswith("data:image/png;base64,") or reference.removeprefix("#") in keys
     rest = text.replace(text_of(script), "").replace(text_of(record), "")

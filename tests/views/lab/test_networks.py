@@ -233,5 +233,10 @@ def test_the_page_gets_what_it_computes_with(tmp_path):
     model = striate.Model("8x8x1 -> flatten -> fc 10")
     model.fit("digits", epochs=1, out=tmp_path / "run", verbose=False)
     opened = Networks(str(tmp_path / "run"))
+    assert [one.first_view for one in (Networks(), Networks("resnet18"), opened)] == [
+        "course",
+        "network",
+        "training",
+    ]
     page = opened.record(opened.first)["page"]
     assert page["drawing"]["trained"] and len(page["drawing"]["samples"]) == 10

@@ -123,6 +123,13 @@ class Networks:
         own = self._own or ("" if self.start_name else self._start.text)
         return Source(text=own) if own else Source(model=self.start_name)
 
+    @property
+    def first_view(self) -> str:
+        """The view that the page opens with: of a run its training, of another MODEL the network, else the course."""
+        if self._start.run:
+            return "training"
+        return "network" if self.start_name else "course"
+
     def find(self, source: Source) -> Checked:
         """The network of a source. Raises LimitError for one that is too large, and what reading it raises."""
         if source == self.first or (self.start_name and source == Source(model=self.start_name)):

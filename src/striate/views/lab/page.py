@@ -42,6 +42,6 @@ def page(networks: Networks) -> str:
         "source": {"text": first.text} if first.text else {"model": first.model},
         "history": history_record(),
         "models": [*catalogue.list_models()],
-        "view": "network" if networks.start_name else "course",
+        "view": networks.first_view,
     }
     return PAGE.format(style=style_sheet(), start=inline_json(start))

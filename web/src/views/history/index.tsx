@@ -24,8 +24,8 @@ const PAPERS = [
       "Before the cortex, in the lateral geniculate body, fields are still round, as those of the retina: a center that excites and a ring " +
       "that inhibits, or the other way round. The ring is stronger here, so that contrast counts more than light. Cells that prefer an " +
       "orientation come first in the cortex.",
-    source: "D. H. Hubel, T. N. Wiesel: Integrative action in the cat's lateral geniculate body, J. Physiol. 155, 385-398",
-    url: "https://doi.org/10.1113/jphysiol.1961.sp006635",
+    source: "Integrative action in the cat's lateral geniculate body, J. Physiol. 155, 385-398",
+    url: "1961.sp006635",
   },
   {
     year: 1962,

@@ -70,7 +70,7 @@ export function Options({ layer, record, apart, onChange, onApart }: {
         })}
       </div>
       <label>
-        In the padding stand
+        Padding holds
         <select value={modeOf(layer)} onChange={(event) => onChange(changed(layer, () => ({ mode: event.currentTarget.value as geometry.Mode })))}>
           {geometry.MODES.map((mode, k) => (
             <option key={mode} value={mode}>
@@ -156,7 +156,7 @@ function NetworkLayers({ layer, record, onChange }: { layer: Layer; record: Live
           if (one) onChange(one.layer)
         }}
       >
-        <option value={-1}>none: numbers of your own</option>
+        <option value={-1}>own numbers</option>
         {layers.map(({ node }, k) => (
           <option key={node.name} value={k}>
             {node.name}: {node.text}

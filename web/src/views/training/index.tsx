@@ -15,7 +15,7 @@ const POLL_MS = 1000
 function Training({ record, host, parameters, set }: ViewProps) {
   const run = useRun(record.run, host)
   const others = useOthers(host, parameters["with"] ?? "")
-  if (!run) return <p class="missing">There is no run.</p>
+  if (!run) return <Runs names={others.names} host={host} />
   const runs = [...(run.curves ? [run.curves] : []), ...others.curves]
   const epochs = Math.max(1, ...runs.map((one) => one.epochs[one.epochs.length - 1] ?? 1))
   return (
@@ -46,6 +46,25 @@ function Training({ record, host, parameters, set }: ViewProps) {
           ))}
         </dl>
       </details>
+    </>
+  )
+}
+
+/** In the lab, what can be watched where the network itself is not of a run. */
+function Runs({ names, host }: { names: string[]; host: Host }) {
+  if (!names.length) {
+    return <p class="missing">There is no run below the folder in which striate lab was started; striate train writes one.</p>
+  }
+  return (
+    <>
+      <h2>Runs</h2>
+      <ul class="runs">
+        {names.map((name) => (
+          <li key={name}>
+            <button type="button" onClick={() => host.open?.({ model: name })}><bdi>{name}</bdi></button>
+          </li>
+        ))}
+      </ul>
     </>
   )
 }
@@ -329,6 +348,7 @@ function cellFrom(text: string | undefined, count: number): Cell | null {
 export const training: View = {
   name: "training",
   title: "Training",
-  missing: (record) => (record.run ? "" : "This page shows a network without a training run; striate report RUN and striate lab RUN show one."),
+  missing: (record, host) =>
+    record.run || host.request ? "" : "This page shows a network without a training run; striate report RUN and striate lab RUN show one.",
   Component: Training,
 }
