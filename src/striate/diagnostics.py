@@ -181,6 +181,11 @@ class StriateError(Exception):
         self.place: Place | None = None
 
     @property
+    def reason(self) -> str:
+        """What is wrong and why in one line, for places that show no fix."""
+        return "; ".join(filter(None, (self.what, self.why)))
+
+    @property
     def diagnostic(self) -> Diagnostic:
         """The error as a finding, as `check` reports them."""
         fixes = (Fix(self.fix),) if self.fix else ()

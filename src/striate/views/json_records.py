@@ -86,6 +86,14 @@ def analysis_record(facts: Analysis, findings: Iterable[Diagnostic] = ()) -> Sho
     }
 
 
+def checked_record(facts: Analysis, findings: Sequence[Diagnostic]) -> Show:
+    """Schema striate.show/1 of an analysis, its problems as the check reports them: with their fixes."""
+    show = analysis_record(facts, findings)
+    checked = {(f.node, f.code): cast("Finding", f.to_dict()) for f in findings}
+    show["problems"] = [checked.get((one["node"], one["code"]), one) for one in show["problems"]]
+    return show
+
+
 def node_record(net: Network, facts: NodeFacts) -> ShownNode:
     """One node of striate.show/1."""
     specs = net.inference.specs

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from striate.views.html.network_part import NetworkPart
     from striate.views.html.run_part import RunPart
     from striate.views.page.model import ModelParts
-    from striate.views.schemas.networks import Show
 
 FILTERS = {
     "count": number_format.count,
@@ -49,8 +48,7 @@ FILTERS = {
 def document(network: NetworkPart, run: RunPart | None = None, model: ModelParts | None = None) -> str:
     """The text of the HTML file. run: the training run whose network it is; model: what the page computes with."""
     template = _environment().get_template("page.html")
-    show: Show = {**network.show, "problems": [*network.problems]}
-    record = live_record(show, run_record(run) if run else None, model, network.network)
+    record = live_record(network.show, run_record(run) if run else None, model, network.network)
     return template.render(network=network, run=run, version=__version__, style=style_sheet(),
                            record=inline_json(record), module=module(),
                            policy=policy()) + "\n"  # fmt: skip

@@ -11,6 +11,7 @@ from striate.diagnostics import StriateError
 from striate.views.drawing.svg import svg
 
 if TYPE_CHECKING:
+    from striate.views.schemas.live import PagePicture
     from striate.views.schemas.scene import ResultScene, Scene
 
 T = TypeVar("T")
@@ -28,6 +29,11 @@ class Figure:
     key: str
     scene: Scene | ResultScene
     caption: str
+
+    @property
+    def record(self) -> PagePicture:
+        """As the live page has it."""
+        return {"kind": self.key, "caption": self.caption, "svg": self.svg}
 
     @functools.cached_property
     def svg(self) -> str:
@@ -55,4 +61,4 @@ def told(make: Callable[[], T]) -> T | Missing:
         return make()
     except StriateError as error:
         where = f"{error.node}: " if error.node else ""
-        return Missing(where + "; ".join(filter(None, (error.what, error.why))))
+        return Missing(where + error.reason)

@@ -12,7 +12,7 @@ from striate.views.drawing.kinds import KINDS
 from striate.views.drawing.request import Request
 from striate.views.drawing.scene import branched, scene
 from striate.views.html.figure import Figure, Missing, told
-from striate.views.json_records import analysis_record, images, sizes_by_input
+from striate.views.json_records import checked_record, images, sizes_by_input
 from striate.views.text.number_format import bound, count, shape, size, total
 
 if TYPE_CHECKING:
@@ -42,14 +42,12 @@ class InputSizes:
 class NetworkPart:
     """Records and pictures of a network.
 
-    network: itself; show: striate.show/1; problems: why it has no output; drawings: the whole of it;
-    layers: those that do not fit;
+    network: itself; show: striate.show/1; drawings: the whole of it; layers: those that do not fit;
     sizes, pixels, field: what there is, or why it is missing, as a picture is that would be too large.
     """
 
     network: Network
     show: Show
-    problems: Sequence[Finding]
     drawings: Sequence[Figure | Missing]
     layers: Sequence[Figure]
     sizes: Sequence[InputSizes] | Missing
@@ -59,7 +57,7 @@ class NetworkPart:
     @property
     def findings(self) -> Iterator[tuple[str, str, list[tuple[str, str, list[Finding]]]]]:
         """Severity and its heading, then code, name and findings of each rule; errors first."""
-        every = [*self.problems, *self.show["findings"]]
+        every = [*self.show["problems"], *self.show["findings"]]
         for severity, title in SEVERITIES.items():
             group = sorted((f for f in every if f["severity"] == severity), key=lambda f: f["code"])
             rules = [(code, list(run)) for code, run in groupby(group, key=lambda f: f["code"])]
@@ -114,29 +112,47 @@ def network_part(
     from striate.analysis import analyze
 
     facts = analyze(net)
-    show = analysis_record(facts, findings)
-    checked = {(f.node, f.code): cast("Finding", f.to_dict()) for f in findings}
-    problems = [checked.get((problem["node"], problem["code"]), problem) for problem in show["problems"]]
-
-    def small(figure: Figure) -> Figure | Missing:
-        return figure.small(f"{draw} --kind {figure.key} -o {figure.key}.svg")
-
+    show = checked_record(facts, findings)
     return NetworkPart(
         net,
         show,
-        problems,
-        [small(_drawn(facts, kind, findings)) for kind in ("blocks", *(["graph"] if branched(net) else []))],
-        list(_layers(facts, [*problems, *show["findings"]], findings)),
+        whole_network(facts, findings, draw),
+        list(_layers(facts, [*show["problems"], *show["findings"]], findings)),
         told(lambda: _sizes(net, show)),
-        told(lambda: small(_drawn(facts, "pixels"))),
-        told(lambda: small(_drawn(facts, "field"))),
+        told(lambda: _small(_drawn(facts, "pixels"), draw)),
+        told(lambda: _small(_drawn(facts, "field"), draw)),
     )
+
+
+def whole_network(facts: Analysis, findings: Sequence[Diagnostic], draw: str) -> list[Figure | Missing]:
+    """The pictures of the whole of it. draw: the command that draws the network."""
+    return [_small(_drawn(facts, kind, findings), draw) for kind in whole_kinds(facts.network)]
+
+
+def whole_kinds(net: Network) -> list[str]:
+    """The kinds of pictures that show the whole of a network."""
+    return ["blocks", *(["graph"] if branched(net) else [])]
+
+
+def figure(
+    net: Network,
+    kind: str,
+    request: Request,
+    findings: Sequence[Diagnostic] = (),
+    facts: Analysis | None = None,
+) -> Figure:
+    """A picture with the caption of its kind. facts: the analysis of the network, where there is one."""
+    record = scene(net, kind, request, findings, facts)
+    return Figure(kind, record, f"{KINDS[kind][:1].upper()}{KINDS[kind][1:]}.")
+
+
+def _small(drawn: Figure, draw: str) -> Figure | Missing:
+    return drawn.small(f"{draw} --kind {drawn.key} -o {drawn.key}.svg")
 
 
 def _drawn(facts: Analysis, kind: str, findings: Sequence[Diagnostic] = (), node: str = "") -> Figure:
     """A picture; without findings where those of the whole network would stand under it again."""
-    record = scene(facts.network, kind, Request((node,) if node else ()), findings, facts)
-    return Figure(kind, record, f"{KINDS[kind][:1].upper()}{KINDS[kind][1:]}.")
+    return figure(facts.network, kind, Request((node,) if node else ()), findings, facts)
 
 
 def _layers(facts: Analysis, problems: Sequence[Finding], findings: Sequence[Diagnostic]) -> Iterator[Figure]:
@@ -144,11 +160,11 @@ def _layers(facts: Analysis, problems: Sequence[Finding], findings: Sequence[Dia
     names = dict.fromkeys(f["node"] for f in problems if f["severity"] == "error" and f["node"])
     number = 0
     for name in names:
-        figure = told(lambda name=name: _drawn(facts, "layer", findings, name))  # type: ignore[misc]
-        if isinstance(figure, Figure) and number < MAX_DRAWN_LAYERS:
+        layer = told(lambda name=name: _drawn(facts, "layer", findings, name))  # type: ignore[misc]
+        if isinstance(layer, Figure) and number < MAX_DRAWN_LAYERS:
             number += 1
             parts = KINDS["layer"].partition(": ")[2]
-            yield dataclasses.replace(figure, key=f"layer-{number}", caption=f"{name}: {parts}.")
+            yield dataclasses.replace(layer, key=f"layer-{number}", caption=f"{name}: {parts}.")
 
 
 def _sizes(net: Network, show: Show) -> list[InputSizes]:

@@ -124,7 +124,7 @@ def _or_missing(read: Callable[[], T]) -> T | Missing:
     try:
         return read()
     except SourceError as error:
-        return Missing("; ".join(filter(None, (error.what, error.why))))
+        return Missing(error.reason)
 
 
 def _facts(run: RunResults, history: History | Missing) -> Iterator[tuple[str, str]]:

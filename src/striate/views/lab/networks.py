@@ -92,12 +92,10 @@ class Checked:
     @property
     def show(self) -> Show:
         """striate.show/1; problems have the fixes of the check."""
-        from striate.views.json_records import show_record
+        from striate.analysis import analyze
+        from striate.views.json_records import checked_record
 
-        show = show_record(self.net, findings=self.report.findings)
-        found: dict[Any, Any] = {(f.node, f.code): f.to_dict() for f in self.report.findings}
-        show["problems"] = [found.get((one["node"], one["code"]), one) for one in show["problems"]]
-        return show
+        return checked_record(analyze(self.net), self.report.findings)
 
 
 class Networks:
@@ -168,15 +166,13 @@ class Networks:
 
     def pictures(self, source: Source, kinds: list[str], node: str, unit: tuple[int, ...]) -> LabPictures:
         """Pictures of it, by default those of a report. Raises what drawing raises."""
-        from striate.views.drawing.kinds import KINDS
         from striate.views.drawing.request import Request
-        from striate.views.drawing.scene import branched, scene
-        from striate.views.drawing.svg import svg
+        from striate.views.html.network_part import figure, whole_kinds
 
         checked = self.find(source)
         _limit(checked.net)
         drawn: LabPictures = {"pictures": []}
-        for kind in kinds or ["blocks", *(["graph"] if branched(checked.net) else [])]:
+        for kind in kinds or whole_kinds(checked.net):
             if kind not in DRAWN:
                 raise UnknownNameError(
                     f"no picture {kind!r}",
@@ -184,9 +180,7 @@ class Networks:
                     fix=f"write {suggest(kind, DRAWN) or DRAWN[0]}",
                 )
             request = Request((node,) if node else (), unit)
-            record = scene(checked.net, kind, request, checked.report.findings)
-            caption = f"{KINDS[kind][:1].upper()}{KINDS[kind][1:]}."
-            drawn["pictures"].append({"kind": kind, "caption": caption, "svg": svg(record["drawing"])})
+            drawn["pictures"].append(figure(checked.net, kind, request, checked.report.findings).record)
         return drawn
 
     def views(self, source: Source) -> LabViews:

@@ -46,7 +46,7 @@ def comparison_part(net: Network, show: Show) -> LiveComparison:
         variant = net.with_input({one: (net.inputs[one].channels, *other) for one in group})
         return _compared(net, show, variant, _size(own), _size(other), fits)
     except StriateError as error:
-        return {"missing": "; ".join(filter(None, (error.what, error.why)))}
+        return {"missing": error.reason}
 
 
 def _compared(net: Network, show: Show, variant: Network, own: str, other: str, fits: bool) -> LiveComparison:

@@ -54,7 +54,7 @@ def model_parts(net: Network, run: Path | None = None, *, server: bool = False) 
         if reason:
             raise _refusal(loaded, reason)
     except StriateError as error:
-        parts["no_model"] = "; ".join(filter(None, (error.what, error.why)))
+        parts["no_model"] = error.reason
     return parts
 
 

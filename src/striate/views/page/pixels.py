@@ -31,14 +31,14 @@ def pixels_part(net: Network) -> LivePixels:
     try:
         names = images(net)
     except StriateError as error:
-        return {**part, "missing": "; ".join(filter(None, (error.what, error.why)))}
+        return {**part, "missing": error.reason}
     for name in names:
         maps: list[PixelCounts] = []
         try:
             size = net.specs[net.outputs[0]].without_batch
             maps.append(_counts("", pixels(net, None, name), size, MAX_DIGITS))
         except StriateError as error:
-            maps.append({"mode": "", "problem": "; ".join(filter(None, (error.what, error.why)))})
+            maps.append({"mode": "", "problem": error.reason})
         for mode, variant, target, use in modes(net, None, name):
             if isinstance(use, str):
                 maps.append({"mode": mode, "problem": use})

@@ -52,15 +52,14 @@ def record_of(net: Network, findings: Sequence[Diagnostic], model: ModelParts) -
 
     findings: of a check; model: what the page computes with.
     """
-    from striate.views.html.network_part import network_part
+    from striate.analysis import analyze
+    from striate.views.html.network_part import whole_network
+    from striate.views.json_records import checked_record
 
-    part = network_part(net, findings)
-    record = live_record({**part.show, "problems": [*part.problems]}, model=model, net=net)
-    record["pictures"] = [
-        {"kind": figure.key, "caption": figure.caption, "svg": figure.svg}
-        for figure in part.drawings
-        if isinstance(figure, Figure)
-    ]
+    facts = analyze(net)
+    record = live_record(checked_record(facts, findings), model=model, net=net)
+    figures = whole_network(facts, findings, "striate draw MODEL")
+    record["pictures"] = [figure.record for figure in figures if isinstance(figure, Figure)]
     return record
 
 
