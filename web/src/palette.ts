@@ -35,23 +35,28 @@ export function inkOn(color: Rgb): string {
   return (luminance + 0.05) / 0.05 >= 4.5 ? "#000000" : "#ffffff"
 }
 
-/** An image of levels, one pixel for each, as the address of its data; null is transparent. */
-export function imageOf(levels: (number | null)[][], palette: string[]): string {
-  const [high, wide] = [levels.length, levels[0]?.length ?? 0]
+/** An image of one pixel for each cell, as the address of its data. pixel: red, green, blue, opacity; none is transparent. */
+export function dataOf(rows: number, columns: number, pixel: (i: number, j: number) => number[] | undefined): string {
   const canvas = document.createElement("canvas")
-  canvas.width = wide
-  canvas.height = high
+  canvas.width = columns
+  canvas.height = rows
   const context = canvas.getContext("2d")
-  if (!context || !wide) return ""
-  const image = context.createImageData(wide, high)
-  const colors = levelColors(palette)
-  levels.forEach((row, y) =>
-    row.forEach((level, x) => {
-      if (level === null) return
-      const [r, g, b] = colors[level] ?? [0, 0, 0]
-      image.data.set([r, g, b, 255], 4 * (y * wide + x))
-    }),
-  )
+  if (!context || !columns) return ""
+  const image = context.createImageData(columns, rows)
+  for (let i = 0; i < rows; i++)
+    for (let j = 0; j < columns; j++) {
+      const color = pixel(i, j)
+      if (color) image.data.set(color, 4 * (i * columns + j))
+    }
   context.putImageData(image, 0, 0)
   return canvas.toDataURL()
+}
+
+/** An image of levels, one pixel for each, as the address of its data; null is transparent. */
+export function imageOf(levels: (number | null)[][], palette: string[]): string {
+  const colors = levelColors(palette)
+  return dataOf(levels.length, levels[0]?.length ?? 0, (y, x) => {
+    const level = levels[y]?.[x] ?? null
+    return level === null ? undefined : [...(colors[level] ?? [0, 0, 0]), 255]
+  })
 }

@@ -1,5 +1,7 @@
 // A grid of equal cells: colors, numbers, lines, and what a pointer touches. All as SVG, so that it can be saved.
 import { useMemo } from "preact/hooks"
+import { dataOf, rgb } from "../palette"
+import { cellUnder } from "./grid"
 
 /** A cell's color; opacity lets the paper through, so that one color suits light and dark. */
 export interface Paint {
@@ -60,22 +62,10 @@ const fixed = (value: number) => Math.round(value * 100) / 100
 
 /** The cells as an image of one pixel each, an address of the scheme `data:`. */
 export function pixels(rows: number, columns: number, paint: (i: number, j: number) => Paint | undefined): string {
-  const canvas = document.createElement("canvas")
-  canvas.width = columns
-  canvas.height = rows
-  const context = canvas.getContext("2d")
-  if (!context) return ""
-  const image = context.createImageData(columns, rows)
-  for (let i = 0; i < rows; i++)
-    for (let j = 0; j < columns; j++) {
-      const one = paint(i, j)
-      if (!one) continue
-      const at = 4 * (i * columns + j)
-      for (let part = 0; part < 3; part++) image.data[at + part] = Number.parseInt(one.fill.slice(1 + 2 * part, 3 + 2 * part), 16)
-      image.data[at + 3] = Math.round(255 * one.opacity)
-    }
-  context.putImageData(image, 0, 0)
-  return canvas.toDataURL()
+  return dataOf(rows, columns, (i, j) => {
+    const one = paint(i, j)
+    return one && [...rgb(one.fill), Math.round(255 * one.opacity)]
+  })
 }
 
 /** Numbers in the cells, if they are legible at this size. */
@@ -130,15 +120,7 @@ export function Hit({ box, onHover, onPick }: {
   onHover(cell: [number, number] | undefined): void
   onPick(cell: [number, number]): void
 }) {
-  const cell = (event: MouseEvent): [number, number] => {
-    const around = (event.currentTarget as Element).getBoundingClientRect()
-    const at = (offset: number, size: number, count: number) =>
-      Math.min(Math.max(Math.floor((offset / size) * count), 0), count - 1)
-    return [
-      at(event.clientY - around.top, around.height, box.rows),
-      at(event.clientX - around.left, around.width, box.columns),
-    ]
-  }
+  const cell = (event: MouseEvent) => cellUnder(event, box.rows, box.columns)
   return (
     <rect
       x={box.x}

@@ -2,7 +2,7 @@
 import { useEffect, useRef } from "preact/hooks"
 import { shorten } from "../../large"
 import { inkOn, mapped, type Rgb } from "../../palette"
-import { ARROWS, clamp } from "../../parts/grid"
+import { ARROWS, cellUnder, clamp } from "../../parts/grid"
 import type { Evaluation } from "../../record"
 
 /** Classes up to which cells hold their counts, and up to which rows and columns hold their names. */
@@ -45,12 +45,8 @@ export function Matrix(props: {
   }, [matrix, palette])
 
   function cellOf(event: MouseEvent): Cell {
-    const box = (event.currentTarget as HTMLElement).getBoundingClientRect()
-    const place = (value: number, size: number) => clamp(Math.floor((value / size) * count), count)
-    return {
-      row: place(event.clientY - box.top, box.height),
-      column: place(event.clientX - box.left, box.width),
-    }
+    const [row, column] = cellUnder(event, count, count)
+    return { row, column }
   }
 
   function move(event: KeyboardEvent) {
