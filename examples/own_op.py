@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 import striate as st
-from striate.engine import reference
+from striate.engine.numpy_ import reference
 from striate.op import Declaration, Op
 from striate.statement import Affine, Domain, Statement, call, index, load
 from striate.tensor import Parameter, TensorSpec

@@ -52,7 +52,7 @@ hypothesis.settings.load_profile("fixed")
 @pytest.fixture(autouse=True, scope="session")
 def kernels_are_compiled_by_a_share():
     """Also kernels: with one processor, here, where LLVM has been loaded, not in two child processes at a time."""
-    from striate.engine import compiling
+    from striate.engine.codegen import compiling
 
     with pytest.MonkeyPatch.context() as patch:
         if SHARE:

@@ -205,7 +205,7 @@ def _cubic(op, x, targets):
 
 def agree(case, names, expression, convert=np.asarray, close=1e-10):
     """The interpreter and an oracle say the same about a case. False where the oracle cannot say."""
-    from striate.engine.reference import run
+    from striate.engine.numpy_.reference import run
 
     weights = {k: convert(v) for k, v in case.weights.items()}
     expected = oracle(case, names, expression, [convert(x) for x in case.inputs], weights)

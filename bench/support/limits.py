@@ -1,6 +1,6 @@
 """What this machine can do at most, on a number of threads: `limits.py THREADS` prints it as JSON.
 
-Multiplications need native code, which `striate.engine.limits` has; where it is missing, nothing is made up.
+Multiplications need native code, which `striate.engine.runtime.limits` has; where it is missing, nothing is made up.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LEVELS = {"L1": 32 << 10, "L2": 512 << 10, "4 MB": 4 << 20, "16 MB": 16 << 20, "
 def machine_limits(threads: int) -> dict[str, Any]:
     """`fma_gflops`, and `read_gb_s` per level; or `not_measured` with the reason."""
     try:
-        from striate.engine.limits import fma_peak, read_bandwidth
+        from striate.engine.runtime.limits import fma_peak, read_bandwidth
     except ImportError as error:
         return {"threads": threads, "not_measured": str(error)}
     read = {

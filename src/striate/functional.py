@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import OpError, no_attribute, suggest
+from striate.engine.numpy_.vectorized import OpTape, backward, forward
 from striate.engine.registry import get_engine
 from striate.engine.target import Target
-from striate.engine.vectorized import OpTape, backward, forward
 from striate.network import declaration_of
 from striate.op import Declaration, Op, Padding, Sizes, registry
 from striate.op.spelling import accept_spellings, op_word

@@ -15,7 +15,7 @@ from browser.node import PACK, node, packed, unpacked
 from network_strategies import networks
 from op_cases import WORDS, entries, op_of, spec_of
 from striate.diagnostics import StriateError
-from striate.engine import reference
+from striate.engine.numpy_ import reference
 from striate.network import Builder, Network, Node
 from striate.ops import Concat
 from striate.statement import FUNCTIONS

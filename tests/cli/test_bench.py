@@ -9,7 +9,7 @@ import pytest
 
 import striate
 from cli.run import run
-from striate.engine.plan_report import Machine, PlanReport, PlanRow
+from striate.engine.runtime.plan_report import Machine, PlanReport, PlanRow
 from striate.engine.target import host
 from striate.peers import contest as contests
 from striate.peers import training

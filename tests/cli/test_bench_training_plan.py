@@ -4,7 +4,7 @@ import pytest
 
 from cli.run import run
 from cli.test_bench import MACHINE, TABLE, TINY
-from striate.engine.plan_report import PlanRow
+from striate.engine.runtime.plan_report import PlanRow
 from striate.engine.target import host
 from striate.engine.training.training_report import TrainingReport
 from striate.terminal import Terminal

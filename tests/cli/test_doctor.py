@@ -102,7 +102,7 @@ def test_llvmlite_that_does_not_load(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "llvmlite", None)
     monkeypatch.delitem(sys.modules, "llvmlite.binding", raising=False)
-    monkeypatch.delitem(sys.modules, "striate.engine.runtime", raising=False)
+    monkeypatch.delitem(sys.modules, "striate.engine.codegen.memory", raising=False)
     if "striate.engine" in sys.modules:
         monkeypatch.delattr(sys.modules["striate.engine"], "runtime", raising=False)
     kernels = doctor_record()["kernels"]

@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(autouse=True, scope="session")
 def loaded_without_llvm():
-    from striate.engine import code
+    from striate.engine.codegen import code
 
     yield
     assert code.unloadable == {}
@@ -20,7 +20,7 @@ def place(tmp_path, monkeypatch):
 @pytest.fixture
 def forgetful(monkeypatch, place):
     """A process that has loaded nothing yet."""
-    from striate.engine import code
+    from striate.engine.codegen import code
 
     monkeypatch.setattr(code, "_loaded", {})
     return place

@@ -10,9 +10,9 @@ import striate
 from engine.compiled import drawn
 from engine.kernels.support import hot_spills
 from engine.test_compiled_engine_networks import branched
-from striate.engine import codegen
-from striate.engine.code import Kernel
-from striate.engine.numpy_engine import batched
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
+from striate.engine.numpy_.numpy_engine import batched
 from striate.engine.plan.execution_plan import plan
 from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.target import TARGETS, Target
@@ -64,7 +64,7 @@ def used(target: Target) -> list[Kernel]:
 
 @functools.cache
 def assembly(target: Target, kernel: Kernel) -> str:
-    return codegen.assembly(target, kernel.text(target))
+    return llvm.assembly(target, kernel.text(target))
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
@@ -115,5 +115,5 @@ def test_sums_of_products_are_fused(target):
 def test_a_spill_is_seen():
     """Accumulators beyond the registers land on the stack, and the count says so."""
     crowded = dataclasses.replace(TARGETS["avx2"], tiles=(8, 8, 8))
-    assert hot_spills(codegen.assembly(crowded, Kernel("tile", (8, 3)).text(crowded)))
+    assert hot_spills(llvm.assembly(crowded, Kernel("tile", (8, 3)).text(crowded)))
     assert not hot_spills(assembly(TARGETS["avx2"], Kernel("tile", (4, 3))))

@@ -24,11 +24,12 @@ from engine.test_compiled_engine_ops import windowed
 from engine.test_training_gradients import NETWORKS as TRAINED
 from engine.test_training_gradients import RARER, seeded, stepped
 from striate.diagnostics import StriateError
-from striate.engine import aligned, compiling
-from striate.engine.loaded_plan import Constants, LoadedPlan
-from striate.engine.numpy_engine import NumpyTraining, batched
+from striate.engine import aligned
+from striate.engine.codegen import compiling
+from striate.engine.numpy_.numpy_engine import NumpyTraining, batched
 from striate.engine.plan.execution_plan import plan
 from striate.engine.plan.kernel_calls import PlanContext
+from striate.engine.runtime.loaded_plan import Constants, LoadedPlan
 from striate.engine.target import TARGETS, Target
 from striate.engine.training.budget import NoRoom, fit_plan
 from striate.engine.training.compiled_training import CompiledTraining

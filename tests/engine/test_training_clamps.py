@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 from engine.compiled import drawn
 from engine.kernels.support import targets
 from engine.test_training_gradients import compiled, stepped
-from striate.engine.numpy_engine import NumpyTraining
+from striate.engine.numpy_.numpy_engine import NumpyTraining
 from striate.engine.plan.units import PoolGradient
 from striate.network import Builder
 from striate.ops import Add, Clip, Conv, Flatten, Linear, MaxPool, Relu, Relu6

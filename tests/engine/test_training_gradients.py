@@ -15,7 +15,7 @@ from exhaustive import EXHAUSTIVE
 from op_cases import RUNNABLE, cases, fixture
 from striate.diagnostics import StriateError
 from striate.engine.derivatives import FUNCTIONS, PARTIALS
-from striate.engine.numpy_engine import NumpyTraining, batched
+from striate.engine.numpy_.numpy_engine import NumpyTraining, batched
 from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.target import AVX512
 from striate.engine.training.compiled_training import CompiledTraining

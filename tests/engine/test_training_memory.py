@@ -20,7 +20,7 @@ from exhaustive import EXHAUSTIVE
 from striate.diagnostics import LimitError, StriateError, UsageError
 from striate.engine.layout import ALIGN_BYTES
 from striate.engine.learner import OptimizerState, UpdateRule
-from striate.engine.numpy_engine import batched
+from striate.engine.numpy_.numpy_engine import batched
 from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.process_group import SINGLE_PROCESS
 from striate.engine.registry import get_engine

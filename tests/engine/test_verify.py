@@ -14,11 +14,11 @@ from engine.test_training_gradients import NETWORKS, RARER, seeded
 from exhaustive import EXHAUSTIVE
 from generators import plan as graphs
 from striate.diagnostics import EngineError, OpError, StriateError
-from striate.engine.loaded_plan import Constants, LoadedPlan
-from striate.engine.numpy_engine import batched
+from striate.engine.numpy_.numpy_engine import batched
 from striate.engine.plan import place
 from striate.engine.plan.execution_plan import plan
 from striate.engine.plan.kernel_calls import PlanContext
+from striate.engine.runtime.loaded_plan import Constants, LoadedPlan
 from striate.engine.target import AVX2, AVX512, NEON, SSE
 from striate.engine.training import training_plan as training
 from striate.engine.training.compiled_training import CompiledTraining, LoadedTrainingPlan

@@ -101,7 +101,7 @@ def test_every_op_runs_elsewhere(word, tmp_path_factory):
         assert load(path) == net
         import onnxruntime
 
-        from striate.engine.reference import run
+        from striate.engine.numpy_.reference import run
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4

@@ -80,8 +80,8 @@ def wanted(net, own, weights, x):
 
     from op_cases import Case, fixture
     from op_oracles import NUMPY, oracle
-    from striate.engine.numpy_engine import batched
-    from striate.engine.reference import run
+    from striate.engine.numpy_.numpy_engine import batched
+    from striate.engine.numpy_.reference import run
 
     whole = batched(net, len(x))
     values = {"x": x.astype(np.float64)}
@@ -146,7 +146,7 @@ def differs(found, exact) -> str:
 
 
 def interpreter(net, weights, x):
-    from striate.engine import reference
+    from striate.engine.numpy_ import reference
 
     values = reference.predict(net, x, weights)
     return [values[name] for name in net.outputs]

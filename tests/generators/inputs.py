@@ -138,7 +138,7 @@ def trial(seed: int) -> str | None:
 def _trained(net: Any, model: Any, engines: Any, arrays: Any) -> str | None:
     """Gradients of every engine against the numpy engine's in float64."""
     from striate.diagnostics import OpError
-    from striate.engine.numpy_engine import NumpyEngine
+    from striate.engine.numpy_.numpy_engine import NumpyEngine
 
     rng = np.random.default_rng(5)
     size = len(next(iter(arrays.values())))

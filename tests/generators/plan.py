@@ -166,7 +166,7 @@ def replayed(net, rng, targets=None):
     """None, or what is wrong with the plans of a network: inference and training, for a target and threads of rng's."""
     from engine.compiled import drawn
     from striate.diagnostics import OpError
-    from striate.engine.numpy_engine import batched
+    from striate.engine.numpy_.numpy_engine import batched
     from striate.engine.plan.execution_plan import plan
     from striate.engine.plan.kernel_calls import PlanContext
     from striate.engine.target import AVX2, AVX512, NEON, SSE

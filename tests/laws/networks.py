@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from striate.diagnostics import StriateError
-from striate.engine import reference
+from striate.engine.numpy_ import reference
 from striate.network import Builder, Network, Ref
 from striate.op import Op
 from striate.ops.conv import Conv, ConvTranspose

@@ -7,7 +7,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from striate.diagnostics import StriateError
-from striate.engine.reference import run
+from striate.engine.numpy_.reference import run
 from striate.ops import (
     AvgPool,
     ChannelShuffle,

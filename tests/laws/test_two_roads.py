@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import network_strategies
 from laws.networks import networks, poked_paths, poked_reads
 from striate.analysis import exact_field, misalignments, pixels, receptive_fields
-from striate.engine import reference
+from striate.engine.numpy_ import reference
 from striate.statement import Affine
 
 RANKS = st.sampled_from([1, 2, 2, 3])

@@ -4,7 +4,7 @@ import pytest
 
 from striate.checks import check
 from striate.diagnostics import OpError
-from striate.engine import reference
+from striate.engine.numpy_ import reference
 from striate.formats import parse, to_notation
 
 

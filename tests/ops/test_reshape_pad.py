@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from striate.engine import reference
+from striate.engine.numpy_ import reference
 from striate.network import Builder
 from striate.ops.reshape import Pad
 

@@ -7,7 +7,7 @@ import pytest
 
 import striate as st
 from striate.diagnostics import OpError, ShapeError, render
-from striate.engine import reference
+from striate.engine.numpy_ import reference
 
 
 def layer(text: str):

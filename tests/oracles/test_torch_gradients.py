@@ -7,7 +7,7 @@ from hypothesis import assume, given, reject
 import op_oracles
 from op_cases import RUNNABLE, cases, fixture
 from oracles.test_torch_ops import names
-from striate.engine.vectorized import backward, forward
+from striate.engine.numpy_.vectorized import backward, forward
 
 pytestmark = pytest.mark.torch
 

@@ -17,7 +17,7 @@ REFUSED = {"fc": "last axis"}
 def test_an_op_is_lowered(word):
     import torch
 
-    from striate.engine.reference import run
+    from striate.engine.numpy_.reference import run
     from striate.engine.torch.operations import lower_op
 
     @settings(max_examples=20)

@@ -62,13 +62,13 @@ def test_every_test_module_lies_where_its_subject_does():
 @pytest.mark.parametrize(
     ("path", "wrong"),
     [
-        ("engine/test_code_cache.py", None),
-        ("engine/test_code_cache_locks.py", None),
+        ("engine/codegen/test_code_cache.py", None),
+        ("engine/codegen/test_code_cache_locks.py", None),
         ("test_readme.py", None),
         ("cli/test_golden.py", None),
         ("laws/test_anything.py", None),
         ("engine/test_anything.py", "nothing in striate/engine"),
-        ("engine/test_thread_pooled.py", "nothing in striate/engine"),
+        ("engine/runtime/test_thread_pooled.py", "nothing in striate/engine/runtime"),
         ("nowhere/test_cache.py", "no room"),
         ("formats/test_onnx_reading.py", "tests/formats/onnx/test_reading.py"),
         ("checks/test_golden.py", "nothing in striate/checks"),

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from network_strategies import values
 from op_cases import CLASSES, FOLDER, RUNNABLE, WORDS, declared, entries, fixture, op_of, spec_of
 from striate.diagnostics import LimitError, OpError, StriateError, UnknownNameError
-from striate.engine.reference import run
+from striate.engine.numpy_.reference import run
 from striate.formats.cursor import Cursor
 from striate.formats.grammar import read_op
 from striate.formats.tokens import tokenize

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from op_cases import RUNNABLE, Case, cases, numbers
-from striate.engine import reference
-from striate.engine.reference import multiplications, run
+from striate.engine.numpy_ import reference
+from striate.engine.numpy_.reference import multiplications, run
 from striate.op import MAX_SIZE
 from striate.ops import Conv
 from striate.statement import FUNCTIONS, Affine, Blend, Call, Inside, Load, Tap

@@ -16,7 +16,7 @@ import striate
 from op_cases import RUNNABLE, cases
 from striate.checks import Config, check
 from striate.diagnostics import OpError
-from striate.engine.reference import run
+from striate.engine.numpy_.reference import run
 from striate.formats import parse
 from striate.geometry import Window
 from striate.op import Op, Trait, registry

@@ -169,7 +169,7 @@ def _stage_report(stage: str, node: str | None, subject: Subject, threads: int, 
     if node is not None:
         raise click.UsageError("--node goes with --stage ir and --stage assembly")
     from striate.diagnostics import plural
-    from striate.engine.plan_report import Machine
+    from striate.engine.runtime.plan_report import Machine
     from striate.views.text import plan_report as view
     from striate.views.text.number_format import shape
 
@@ -185,8 +185,8 @@ def _training_stage(stage: str, node: str | None, subject: Subject, threads: int
     from striate.diagnostics import plural
     from striate.engine.compiled_engine import CompiledEngine
     from striate.engine.learner import OptimizerState, UpdateRule
-    from striate.engine.plan_report import Machine
     from striate.engine.registry import get_engine
+    from striate.engine.runtime.plan_report import Machine
     from striate.engine.training.budget import learner_bytes
     from striate.engine.training.compiled_training import CompiledTraining
     from striate.engine.training.training_report import plan_for_batch, table
@@ -210,7 +210,7 @@ def _training_stage(stage: str, node: str | None, subject: Subject, threads: int
 
 def _code(program: Any, node: str | None, stage: str) -> str:
     """The kernels that compute a node: in LLVM's language, or as the processor's instructions."""
-    from striate.engine.codegen import assembly
+    from striate.engine.codegen.llvm import assembly
 
     if node is None:
         raise click.UsageError(f"--stage {stage} needs a node: --node NAME")

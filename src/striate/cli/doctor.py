@@ -18,7 +18,7 @@ def command(clear_cache: bool, as_json: bool) -> None:
     from striate.views.doctor_record import doctor_record
 
     if clear_cache:
-        from striate.engine.code_cache import clear
+        from striate.engine.codegen.code_cache import clear
 
         counts = clear()
     record = doctor_record()

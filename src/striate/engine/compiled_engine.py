@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from striate.diagnostics import LimitError
 from striate.engine import cpu_caches
-from striate.engine.code import compile_stats
+from striate.engine.codegen.code import compile_stats
 from striate.engine.inputs import InputBatch, arrays_by_input, rows
 from striate.engine.interface import Engine, Program, TrainingProgram, is_strict, runnable
 from striate.engine.learner import Learner, OptimizerState, UpdateRule
-from striate.engine.loaded_plan import Constants, LoadedPlan
-from striate.engine.numpy_engine import NumpyEngine, batched
+from striate.engine.numpy_.numpy_engine import NumpyEngine, batched
 from striate.engine.plan.execution_plan import ExecutionPlan, plan
 from striate.engine.plan.kernel_calls import PlanContext
-from striate.engine.plan_report import Machine, PlanReport, table
 from striate.engine.process_group import ProcessGroup
+from striate.engine.runtime.loaded_plan import Constants, LoadedPlan
+from striate.engine.runtime.plan_report import Machine, PlanReport, table
 from striate.engine.target import Target
 from striate.engine.threads import available
 from striate.locks import fork_safe_lock

@@ -46,7 +46,7 @@ def get_engine(name: str | Engine = "auto", device: str = "") -> Engine:
             why=f"device {device} was asked for",
             fix=by_reader(f'engine="torch", device="{device}"', f"--engine torch --device {device}"),
         )
-    from striate.engine.numpy_engine import NumpyEngine
+    from striate.engine.numpy_.numpy_engine import NumpyEngine
     from striate.engine.target import host, why_not
 
     target = None if name == "numpy" else host()

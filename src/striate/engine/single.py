@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine import aligned, cpu_caches
-from striate.engine.code import Kernel
-from striate.engine.loaded_plan import Constants, LoadedPlan
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.plan.execution_plan import plan
 from striate.engine.plan.kernel_calls import Memory, PlanContext
 from striate.engine.plan.units import Buffer
+from striate.engine.runtime.loaded_plan import Constants, LoadedPlan
 from striate.engine.target import Target
 from striate.engine.threads import available
 from striate.locks import fork_safe_lock

@@ -227,7 +227,7 @@ class TrainingWorker(Worker):
 
 def limits(threads: int) -> Answer:
     """Peak GFLOP/s, and size and read GB/s of each level of memory; empty without compiled kernels."""
-    from striate.engine.plan_report import Machine
+    from striate.engine.runtime.plan_report import Machine
     from striate.engine.target import host
 
     if host() is None:

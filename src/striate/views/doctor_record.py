@@ -87,9 +87,9 @@ def kernels() -> Kernels:
     target, why, llvm = engine.host(), engine.why_not(), None
     if target is not None:
         try:
-            from striate.engine import runtime
+            from striate.engine.codegen import memory
 
-            llvm = runtime.version()
+            llvm = memory.version()
         except Exception as error:  # missing, for another system, or broken: its message is shown as it is
             why = f"llvmlite does not load: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
     return {
@@ -104,7 +104,7 @@ def kernels() -> Kernels:
 
 def code_cache_record() -> CodeCache:
     """The folder of compiled kernels."""
-    from striate.engine import code_cache
+    from striate.engine.codegen import code_cache
 
     state = code_cache.state()
     return {

@@ -11,7 +11,8 @@ from functools import cache
 import numpy as np
 from hypothesis import strategies as st
 
-from striate.engine.code import Kernel, addresses
+from striate.engine.codegen.code import addresses
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels.winograd_sizes import KERNEL_MATRIX, odd_lines
 from striate.engine.layout import Layout
 from striate.engine.target import AVX2, AVX512, SSE, Target, host

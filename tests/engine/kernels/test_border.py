@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.kernels.support import filled, step, targets, view
-from striate.engine.code import Kernel
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import border
 from striate.engine.kernels.argument_record import record
 from striate.engine.layout import Layout

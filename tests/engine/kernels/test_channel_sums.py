@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import filled, guarded, hot_spills, step, targets
-from striate.engine import codegen
-from striate.engine.code import Kernel
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import channel_sums
 from striate.engine.kernels.operands import OperandPlace
 from striate.engine.layout import Layout
@@ -143,4 +143,4 @@ def test_infinite_and_undefined_numbers_travel(target, odd, kept):
     ],
 )  # fmt: skip
 def test_the_inner_loop_keeps_vectors_in_registers(target, kinds, functions):
-    assert not hot_spills(codegen.assembly(target, channel_sums.emit(target, kinds, *functions)), tight=True)
+    assert not hot_spills(llvm.assembly(target, channel_sums.emit(target, kinds, *functions)), tight=True)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.kernels.support import border, filled, guarded, plain, step, targets, view
-from striate.engine.code import Kernel
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import copy
 from striate.engine.layout import Layout
 

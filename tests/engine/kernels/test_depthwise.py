@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import border, correlation, filled, hot_spills, plain, step, targets, windows
-from striate.engine import codegen
-from striate.engine.code import Kernel
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import depthwise
 from striate.engine.layout import Layout
 from striate.engine.target import AVX512, TARGETS
@@ -84,7 +84,7 @@ def test_the_inner_loop_keeps_vectors_in_registers(target):
     kernels = {depthwise.parameters(target, pair(k, s)) for k in range(1, 8) for s in range(1, 4)}
     assert len(kernels) >= 3
     for numbers in kernels:
-        assert not hot_spills(codegen.assembly(target, depthwise.emit(target, *numbers))), numbers
+        assert not hot_spills(llvm.assembly(target, depthwise.emit(target, *numbers))), numbers
 
 
 def test_numbers():

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import border, filled, hot_spills, plain, step, targets, windows
-from striate.engine import codegen
-from striate.engine.code import Kernel
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import depthwise_adjoint
 from striate.engine.layout import Layout
 from striate.engine.target import TARGETS
@@ -80,4 +80,4 @@ def test_equals_numpy(target, windows, channels, images, splits, seed, odd):
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_the_inner_loop_keeps_vectors_in_registers(target):
-    assert not hot_spills(codegen.assembly(target, depthwise_adjoint.emit(target)))
+    assert not hot_spills(llvm.assembly(target, depthwise_adjoint.emit(target)))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from engine.kernels.support import border, filled, guarded, hot_spills, plain, step, targets, windows
 from engine.kernels.test_weight_gradient import weights
-from striate.engine import codegen
-from striate.engine.code import Kernel
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import depthwise_gradient
 from striate.engine.layout import Layout
 from striate.engine.target import AVX2, AVX512, TARGETS
@@ -81,7 +81,7 @@ def pair(kernel, stride, dilation=1):
 def test_the_inner_loop_keeps_vectors_in_registers(target):
     kernels = {depthwise_gradient.parameters(target, pair(k, s)) for k in range(1, 8) for s in range(1, 4)}
     for numbers in kernels:
-        assert not hot_spills(codegen.assembly(target, depthwise_gradient.emit(target, *numbers))), numbers
+        assert not hot_spills(llvm.assembly(target, depthwise_gradient.emit(target, *numbers))), numbers
 
 
 def test_numbers():

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import border, filled, guarded, hot_spills, plain, step, targets
-from striate.engine import codegen
-from striate.engine.code import Kernel
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.derivatives import FUNCTIONS
 from striate.engine.kernels import elementwise
 from striate.engine.kernels import expression as expressions
@@ -333,7 +333,7 @@ def test_ops_as_declared(target, op):
 @pytest.mark.parametrize("text", ["max(a,0)", "add(a,b)", "add(mul(a,b),c)"])
 def test_short_functions_stay_in_registers(target, text):
     kinds = "scc"[: text.count("b") + text.count("c") + 1]
-    assert not hot_spills(codegen.assembly(target, elementwise.emit(target, text, kinds)))
+    assert not hot_spills(llvm.assembly(target, elementwise.emit(target, text, kinds)))
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
@@ -346,7 +346,7 @@ def test_every_function_compiles_everywhere(target):
             if name in ("neg", "abs", "exp", "expm1", "log", "log1p", "sqrt", "tanh", "erf")
             else 2
         )
-        assert codegen.object_code(
+        assert llvm.object_code(
             target, elementwise.emit(target, f"{name}({','.join('abc'[:arity])})", "sss"[:arity])
         )
 

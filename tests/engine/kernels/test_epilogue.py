@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import guarded, hot_spills, targets
-from striate.engine import codegen
-from striate.engine.code import Kernel, addresses
+from striate.engine.codegen import llvm
+from striate.engine.codegen.code import addresses
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import epilogue
 from striate.engine.target import TARGETS
 
@@ -48,4 +49,4 @@ def test_only_the_named_vectors_change(target, pixels, vectors, gap, text, data)
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_the_inner_loop_keeps_vectors_in_registers(target):
-    assert not hot_spills(codegen.assembly(target, epilogue.emit(target, "max(a,0)")))
+    assert not hot_spills(llvm.assembly(target, epilogue.emit(target, "max(a,0)")))

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import border, correlation, filled, hot_spills, plain, step, targets, windows
-from striate.engine import codegen
-from striate.engine.code import Kernel
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import grouped
 from striate.engine.layout import Layout
 from striate.engine.target import AVX2, AVX512, TARGETS
@@ -85,7 +85,7 @@ def pair(kernel, stride, dilation=1):
 def test_the_inner_loop_keeps_vectors_in_registers(target, group):
     kernels = {grouped.parameters(target, pair(k, s), group, group) for k in (1, 3, 5, 7) for s in (1, 2, 3)}
     for numbers in kernels:
-        assert not hot_spills(codegen.assembly(target, grouped.emit(target, *numbers))), numbers
+        assert not hot_spills(llvm.assembly(target, grouped.emit(target, *numbers))), numbers
 
 
 def test_groups_that_divide_a_block_have_code_of_their_own():

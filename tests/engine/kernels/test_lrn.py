@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import border, filled, hot_spills, plain, step, targets, view
-from striate.engine import codegen
-from striate.engine.code import Kernel
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import expression, lrn
 from striate.engine.layout import Layout
 from striate.engine.target import TARGETS
@@ -89,7 +89,7 @@ def test_undefined_numbers_reach_their_neighbors_only(target, odd):
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_the_inner_loop_keeps_vectors_in_registers(target):
-    references = hot_spills(codegen.assembly(target, lrn.emit(target, text(LocalResponseNorm()), 5)))
+    references = hot_spills(llvm.assembly(target, lrn.emit(target, text(LocalResponseNorm()), 5)))
     assert not [line for line in references if line.startswith("st") or line.endswith("(%rsp)")]
 
 

@@ -12,11 +12,12 @@ from engine.kernels.support import border, filled, guarded, plain, step, targets
 from exhaustive import EXHAUSTIVE
 from op_cases import CLASSES, RUNNABLE, cases, declared, entries, fixture, numbers, op_of, spec_of
 from striate.diagnostics import OpError
-from striate.engine import codegen, reference
+from striate.engine.codegen import llvm
 from striate.engine.layout import Layout
+from striate.engine.numpy_ import reference
+from striate.engine.numpy_.vectorized import forward
 from striate.engine.plan.nest import Axes, Nests, nests
 from striate.engine.target import AVX2, TARGETS, Target
-from striate.engine.vectorized import forward
 from striate.geometry import Adaptive, AxisMap, Linear, Nearest, Shift, TransposedWindow, Window
 from striate.op import Declaration
 from striate.ops import BatchNorm, Conv, MaxPool
@@ -326,5 +327,5 @@ def test_object_code_needs_nothing_else(name, word):
     target = TARGETS[name]
     declaration = sample(word, fixture(word)["sample"][0])
     for nest in nests(declaration, {}, target).steps:
-        text = codegen.assembly(target, nest.kernel.text(target))
+        text = llvm.assembly(target, nest.kernel.text(target))
         assert not re.findall(r"^\s+(?:callq?|bl)\s.*", text, re.M)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import STEP, border, filled, guarded, hot_spills, plain, targets, view
-from striate.engine import codegen
-from striate.engine.code import Kernel, addresses
+from striate.engine.codegen import llvm
+from striate.engine.codegen.code import addresses
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import norm
 from striate.engine.layout import Layout
 from striate.engine.target import TARGETS
@@ -101,4 +102,4 @@ def test_a_large_map_keeps_its_digits(target):
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 @pytest.mark.parametrize("over", ["pixel", "group"])
 def test_the_inner_loop_keeps_vectors_in_registers(target, over):
-    assert not hot_spills(codegen.assembly(target, norm.emit(target, over)))
+    assert not hot_spills(llvm.assembly(target, norm.emit(target, over)))

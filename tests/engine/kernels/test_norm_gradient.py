@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import border, filled, guarded, hot_spills, plain, step, targets, view
-from striate.engine import codegen
-from striate.engine.code import Kernel
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import norm, norm_gradient
 from striate.engine.layout import Layout
 from striate.engine.target import TARGETS
@@ -81,4 +81,4 @@ def test_equals_numpy(target, n, c, h, w, affine, cuts, seed, offset, odd):
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_the_inner_loop_keeps_vectors_in_registers(target):
-    assert not hot_spills(codegen.assembly(target, norm_gradient.emit(target)))
+    assert not hot_spills(llvm.assembly(target, norm_gradient.emit(target)))

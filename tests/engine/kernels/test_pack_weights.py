@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.kernels.support import guarded, hot_spills, step, targets
-from striate.engine import codegen
-from striate.engine.code import Kernel
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import pack_weights
 from striate.engine.target import TARGETS
 
@@ -133,6 +133,6 @@ def test_most_weights_go_in_squares(target, shape):
 @pytest.mark.parametrize("kernel", [PACK, UNPACK], ids=lambda kernel: kernel.parameters[0])
 def test_squares_keep_to_registers(target, kernel):
     """A turned square of 8 x 8 numbers fills all of SSE's registers; masks may come from the stack, once a square."""
-    found = hot_spills(codegen.assembly(target, kernel.text(target)))
+    found = hot_spills(llvm.assembly(target, kernel.text(target)))
     if target.name != "sse":
         assert not [line for line in found if line.startswith("st") or line.endswith("(%rsp)")]

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from engine.kernels.support import guarded, step, targets
-from striate.engine import codegen
-from striate.engine.code import Kernel
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import permute_by_list
 from striate.engine.target import TARGETS
 
@@ -32,4 +32,4 @@ def test_pairs_are_carried_out_in_any_division(target, count, cut, seed):
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_it_compiles_everywhere(target):
-    assert codegen.assembly(target, permute_by_list.emit(target))
+    assert llvm.assembly(target, permute_by_list.emit(target))

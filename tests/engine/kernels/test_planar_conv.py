@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import border, correlation, filled, hot_spills, plain, step, targets, view
-from striate.engine import codegen
-from striate.engine.code import Kernel
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import planar_conv
 from striate.engine.layout import Layout
 from striate.engine.target import AVX512, TARGETS
@@ -135,5 +135,5 @@ def test_sums_share_weights_where_registers_are_many():
 def test_the_inner_loop_keeps_vectors_in_registers(target):
     for channels in range(1, target.lanes // 2 + 1):
         for shape in {planar_conv.group(target, channels, height, 99) for height in (1, 12)}:
-            text = codegen.assembly(target, planar_conv.emit(target, channels, *shape))
+            text = llvm.assembly(target, planar_conv.emit(target, channels, *shape))
             assert not hot_spills(text), (channels, shape)

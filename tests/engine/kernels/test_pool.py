@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import border, filled, hot_spills, plain, step, targets, windows
-from striate.engine import codegen
-from striate.engine.code import Kernel
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import pool
 from striate.engine.layout import Layout
 from striate.engine.target import TARGETS
@@ -106,7 +106,7 @@ def test_equals_numpy(target, maps, channels, images, reduce, padded, splits, se
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 @pytest.mark.parametrize("numbers", [(reduce, stride) for reduce in ("max", "mean") for stride in range(3)])
 def test_the_inner_loop_keeps_vectors_in_registers(target, numbers):
-    assert not hot_spills(codegen.assembly(target, pool.emit(target, *numbers)))
+    assert not hot_spills(llvm.assembly(target, pool.emit(target, *numbers)))
 
 
 def test_even_stretch():

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from engine.kernels.support import border, filled, hot_spills, plain, step, targets, view
 from engine.kernels.test_pool import axes, cuts, expected
-from striate.engine import codegen
-from striate.engine.code import Kernel
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import pool, pool_gradient
 from striate.engine.layout import Layout
 from striate.engine.target import TARGETS
@@ -134,7 +134,7 @@ def test_a_clamp_of_what_is_pooled(target, limits, maps, channels, splits, seed,
     ],
 )
 def test_the_inner_loop_keeps_vectors_in_registers(target, numbers):
-    assert not hot_spills(codegen.assembly(target, pool_gradient.emit(target, *numbers)))
+    assert not hot_spills(llvm.assembly(target, pool_gradient.emit(target, *numbers)))
 
 
 def test_windows_that_meet():

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import border, filled, hot_spills, plain, step, targets, view
-from striate.engine import codegen
-from striate.engine.code import Kernel
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import softmax
 from striate.engine.layout import Layout
 from striate.engine.target import TARGETS
@@ -77,6 +77,6 @@ def test_odd_numbers_go_as_in_numpy(target, logarithm, odd, channels):
 def test_the_inner_loop_keeps_sums_in_registers(target, logarithm):
     """Constants may come from the stack as from anywhere in memory. Nothing goes there; but for the logarithm, whose
     constants stay for the whole row, among 16 registers."""
-    references = hot_spills(codegen.assembly(target, softmax.emit(target, logarithm)))
+    references = hot_spills(llvm.assembly(target, softmax.emit(target, logarithm)))
     stores = [line for line in references if line.startswith("st") or line.endswith("(%rsp)")]
     assert len(stores) <= (logarithm and target.registers == 16)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from engine.kernels.support import guarded, hot_spills, step, targets
-from striate.engine import codegen
-from striate.engine.code import Kernel
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import sum_of_squares
 from striate.engine.target import TARGETS
 
@@ -31,4 +31,4 @@ def test_every_chunk_is_summed_in_float64(target, count, seed):
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_it_compiles_everywhere_and_sums_stay_in_registers(target):
-    assert not hot_spills(codegen.assembly(target, sum_of_squares.emit(target)))
+    assert not hot_spills(llvm.assembly(target, sum_of_squares.emit(target)))

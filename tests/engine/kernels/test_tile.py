@@ -10,7 +10,8 @@ from hypothesis import strategies as some
 import striate
 from engine.compiled import agree, algorithms, drawn, images, made
 from engine.kernels.support import guarded, targets
-from striate.engine.code import Kernel, addresses
+from striate.engine.codegen.code import addresses
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import tile
 from striate.engine.kernels.argument_record import record
 from striate.engine.plan import dense

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import filled, guarded, plain, step, targets, view
-from striate.engine import codegen
-from striate.engine.code import Kernel
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import planar_conv, to_planes
 from striate.engine.layout import Layout
 from striate.engine.target import TARGETS
@@ -45,5 +45,5 @@ def test_planes_are_those_of_numpy(target, images, channels, height, width, data
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_every_target_has_code(target):
-    text = codegen.assembly(target, to_planes.emit(target))
+    text = llvm.assembly(target, to_planes.emit(target))
     assert "kernel:" in text and "call" not in text.split()

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import guarded, hot_spills, step, targets
-from striate.engine import codegen
-from striate.engine.code import Kernel
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import update
 from striate.engine.target import TARGETS
 from striate.train.optimizers import SGD, Adam, AdamW
@@ -129,6 +129,6 @@ def test_other_kinds_are_refused():
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 @pytest.mark.parametrize(("kinds", "functions"), [SGD_STEP, NESTEROV, ADAM, ADAMW])
 def test_everything_compiles_everywhere_and_momentum_stays_in_registers(target, kinds, functions):
-    assembly = codegen.assembly(target, update.emit(target, kinds, *functions))
+    assembly = llvm.assembly(target, update.emit(target, kinds, *functions))
     # Adam's eight numbers and their steps are more than SSE's sixteen half registers hold.
     assert target.registers * target.width // target.lanes < 16 or not hot_spills(assembly, tight=True)

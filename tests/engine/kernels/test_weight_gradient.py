@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import border, filled, guarded, hot_spills, plain, step, targets, windows
-from striate.engine import codegen
-from striate.engine.code import Kernel, addresses
+from striate.engine.codegen import llvm
+from striate.engine.codegen.code import addresses
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import weight_gradient
 from striate.engine.layout import Layout
 from striate.engine.target import TARGETS
@@ -130,4 +131,4 @@ def test_the_inner_loop_keeps_vectors_in_registers(target):
         most = weight_gradient.most(target, panel)
         for places in {1, 2, most // 2, most - 1, most} - {0}:
             text = weight_gradient.emit(target, places, panel)
-            assert not hot_spills(codegen.assembly(target, text)), (places, panel)
+            assert not hot_spills(llvm.assembly(target, text)), (places, panel)

@@ -20,8 +20,9 @@ from engine.kernels.support import (
     targets,
     winograd_weights,
 )
-from striate.engine import codegen
-from striate.engine.code import Kernel, addresses
+from striate.engine.codegen import llvm
+from striate.engine.codegen.code import addresses
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import winograd_sizes as sizes
 from striate.engine.kernels.winograd_sizes import Winograd
 from striate.engine.layout import Layout
@@ -190,13 +191,13 @@ def test_what_is_not_finite_spoils_its_tiles_and_no_others(target, m, odd):
 @each_size
 @pytest.mark.parametrize("part", ("input", "output"))
 def test_the_inner_loops_keep_vectors_in_registers(target, m, part):
-    text = codegen.assembly(target, Kernel(f"winograd_{part}", (m,)).text(target))
+    text = llvm.assembly(target, Kernel(f"winograd_{part}", (m,)).text(target))
     assert not hot_spills(text)
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_the_loops_compile(target):
-    assert codegen.object_code(target, Kernel("winograd").text(target))
+    assert llvm.object_code(target, Kernel("winograd").text(target))
 
 
 @given(st.sampled_from([2, 4]), st.integers(1, 40), st.integers(1, 40), pads)

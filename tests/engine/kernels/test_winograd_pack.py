@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.kernels.support import STEP, guarded, hot_spills, targets, winograd_weights
-from striate.engine import codegen
-from striate.engine.code import Kernel, addresses
+from striate.engine.codegen import llvm
+from striate.engine.codegen.code import addresses
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import pack_weights, winograd_pack
 from striate.engine.kernels import winograd_sizes as sizes
 from striate.engine.target import TARGETS
@@ -97,5 +98,5 @@ def test_what_is_no_number_stays_in_its_own_kernel(target, m):
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 @each_size
 def test_transforms_keep_to_registers(target, m):
-    found = hot_spills(codegen.assembly(target, Kernel("winograd_pack", (m,)).text(target)))
+    found = hot_spills(llvm.assembly(target, Kernel("winograd_pack", (m,)).text(target)))
     assert not [line for line in found if line.startswith("st") or line.endswith("(%rsp)")]

@@ -1,6 +1,6 @@
 """What the tests of single stages of the plan share: buffers, calls without a kernel, and units of small networks."""
 
-from striate.engine.code import Kernel
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.plan import choose
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.fuse import UnitGraph, graph

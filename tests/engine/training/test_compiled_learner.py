@@ -9,7 +9,7 @@ import striate as st
 from engine.compiled import drawn
 from engine.kernels.support import targets
 from striate.engine.learner import OptimizerState, UpdateRule
-from striate.engine.numpy_engine import NumpyTraining
+from striate.engine.numpy_.numpy_engine import NumpyTraining
 from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.training.compiled_learner import CompiledLearner
 from striate.engine.training.sweeps import Sweep, flat

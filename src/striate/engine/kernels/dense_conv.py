@@ -9,7 +9,7 @@ stride, 1x1, fully connected layers (one pixel an image), and one phase of a tra
 
 from __future__ import annotations
 
-from striate.engine.emit import Code
+from striate.engine.codegen.emit import Code
 from striate.engine.kernels.tile import BLOCK, CONTEXT_SIZE
 from striate.engine.target import Target
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.emit import Code, Pointer
+from striate.engine.codegen.emit import Code, Pointer
 from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.depthwise import Windows, covers, pack, pixels
 from striate.engine.kernels.row_walk import Tiles, Walk

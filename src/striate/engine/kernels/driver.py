@@ -10,7 +10,7 @@ tasks of a late thread. No task depends on the thread that runs it, so results d
 
 from __future__ import annotations
 
-from striate.engine.emit import Code, Int, Pointer
+from striate.engine.codegen.emit import Code, Int, Pointer
 from striate.engine.target import Target
 
 CALLS, COUNT, COUNTERS, STRIDE, THREADS, SCRATCH, YIELD, TIMES = range(0, 64, 8)

@@ -1,4 +1,4 @@
-"""Noise of dropout, plain float32, by Philox4x32-10: bit-identical to `striate.engine.philox`.
+"""Noise of dropout, plain float32, by Philox4x32-10: bit-identical to `striate.engine.numpy_.philox`.
 
     for group: for counter of it: words = philox(counter, place; key)
         out[group][word][counter] = factor where word's upper 24 bits reach the threshold, else 0
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine import ir
-from striate.engine.emit import Code, Int
+from striate.engine.codegen import ir
+from striate.engine.codegen.emit import Code, Int
 from striate.engine.kernels.argument_record import record
 from striate.engine.target import Target
 

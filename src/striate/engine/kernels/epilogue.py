@@ -5,7 +5,7 @@ for pixel: for vector: v = f(v)
 
 from __future__ import annotations
 
-from striate.engine.emit import Code
+from striate.engine.codegen.emit import Code
 from striate.engine.kernels import expression as expressions
 from striate.engine.target import Target
 

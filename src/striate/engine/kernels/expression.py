@@ -20,7 +20,7 @@ import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from striate.engine.emit import Code
+from striate.engine.codegen.emit import Code
 from striate.engine.kernels.functions import Functions
 from striate.statement import FUNCTIONS, Call, Const, Expr, Load, call, walk
 

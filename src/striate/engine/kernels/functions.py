@@ -13,8 +13,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from striate.engine import ir
-from striate.engine.emit import Code
+from striate.engine.codegen import ir
+from striate.engine.codegen.emit import Code
 
 EXP = (0.5, 0.166665181517601, 0.04166620597243309, 0.008368953131139278, 0.0013950603315606713)
 """(e^r - 1 - r) / r² for |r| ≤ ln 2 / 2; e^r is off by 3e-9 at most."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from striate.engine import ir
-from striate.engine.emit import Code, Int, Pointer, Size
+from striate.engine.codegen import ir
+from striate.engine.codegen.emit import Code, Int, Pointer, Size
 
 
 def inside(code: Code, count: Int) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from striate.engine.emit import Code
+from striate.engine.codegen.emit import Code
 from striate.engine.target import Target
 
 FMA_CHAINS = {16: 10, 32: 24}

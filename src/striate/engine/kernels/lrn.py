@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine import ir
-from striate.engine.emit import Code
+from striate.engine.codegen import ir
+from striate.engine.codegen.emit import Code
 from striate.engine.kernels import expression as expressions
 from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.lanes import inside

@@ -22,8 +22,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from striate.engine import ir
-from striate.engine.emit import Code, Int, Pointer, Variable
+from striate.engine.codegen import ir
+from striate.engine.codegen.emit import Code, Int, Pointer, Variable
 from striate.engine.kernels import expression
 from striate.engine.kernels.functions import Functions
 from striate.engine.target import Target

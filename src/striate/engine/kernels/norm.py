@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.emit import Code, Int, Pointer
+from striate.engine.codegen.emit import Code, Int, Pointer
 from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.functions import Functions
 from striate.engine.kernels.lanes import fold, inside

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.emit import Code
+from striate.engine.codegen.emit import Code
 from striate.engine.kernels.argument_record import record
 from striate.engine.target import Target
 

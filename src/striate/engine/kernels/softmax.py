@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.emit import Code, Int, Pointer
+from striate.engine.codegen.emit import Code, Int, Pointer
 from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.expression import INSTRUCTIONS
 from striate.engine.kernels.functions import Functions

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine import ir
-from striate.engine.emit import Code
+from striate.engine.codegen import ir
+from striate.engine.codegen.emit import Code
 from striate.engine.kernels.argument_record import record
 from striate.engine.target import Target
 

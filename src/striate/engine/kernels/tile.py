@@ -9,7 +9,7 @@ products of Winograd's algorithm, and transposed convolution phase by phase: onl
 
 from __future__ import annotations
 
-from striate.engine.emit import Code
+from striate.engine.codegen.emit import Code
 from striate.engine.target import Target
 
 FMA_PIPES, LOAD_PORTS = 2, 2

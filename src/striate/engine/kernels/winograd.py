@@ -17,7 +17,7 @@ weights, and sums over chunks of channels whose weights fit the first-level cach
 
 from __future__ import annotations
 
-from striate.engine.emit import Code
+from striate.engine.codegen.emit import Code
 from striate.engine.kernels import tile as micro
 from striate.engine.kernels import winograd_sizes as w
 from striate.engine.target import Target

@@ -15,7 +15,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from striate.engine.emit import Code
+from striate.engine.codegen.emit import Code
 from striate.engine.kernels import winograd_sizes as w
 from striate.engine.target import Target
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.emit import Code, Int, Pointer
+from striate.engine.codegen.emit import Code, Int, Pointer
 from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.copy import interleave
 from striate.engine.kernels.lanes import inside
@@ -122,7 +122,7 @@ def _transform(code: Code, m: int, taps: Pointer, one: int, packed: Pointer, fre
 
 def _times(code: Code, m: int, values: list[Any]) -> list[Any]:
     """G times three values. Points come in pairs of both signs, which share the terms that are even in the point."""
-    from striate.engine import ir
+    from striate.engine.codegen import ir
 
     kind = values[0].type
     constants = {

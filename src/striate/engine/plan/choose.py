@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from striate.engine.code import Kernel
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import border as borders
 from striate.engine.kernels import lrn
 from striate.engine.kernels.argument_record import record

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine import aligned
-from striate.engine.code import Kernel
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import dense_conv, pack_weights, tile
 from striate.engine.kernels.argument_record import record
 from striate.engine.layout import Layout

@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from striate.engine.code import Kernel
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import elementwise, expression, lrn, norm, softmax
 from striate.engine.kernels.operands import OperandPlace
 from striate.engine.plan.computation import LocalResponseNorm, Norm, Softmax

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine import aligned
-from striate.engine.code import Kernel
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import pack_weights, winograd_pack
 from striate.engine.kernels.winograd_sizes import Winograd
 from striate.engine.plan.computation import Correlation

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from striate.engine.code import Kernel
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import planar_conv, to_planes
 from striate.engine.kernels.planar_conv import Windows
 from striate.engine.layout import Layout

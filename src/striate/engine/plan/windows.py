@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from striate.engine.code import Kernel
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import depthwise, grouped, pool
 from striate.engine.plan import elements
 from striate.engine.plan.computation import Correlation, Pool

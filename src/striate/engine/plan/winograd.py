@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.code import Kernel
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import winograd_sizes as sizes
 from striate.engine.plan import dense, packing
 from striate.engine.plan.computation import Correlation

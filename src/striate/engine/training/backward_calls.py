@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from striate.engine.code import Kernel
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import (
     channel_sums,
     depthwise,

@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 
 from striate.diagnostics import LimitError, plural
 from striate.engine import aligned
-from striate.engine.code import Kernel, addresses
+from striate.engine.codegen.code import addresses
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.inputs import InputBatch, arrays_by_input, rows
 from striate.engine.interface import TrainingProgram
 from striate.engine.kernels import driver, dropout_mask, permute_by_list
-from striate.engine.loaded_plan import Constants, LoadedPlan, assemble_program
-from striate.engine.numpy_engine import NumpyTraining, batched
-from striate.engine.philox import draw_key
+from striate.engine.numpy_.numpy_engine import NumpyTraining, batched
+from striate.engine.numpy_.philox import draw_key
 from striate.engine.plan.kernel_calls import PlanContext, Task, cut
 from striate.engine.plan.packing import Packing
 from striate.engine.plan.units import Buffer, Unit
+from striate.engine.runtime.loaded_plan import Constants, LoadedPlan, assemble_program
 from striate.engine.training.budget import plan_within
 from striate.engine.training.sweeps import Gradients, as_kernel_array
 from striate.engine.training.tracing import trace_permutation

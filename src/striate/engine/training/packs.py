@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from striate.engine.code import Kernel
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.plan import arena
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.kernel_calls import KernelCall, Memory, cut

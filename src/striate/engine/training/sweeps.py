@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine import aligned
-from striate.engine.code import Kernel, addresses
+from striate.engine.codegen.code import addresses
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import sum_of_squares, update
-from striate.engine.loaded_plan import assemble_program
 from striate.engine.plan.kernel_calls import Task, cut
+from striate.engine.runtime.loaded_plan import assemble_program
+from striate.engine.runtime.thread_pool import pool
 from striate.engine.target import Target
-from striate.engine.thread_pool import pool
 
 Array = NDArray[Any]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import UsageError, setting
-from striate.engine.plan_report import Machine, PlanRow, plan_rows
+from striate.engine.runtime.plan_report import Machine, PlanRow, plan_rows
 from striate.engine.training.compiled_training import CompiledTraining, LoadedTrainingPlan
 from striate.engine.training.unit_builder import Unsupported
 

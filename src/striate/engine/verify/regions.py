@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine import aligned
-from striate.engine.code import Kernel
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.plan.kernel_calls import Memory
 from striate.engine.plan.packing import Packing
 from striate.engine.plan.units import Buffer

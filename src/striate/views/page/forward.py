@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.engine.reference import extent, within_padding
+from striate.engine.numpy_.reference import extent, within_padding
 from striate.statement import Affine, Blend, Call, Const, Expr, Index, Inside, Load, Statement, Tap
 
 if TYPE_CHECKING:

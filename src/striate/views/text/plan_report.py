@@ -10,8 +10,8 @@ from striate.views.text.number_format import digits, size
 from striate.views.text.page import Column, Page, Row
 
 if TYPE_CHECKING:
-    from striate.engine.plan_report import PlanReport
-    from striate.engine.plan_report import PlanRow as Facts
+    from striate.engine.runtime.plan_report import PlanReport
+    from striate.engine.runtime.plan_report import PlanRow as Facts
     from striate.engine.training.training_report import TrainingReport
 
 COLUMNS = (
@@ -23,7 +23,7 @@ COLUMNS = (
 
 
 def draw(page: Page, title: str, table: PlanReport) -> None:
-    """table: the report of `striate.engine.plan_report`."""
+    """table: the report of `striate.engine.runtime.plan_report`."""
     page.title(title)
     page.line()
     _rows(page, table.rows)

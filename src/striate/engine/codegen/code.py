@@ -1,32 +1,17 @@
-"""Kernels by template and parameters, and the addresses of their machine code."""
+"""The addresses of kernels' machine code: in memory, from the disk, or compiled now."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
 import time
 from collections.abc import Iterable
 
 from striate.diagnostics import EngineError
-from striate.engine import code_cache, loader
+from striate.engine.codegen import code_cache, loader
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.target import Target, able, why_not
 from striate.locks import fork_safe_lock
-
-
-@dataclasses.dataclass(frozen=True, order=True)
-class Kernel:
-    """A template of `engine/kernels/` with its parameters: kernels/<template>.py's `emit(target, *parameters)`."""
-
-    template: str
-    parameters: tuple[int | str, ...] = ()
-
-    def text(self, target: Target) -> str:
-        """The function in LLVM's language."""
-        return str(
-            importlib.import_module(f"striate.engine.kernels.{self.template}").emit(target, *self.parameters)
-        )
-
 
 TRIM_AFTER_KERNELS = 64
 """Kernels kept between two trims of the folder: each looks at the state of every file in it."""
@@ -86,7 +71,7 @@ def _codes(target: Target, kernels: list[Kernel]) -> tuple[dict[Kernel, loader.I
                     images[kernel], codes[kernel] = loader.parse(code), code
         missing = [kernel for kernel in kernels if kernel not in images]
         if missing:
-            from striate.engine.compiling import compile_kernels
+            from striate.engine.codegen.compiling import compile_kernels
 
             began = time.monotonic()
             with contextlib.closing(compile_kernels(target, missing)) as results:
@@ -126,8 +111,8 @@ def _load_codes(images: dict[Kernel, loader.Image], codes: dict[Kernel, bytes]) 
         unloadable.update(dict.fromkeys(images, str(error)))
     rest = [kernel for kernel in codes if kernel not in result]
     if rest:
-        from striate.engine import runtime
+        from striate.engine.codegen import memory
 
         for kernel in rest:
-            result[kernel] = runtime.load(codes[kernel])
+            result[kernel] = memory.load(codes[kernel])
     return result

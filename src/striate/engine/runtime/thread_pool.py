@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from striate.engine import aligned
-from striate.engine.code import Kernel, addresses
+from striate.engine.codegen.code import addresses
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import driver
 from striate.engine.target import Target
 from striate.locks import fork_safe_lock

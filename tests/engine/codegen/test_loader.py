@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from striate.engine import loader
+from striate.engine.codegen import loader
 from striate.engine.target import TARGETS, able
 
 HERE = [target.name for target in able()]
@@ -28,8 +28,8 @@ def example(name: str) -> bytes:
     """
     from llvmlite import ir
 
-    from striate.engine.codegen import object_code
-    from striate.engine.emit import Code
+    from striate.engine.codegen.emit import Code
+    from striate.engine.codegen.llvm import object_code
 
     code = Code(TARGETS[name], "pip")
     a, choice, out = code.arguments
@@ -92,7 +92,7 @@ def test_memory_is_never_writable_and_executable(monkeypatch):
     assert seen == ["rw-p", "rw-p"]
     assert {permissions(address) for address in addresses} == {"r-xp"}
     code = (
-        "import ctypes, sys; from striate.engine import loader\n"
+        "import ctypes, sys; from striate.engine.codegen import loader\n"
         "a, = loader.load([loader.parse(sys.stdin.buffer.read())]); ctypes.memset(a, 0, 1)"
     )
     done = subprocess.run(
@@ -253,7 +253,7 @@ def test_any_bytes_are_handled(data):
     ],
 )
 def test_what_a_kernel_never_has_is_refused(text, why):
-    from striate.engine.codegen import object_code
+    from striate.engine.codegen.llvm import object_code
 
     head = f'target triple = "{TARGETS["sse"].triple}"\n'
     with pytest.raises(ValueError, match=why):
@@ -263,8 +263,8 @@ def test_what_a_kernel_never_has_is_refused(text, why):
 @pytest.mark.parametrize("name", TARGETS)
 def test_loops_do_not_become_calls(name):
     """A loop that clears memory and one that copies it: LLVM would call memset and memcpy."""
-    from striate.engine.codegen import object_code
-    from striate.engine.emit import Code
+    from striate.engine.codegen.emit import Code
+    from striate.engine.codegen.llvm import object_code
 
     code = Code(TARGETS[name], "ppi")
     a, b, count = code.arguments

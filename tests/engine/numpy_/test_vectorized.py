@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from network_strategies import chains, networks
 from striate import functional
 from striate.diagnostics import OpError
-from striate.engine import reference
 from striate.engine.derivatives import erf
+from striate.engine.numpy_ import reference
+from striate.engine.numpy_.vectorized import backward, forward
 from striate.engine.registry import get_engine
-from striate.engine.vectorized import backward, forward
 from striate.network import Builder, Network
 from striate.ops import BatchNorm, Conv, Dropout, Linear, StochasticDepth
 from striate.tensor import TensorSpec

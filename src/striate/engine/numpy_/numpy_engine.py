@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine import philox
 from striate.engine.inputs import InputBatch, arrays_by_input, rows
 from striate.engine.interface import Engine, Program, TrainingProgram, is_strict, runnable
-from striate.engine.vectorized import OpTape, backward, forward
+from striate.engine.numpy_ import philox
+from striate.engine.numpy_.vectorized import OpTape, backward, forward
 from striate.network import Network, Node
 from striate.op import Declaration
 from striate.tensor import TensorSpec

@@ -8,12 +8,13 @@ import numpy as np
 
 from striate.diagnostics import EngineError
 from striate.engine import aligned
-from striate.engine.code import Kernel, addresses
+from striate.engine.codegen.code import addresses
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import driver
 from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.limits import FMA_CHAINS
+from striate.engine.runtime.thread_pool import pool, sched_yield_address
 from striate.engine.target import Target, host
-from striate.engine.thread_pool import pool, sched_yield_address
 
 SAMPLE_S = 0.002
 SAMPLES = 25

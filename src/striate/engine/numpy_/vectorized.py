@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.access import Labeled, read, scatter
 from striate.engine.derivatives import FUNCTIONS, PARTIALS
+from striate.engine.numpy_.access import Labeled, read, scatter
 from striate.op import Declaration
 from striate.statement import Affine, Blend, Call, Const, Expr, Inside, Load, Statement, Tap
 

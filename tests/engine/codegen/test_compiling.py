@@ -12,8 +12,8 @@ import pytest
 from engine.processes import SOURCE
 from striate import terminal
 from striate.diagnostics import EngineError
-from striate.engine import code_cache, compiling
-from striate.engine.code import Kernel
+from striate.engine.codegen import code_cache, compiling
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.target import able
 
 pytestmark = pytest.mark.skipif(not able(), reason="no kernels here")
@@ -84,8 +84,9 @@ def test_a_kernel_that_cannot_be_made_is_an_error_with_a_way_out(two, count):
 
 INTERRUPTED = """
 import sys
-from striate.engine import compiling
-from striate.engine.code import Kernel, addresses
+from striate.engine.codegen import compiling
+from striate.engine.codegen.code import addresses
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.target import host
 compiling.available = lambda: 2
 start, step = compiling._Child.__init__, compiling._Progress.step

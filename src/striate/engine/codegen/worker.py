@@ -19,8 +19,8 @@ def main() -> None:
     """Serve compile requests from stdin until it closes."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # prints must not mix with the replies
-    from striate.engine import codegen
-    from striate.engine.code import Kernel
+    from striate.engine.codegen import llvm
+    from striate.engine.codegen.kernel import Kernel
     from striate.engine.target import Target
 
     fields = json.loads(sys.stdin.buffer.readline())
@@ -28,7 +28,7 @@ def main() -> None:
     for line in sys.stdin.buffer:
         template, numbers = json.loads(line)
         try:
-            kind, reply = CODE, codegen.object_code(target, Kernel(template, tuple(numbers)).text(target))
+            kind, reply = CODE, llvm.object_code(target, Kernel(template, tuple(numbers)).text(target))
         except Exception as error:
             kind, reply = MESSAGE, f"{type(error).__name__}: {error}".encode()
         out.write(struct.pack(REPLY, kind, len(reply)) + reply)

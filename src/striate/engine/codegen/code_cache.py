@@ -34,9 +34,9 @@ FILE_NAMES = re.compile(r"[0-9a-f]{64}\.code|\.[0-9a-f]{64}\.[0-9a-f]{16}\.new")
 """Names of files that this module writes, and of temporary files that a crash leaves behind."""
 
 SOURCES = (
-    "engine/codegen.py",
-    "engine/emit.py",
-    "engine/ir.py",
+    "engine/codegen/llvm.py",
+    "engine/codegen/emit.py",
+    "engine/codegen/ir.py",
     "engine/target.py",
     "engine/kernels/*.py",
     "engine/layout.py",
@@ -62,7 +62,7 @@ def cache_folder() -> Path | None:
 
 def sources() -> list[Path]:
     """The files of SOURCES. Raises FileNotFoundError where one is missing (an archive, a bundle)."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     paths = []
     for pattern in SOURCES:
         folder, _, name = pattern.rpartition("/")

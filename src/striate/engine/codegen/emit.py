@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from striate.engine import ir
+from striate.engine.codegen import ir
 from striate.engine.target import Target
 
 Size: TypeAlias = "Int | int"

@@ -20,10 +20,10 @@ import time
 from collections.abc import Generator, Sequence
 
 from striate.diagnostics import EngineError, plural
-from striate.engine.code import Kernel
+from striate.engine.codegen.kernel import Kernel
+from striate.engine.codegen.worker import CODE, REPLY
 from striate.engine.target import Target
 from striate.engine.threads import available
-from striate.engine.worker import CODE, REPLY
 from striate.terminal import Bar, is_terminal
 
 MIN_KERNELS_PER_PROCESS = 2
@@ -35,7 +35,7 @@ PROGRESS_AFTER_S = 1.0
 CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); "
-    "from striate.engine.worker import main; main()"
+    "from striate.engine.codegen.worker import main; main()"
 )
 
 log = logging.getLogger(__name__)
@@ -64,9 +64,9 @@ def compile_kernels(target: Target, kernels: Sequence[Kernel]) -> Generator[tupl
 
 def _here(target: Target, kernel: Kernel) -> bytes:
     try:
-        from striate.engine import codegen
+        from striate.engine.codegen import llvm
 
-        return codegen.object_code(target, kernel.text(target))
+        return llvm.object_code(target, kernel.text(target))
     except Exception as error:
         raise _error(target, kernel, f"{type(error).__name__}: {error}") from error
 

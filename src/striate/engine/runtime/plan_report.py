@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from striate.engine import cpu_caches, limits
-from striate.engine.loaded_plan import LoadedPlan
+from striate.engine import cpu_caches
 from striate.engine.plan.kernel_calls import KernelCall
+from striate.engine.runtime import limits
+from striate.engine.runtime.loaded_plan import LoadedPlan
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from engine.kernels.support import guarded, step, targets
-from striate.engine import codegen, philox
-from striate.engine.code import Kernel
+from striate.engine.codegen import llvm
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import dropout_mask as kernel
+from striate.engine.numpy_ import philox
 from striate.engine.target import TARGETS
 from striate.op import Noise
 
@@ -57,4 +58,4 @@ def test_shares_are_as_asked_and_every_draw_is_its_own():
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_it_compiles_everywhere(target):
-    assert codegen.assembly(target, kernel.emit(target))
+    assert llvm.assembly(target, kernel.emit(target))

@@ -12,8 +12,8 @@ import pytest
 
 from engine.processes import SOURCE, python
 from striate.diagnostics import EngineError
-from striate.engine import code, code_cache, loader
-from striate.engine.code import Kernel
+from striate.engine.codegen import code, code_cache, loader
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.target import AVX2, AVX512, SSE, able
 
 pytestmark = pytest.mark.skipif(not able(), reason="no kernels here")
@@ -35,7 +35,8 @@ def file_of(place, key=KEY):
 
 LOAD = """
 import sys
-from striate.engine.code import Kernel, addresses
+from striate.engine.codegen.code import addresses
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.target import host
 found = addresses(host(), [Kernel("tile", (pixels, 1)) for pixels in range(1, {count})])
 print(len(found), "llvmlite" in sys.modules)
@@ -392,8 +393,9 @@ def test_damaged_files_are_made_anew(forgetful, monkeypatch):
 HURT = """
 import sys
 from pathlib import Path
-from striate.engine import code_cache, code
-from striate.engine.code import Kernel, addresses
+from striate.engine.codegen import code_cache, code
+from striate.engine.codegen.code import addresses
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.target import host
 kernel = Kernel("tile", (1, 1))
 addresses(host(), [kernel])
@@ -417,11 +419,11 @@ def test_damage_under_a_right_checksum_is_made_anew(place):
 
 
 def test_code_that_only_llvm_can_load_goes_to_it(forgetful, monkeypatch):
-    from striate.engine import runtime
+    from striate.engine.codegen import memory
 
     went = []
     monkeypatch.setattr(code, "unloadable", {})
-    monkeypatch.setattr(runtime, "load", lambda data: (went.append(data), 4096 + len(went))[1])
+    monkeypatch.setattr(memory, "load", lambda data: (went.append(data), 4096 + len(went))[1])
     real = loader.parse
     chosen = real(code._codes(able()[0], SMALL[:1])[1][SMALL[0]])
 
@@ -438,22 +440,22 @@ def test_code_that_only_llvm_can_load_goes_to_it(forgetful, monkeypatch):
 
 
 def test_without_executable_memory_llvm_is_asked(forgetful, monkeypatch):
-    from striate.engine import runtime
+    from striate.engine.codegen import memory
 
     def refused(images):
         raise OSError(1, "mprotect of executable memory")
 
     monkeypatch.setattr(code, "unloadable", {})
     monkeypatch.setattr(loader, "load", refused)
-    monkeypatch.setattr(runtime, "load", lambda data: 42)
+    monkeypatch.setattr(memory, "load", lambda data: 42)
     assert set(code.addresses(able()[0], SMALL[:2]).values()) == {42}
 
 
 def test_llvms_own_loader_works():
-    from striate.engine import runtime
+    from striate.engine.codegen import memory
 
     _, data = code._codes(able()[0], SMALL[:2])
-    assert len({runtime.load(each) for each in data.values()}) == 2
+    assert len({memory.load(each) for each in data.values()}) == 2
 
 
 def test_a_target_of_another_machine(forgetful, monkeypatch):

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine import aligned
-from striate.engine.code import Kernel, addresses
+from striate.engine.codegen.code import addresses
+from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import driver
 from striate.engine.plan.execution_plan import ExecutionPlan
 from striate.engine.plan.kernel_calls import Memory, Task
 from striate.engine.plan.units import Buffer
-from striate.engine.thread_pool import pool, sched_yield_address
+from striate.engine.runtime.thread_pool import pool, sched_yield_address
 from striate.locks import fork_safe_lock
 
 Array = NDArray[Any]

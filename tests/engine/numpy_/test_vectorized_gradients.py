@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 
 from op_cases import RUNNABLE, cases, fixture, op_of
-from striate.engine import reference
-from striate.engine.vectorized import backward, forward
+from striate.engine.numpy_ import reference
+from striate.engine.numpy_.vectorized import backward, forward
 from striate.op import Trait
 
 LINEAR = [

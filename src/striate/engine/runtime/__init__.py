@@ -1,0 +1,1 @@
+"""Running a plan: its memory, its threads, and the measured limits of the machine."""
