@@ -43,9 +43,6 @@ print(len(found), "llvmlite" in sys.modules)
 """
 
 
-# ------------------------------------------------------------------------------------------------- one file
-
-
 def test_what_was_kept_comes_back(folder, place):
     assert folder.get(KEY) is None
     folder.put(KEY, CODE)
