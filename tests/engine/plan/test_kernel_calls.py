@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from engine.plan.support import CONTEXT, buffer, call
-from striate.engine.plan.kernel_calls import MIN_PARALLEL_FLOPS, KernelCall, cut, divide_tasks
+from striate.engine.plan.kernel_calls import (
+    LONG_STEP_FLOPS,
+    MIN_PARALLEL_PLAN_FLOPS,
+    MIN_TASK_FLOPS,
+    KernelCall,
+    cut,
+    divide_tasks,
+    useful_threads,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,11 +37,13 @@ def test_cut(arguments, tasks):
 @pytest.mark.parametrize(
     ("flops", "threads", "tasks"),
     [
-        (100 * MIN_PARALLEL_FLOPS, 1, 1),
-        (0.9 * MIN_PARALLEL_FLOPS, 8, 1),
-        (MIN_PARALLEL_FLOPS, 8, 16),
-        (8 * MIN_PARALLEL_FLOPS, 8, 16),
-        (9 * MIN_PARALLEL_FLOPS, 8, 32),
+        (100 * LONG_STEP_FLOPS, 1, 1),
+        (1.9 * MIN_TASK_FLOPS, 8, 1),
+        (3 * MIN_TASK_FLOPS, 8, 3),
+        (0.9 * LONG_STEP_FLOPS, 8, 8),
+        (LONG_STEP_FLOPS, 8, 16),
+        (8 * LONG_STEP_FLOPS, 8, 16),
+        (9 * LONG_STEP_FLOPS, 8, 32),
     ],
 )
 def test_a_few_tasks_per_thread_where_there_is_enough_to_do(flops, threads, tasks):
@@ -46,6 +56,13 @@ def test_moving_bytes_is_work_too():
     assert len(divide_tasks(call([], [large], rows=256), 2)) == 4
     assert len(divide_tasks(call([], [buffer()], rows=256), 2)) == 1
     assert call([buffer()], [buffer()], weights=8).bytes == 8 + 2 * 1024
+
+
+def test_a_plan_that_takes_as_long_as_waking_a_thread_has_one():
+    half = call([], [], flops=0.5 * MIN_PARALLEL_PLAN_FLOPS)
+    assert useful_threads([half], 4) == 1
+    assert useful_threads([half, half], 4) == 4
+    assert useful_threads([half, half], 1) == useful_threads([], 4) == 1
 
 
 def test_no_rows_or_parts_are_no_tasks():

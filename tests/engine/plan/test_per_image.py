@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from engine.plan.support import CONTEXT, buffer, call
-from striate.engine.plan.kernel_calls import MIN_PARALLEL_FLOPS
+from striate.engine.plan.kernel_calls import LONG_STEP_FLOPS
 from striate.engine.plan.per_image import PerImageSpan, expand, find_spans
 
 IMAGES = 4
@@ -82,7 +82,7 @@ def test_a_residual_and_the_sum_share_a_slot_or_neither_does():
 
 
 def test_every_image_of_a_span_runs_all_its_calls():
-    _, steps = chain("softmax", "direct", "depthwise", "copy out", flops=8 * MIN_PARALLEL_FLOPS)
+    _, steps = chain("softmax", "direct", "depthwise", "copy out", flops=8 * LONG_STEP_FLOPS)
     made, places = expand(steps, [PerImageSpan(1, 3, frozenset())], IMAGES, 2)
     names = [step.algorithm for step in made]
     assert names == ["softmax", *["direct", "depthwise"] * IMAGES, "copy out"]
@@ -91,12 +91,12 @@ def test_every_image_of_a_span_runs_all_its_calls():
 
 
 def test_an_images_tasks_are_its_rows():
-    _, steps = chain("direct", flops=8 * MIN_PARALLEL_FLOPS)
+    _, steps = chain("direct", flops=8 * LONG_STEP_FLOPS)
     made, _ = expand(steps, [PerImageSpan(0, 1, frozenset())], IMAGES, 2)
     assert [step.tasks for step in made] == [
         [(4 * image + k, 4 * image + k + 1, 0, 1) for k in range(4)] for image in range(IMAGES)
     ]
-    assert {step.flops for step in made} == {2 * MIN_PARALLEL_FLOPS}
+    assert {step.flops for step in made} == {2 * LONG_STEP_FLOPS}
 
 
 def test_without_spans_nothing_is_repeated():

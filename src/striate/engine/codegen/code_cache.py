@@ -37,6 +37,7 @@ SOURCES = (
     "engine/codegen/llvm.py",
     "engine/codegen/emit.py",
     "engine/codegen/ir.py",
+    "engine/codegen/values.py",
     "engine/target.py",
     "engine/kernels/*.py",
     "engine/layout.py",

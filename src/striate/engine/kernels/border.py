@@ -10,7 +10,8 @@ are channel blocks.
 
 from __future__ import annotations
 
-from striate.engine.codegen.emit import Code, Int, Pointer
+from striate.engine.codegen.emit import Code
+from striate.engine.codegen.values import Int, Pointer
 from striate.engine.target import Target
 from striate.geometry.window import fold
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 from typing import Any
 
 from striate.engine.codegen import ir
-from striate.engine.codegen.emit import Code, Int, Pointer
+from striate.engine.codegen.emit import Code
+from striate.engine.codegen.values import Int, Pointer
 from striate.engine.target import Target
 
 IN, IN_IMAGE, IN_BLOCK, IN_ROW, IN_PIXEL = 0, 8, 16, 24, 32

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.codegen.emit import Code, Int, Pointer, Variable
+from striate.engine.codegen.emit import Code
+from striate.engine.codegen.values import Int, Pointer, Variable
 from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.depthwise import SPECIALIZED_WIDTHS, Windows, covers, padding
 from striate.engine.layout import Layout

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.codegen import ir
-from striate.engine.codegen.emit import Code, Int
+from striate.engine.codegen.emit import Code
+from striate.engine.codegen.values import Int
 from striate.engine.kernels.argument_record import record
 from striate.engine.target import Target
 

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.codegen.emit import Code, Int
+from striate.engine.codegen.emit import Code
+from striate.engine.codegen.values import Int
 from striate.engine.kernels import expression as expressions
 from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.lanes import clear_padding_lanes

@@ -15,7 +15,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.codegen.emit import Code, Pointer, Variable
+from striate.engine.codegen.emit import Code
+from striate.engine.codegen.values import Pointer, Variable
 from striate.engine.kernels import depthwise
 from striate.engine.kernels.depthwise import (
     COLUMNS,

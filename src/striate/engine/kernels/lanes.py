@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from striate.engine.codegen import ir
-from striate.engine.codegen.emit import Code, Int, Pointer, Size
+from striate.engine.codegen.emit import Code
+from striate.engine.codegen.values import Int, Pointer, Size
 
 
 def inside(code: Code, count: Int) -> Any:

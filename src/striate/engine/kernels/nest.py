@@ -23,7 +23,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from striate.engine.codegen import ir
-from striate.engine.codegen.emit import Code, Int, Pointer, Variable
+from striate.engine.codegen.emit import Code
+from striate.engine.codegen.values import Int, Pointer, Variable
 from striate.engine.kernels import expression
 from striate.engine.kernels.functions import Functions
 from striate.engine.target import Target

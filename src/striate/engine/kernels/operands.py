@@ -14,7 +14,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from striate.engine.codegen.emit import Int, Pointer
+from striate.engine.codegen.values import Int, Pointer
 from striate.engine.layout import Layout
 
 KINDS = "sicpku"

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.codegen.emit import Code, Int, Pointer
+from striate.engine.codegen.emit import Code
+from striate.engine.codegen.values import Int, Pointer
 from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.copy import interleave
 from striate.engine.kernels.lanes import inside

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.codegen.emit import Code, Int, Pointer, Variable
+from striate.engine.codegen.emit import Code
+from striate.engine.codegen.values import Int, Pointer, Variable
 from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.row_walk import Tiles, Walk
 from striate.engine.layout import Layout

@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.codegen.emit import Code, Int, Pointer, Size
+from striate.engine.codegen.emit import Code
+from striate.engine.codegen.values import Int, Pointer, Size
 from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.pool import COUNT, COUNTED, ENTRY_SIZE, START, Maps, even, taps
 from striate.engine.layout import Layout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from striate.engine.codegen.emit import Int, Pointer
+from striate.engine.codegen.values import Int, Pointer
 
 
 class Tiles:

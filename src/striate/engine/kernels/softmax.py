@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.codegen.emit import Code, Int, Pointer
+from striate.engine.codegen.emit import Code
+from striate.engine.codegen.values import Int, Pointer
 from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.expression import INSTRUCTIONS
 from striate.engine.kernels.functions import Functions

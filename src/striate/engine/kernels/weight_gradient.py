@@ -23,7 +23,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.codegen.emit import Code, Pointer
+from striate.engine.codegen.emit import Code
+from striate.engine.codegen.values import Pointer
 from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.depthwise import Windows, padding
 from striate.engine.layout import Layout

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.plan import arena, choose, per_image
 from striate.engine.plan.fuse import graph
-from striate.engine.plan.kernel_calls import KernelCall, PlanContext
+from striate.engine.plan.kernel_calls import KernelCall, PlanContext, useful_threads
 from striate.engine.plan.place import place
 from striate.engine.plan.units import Buffer, Unit
 from striate.network import Network
@@ -56,7 +56,7 @@ def plan(
         for value in (value for span in spans for value in span.inner):
             value.shares_image_slot = True
         steps = kernel_calls_of(units, context)  # records know the layouts from the start
-    steps, places = per_image.expand(steps, spans, images, context.threads)
+    steps, places = per_image.expand(steps, spans, images, useful_threads(steps, context.threads))
     when = arena.epochs(steps)
     outputs = {step.writes[0].name: step.writes[0] for step in steps if step.writes[0].is_result}
     inputs = {v.name: v for step in steps for v in step.reads if v.is_input}

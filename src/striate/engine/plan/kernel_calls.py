@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,18 +117,25 @@ class PlanContext:
         return dataclasses.replace(self, memory=LLC_BYTES_PER_S if near else self.memory)
 
 
+def useful_threads(steps: Sequence[KernelCall], threads: int) -> int:
+    """The threads of a plan: one where all its work takes less time than to wake another."""
+    return threads if sum(map(_work, steps)) >= MIN_PARALLEL_PLAN_FLOPS else 1
+
+
 def divide_tasks(step: KernelCall, threads: int) -> list[Task]:
-    """Tasks for a number of threads: a few per thread, so that a late thread does not keep the others waiting."""
-    rows, parts, by_parts = step.rows, step.parts, step.by_parts
-    flops = max(step.flops, step.bytes / 4)
-    if not rows or not parts:
+    """Tasks for a number of threads: of large steps a few per thread, so that a late thread does not keep the others
+    waiting; of a small step one per thread, so that each finds in its own cache what it wrote before."""
+    if not step.rows or not step.parts:
         return []
-    count = (
-        1
-        if threads == 1 or flops < MIN_PARALLEL_FLOPS
-        else threads * (4 if flops > 8 * MIN_PARALLEL_FLOPS else 2)
-    )
-    return cut(rows, parts, count, by_parts, step.all_rows)
+    work = _work(step)
+    each = 4 if work > 8 * LONG_STEP_FLOPS else 2 if work >= LONG_STEP_FLOPS else 1
+    count = min(threads * each, int(work // MIN_TASK_FLOPS)) if threads > 1 else 1
+    return cut(step.rows, step.parts, max(count, 1), step.by_parts, step.all_rows)
+
+
+def _work(step: KernelCall) -> float:
+    """Operations, or as many as take the time of moving its bytes."""
+    return max(step.flops, step.bytes / 4)
 
 
 def cut(rows: int, parts: int, count: int, by_parts: bool = False, cut_once: bool = False) -> list[Task]:
@@ -148,8 +155,12 @@ WINOGRAD_WEIGHT_FACTOR = 4
 """Winograd's transformed weights take up to four times the memory."""
 LLC_BYTES_PER_S = 6e10
 """Read rate of the last-level cache."""
-MIN_PARALLEL_FLOPS = 1e6
-"""Below this, handing work to other threads costs more than it saves (about 10 µs)."""
+MIN_TASK_FLOPS = 1e4
+"""Least work of a task: about a tenth of a microsecond, in which a cache line gets from one core to another."""
+LONG_STEP_FLOPS = 1e6
+"""A step of about ten microseconds: threads then differ by more than another task costs."""
+MIN_PARALLEL_PLAN_FLOPS = 2e6
+"""A plan of about twenty microseconds: a thread that sleeps is not awake before."""
 
 
 def _cuts(size: int, count: int) -> list[tuple[int, int]]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from striate.diagnostics import EngineError
 from striate.engine import aligned
 from striate.engine.codegen.code import addresses
 from striate.engine.codegen.kernel import Kernel
-from striate.engine.kernels import driver
 from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.limits import FMA_CHAINS
-from striate.engine.runtime.thread_pool import pool, sched_yield_address
+from striate.engine.runtime.loaded_plan import assemble_program
+from striate.engine.runtime.thread_pool import pool
 from striate.engine.target import Target, host
+
+Array = NDArray[Any]
 
 SAMPLE_S = 0.002
 SAMPLES = 25
@@ -49,14 +52,14 @@ def _best(target: Target, what: str, size: int, times: int, threads: int) -> tup
     buffer = aligned.zeros(size * threads // 4)
     buffer[:] = 1  # pages never written are all the same one, in the first cache
     arguments = record(24, {0: aligned.address(buffer), 8: size, 16: times})
-    tasks = np.array([(k, k + 1, 0, 1) for k in range(threads)], np.int64)
-    step = np.array([code, aligned.address(arguments), aligned.address(tasks), threads, 0], np.int64)
-    counters = np.zeros(driver.counters(threads) // 8, np.int64)
-    scratch = np.zeros(threads, np.int64)
-    program = np.array(
-        [aligned.address(step), 1, aligned.address(counters), driver.counters(threads), threads,
-         aligned.address(scratch), sched_yield_address(), 0], np.int64,
-    )  # fmt: skip
+    tables: list[Array] = []
+
+    def table(array: Array) -> int:
+        tables.append(array)
+        return aligned.address(array)
+
+    step = code, arguments, [(k, k + 1, 0, 1) for k in range(threads)], False
+    program = assemble_program([step], [0] * threads, table)
     workers = pool(target)
     samples = []
     for _ in range(SAMPLES):

@@ -276,11 +276,11 @@ def assemble_program(
     for k, (code, record, tasks, waits) in enumerate(entries):
         cuts = table(np.array(tasks, np.int64).reshape(-1))
         steps[k] = code, aligned.address(record), cuts, len(tasks), int(waits)
-    stride = driver.counters(len(rooms))
-    counters = np.zeros(len(steps) * stride // 8, np.int64)
+    stride = driver.shares(len(rooms))
+    shares = np.zeros(len(steps) * stride // 8, np.int64)
     program = aligned.zeros(driver.PROGRAM_SIZE // 8, np.int64)
-    program[:] = (
-        table(steps), len(steps), table(counters), stride, len(rooms),
+    program[: driver.RUN // 8] = (
+        table(steps), len(steps), table(shares), stride, len(rooms),
         table(np.array(rooms, np.int64)), sched_yield_address(), 0,
     )  # fmt: skip
     return program

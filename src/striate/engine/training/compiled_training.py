@@ -125,7 +125,7 @@ class LoadedTrainingPlan(LoadedPlan):
         back[:] = program
         back[driver.CALLS // 8] += turn * driver.CALL_SIZE
         back[driver.COUNT // 8] = count - turn
-        back[driver.COUNTERS // 8] += turn * int(program[driver.STRIDE // 8])
+        back[driver.SHARES // 8] += turn * int(program[driver.STRIDE // 8])
         self._back = back
         jobs = [
             self._permute_job(unit, name, pairs, address)

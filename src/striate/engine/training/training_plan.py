@@ -14,7 +14,7 @@ from striate.engine.kernels import dropout_mask
 from striate.engine.plan import arena
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.execution_plan import ExecutionPlan, kernel_calls_of
-from striate.engine.plan.kernel_calls import PlanContext, divide_tasks
+from striate.engine.plan.kernel_calls import PlanContext, divide_tasks, useful_threads
 from striate.engine.plan.place import PIXEL_MAJOR_MAX_CHANNELS, assign_layouts
 from striate.engine.plan.units import Buffer, Leave, Unit, WeightGradient
 from striate.engine.training import backward_calls
@@ -130,8 +130,9 @@ def plan_tape(
     constants: dict[tuple[Any, ...], int] = {}
     for part in (units[:at], units[at:]):
         steps = kernel_calls_of(part, context, backward_calls.steps)
+        threads = useful_threads(steps, context.threads)
         for step in steps:
-            step.tasks = divide_tasks(step, context.threads)
+            step.tasks = divide_tasks(step, threads)
         steps, weight_buffers, constant_bytes = insert_packing(steps, plain, context.threads)
         halves.append(steps)
         places |= weight_buffers
