@@ -18,7 +18,7 @@ MACHINE = {
     "implementation": "CPython",
     "system": "Linux 6.1 x86_64",
     "cpu": {"name": "Some CPU @ 2 GHz", "features": ["avx2", "fma"]},
-    "threads": {"present": 8, "affinity": 4, "quota": 2.5, "useful": 2},
+    "threads": {"present": 8, "affinity": 4, "cores": 2, "quota": 2.5, "useful": 2},
     "kernels": {
         "target": "avx2",
         "vector": 256,
@@ -103,8 +103,8 @@ def test_llvmlite_that_does_not_load(monkeypatch):
     monkeypatch.setitem(sys.modules, "llvmlite", None)
     monkeypatch.delitem(sys.modules, "llvmlite.binding", raising=False)
     monkeypatch.delitem(sys.modules, "striate.engine.codegen.memory", raising=False)
-    if "striate.engine" in sys.modules:
-        monkeypatch.delattr(sys.modules["striate.engine"], "runtime", raising=False)
+    if "striate.engine.codegen" in sys.modules:
+        monkeypatch.delattr(sys.modules["striate.engine.codegen"], "memory", raising=False)
     kernels = doctor_record()["kernels"]
     assert kernels["target"] is kernels["llvm"] is None and kernels["why"]
 

@@ -28,6 +28,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from striate.engine.threads import order
 from striate.peers.subject import Subject, images_to_compare, single
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ TRAINING_STEPS = 2
 
 
 def pin(threads: int) -> None:
-    """Pin this process to as many processors as it has threads, the same ones for every tool."""
+    """Pin this process to as many processors as threads, the same ones for every tool; on different cores first."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+        os.sched_setaffinity(0, order()[:threads])
 
 
 def memory(forget: bool = False) -> tuple[float, float]:

@@ -69,12 +69,13 @@ def cpu(proc: Path = Path("/proc/cpuinfo")) -> Cpu:
 
 
 def threads() -> Threads:
-    """How many threads are worth starting: processors this process may run on, cut by the container's CPU quota."""
+    """How many threads are worth starting: cores this process may run on, cut by the container's CPU quota."""
     from striate.engine import threads as engine
 
     return {
         "present": os.cpu_count() or 1,
-        "affinity": engine.affinity(),
+        "affinity": len(engine.processors()),
+        "cores": len(engine.cores()),
         "quota": engine.quota(),
         "useful": engine.available(),
     }

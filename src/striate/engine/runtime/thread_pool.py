@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.engine import aligned
+from striate.engine import aligned, threads
 from striate.engine.codegen.code import addresses
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import driver
@@ -61,11 +61,11 @@ class ThreadPool:
         self._bells: list[threading.Semaphore] = []
         self._asleep: list[bool] = []
 
-    def run(self, program: int, threads: int) -> None:
+    def run(self, program: int, count: int) -> None:
         """Run a program with its number of threads; on this thread alone while another program uses the workers."""
-        if threads > 1 and self._busy.acquire(blocking=False):
+        if count > 1 and self._busy.acquire(blocking=False):
             try:
-                self._wake(threads - 1)
+                self._wake(count - 1)
                 self._run(aligned.address(self._control), program, self._drive)
             finally:
                 self._busy.release()
@@ -85,12 +85,14 @@ class ThreadPool:
         self._bells.append(threading.Semaphore(0))
         self._asleep.append(True)
         name = f"striate-{index + 1}"
-        threading.Thread(target=self._work, args=(index,), name=name, daemon=True).start()
+        near = threads.current()
+        threading.Thread(target=self._work, args=(index, near), name=name, daemon=True).start()
 
-    def _work(self, index: int) -> None:
+    def _work(self, index: int, near: int | None) -> None:
+        """Serve programs. near: the processor of the thread that runs them, which a worker leaves to it."""
         bell, control = self._bells[index], aligned.address(self._control)
         with contextlib.suppress(OSError, AttributeError):
-            places = sorted(os.sched_getaffinity(0))
+            places = threads.order(near)
             if index + 1 < len(places):
                 os.sched_setaffinity(0, {places[index + 1]})  # a sleeping thread wakes sooner where it slept
         while True:

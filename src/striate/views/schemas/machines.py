@@ -115,6 +115,7 @@ class Cpu(TypedDict):
 class Threads(TypedDict):
     present: Annotated[int, "processors of the machine"]
     affinity: Annotated[int, "processors that this process may use"]
+    cores: Annotated[int, "cores of these processors"]
     quota: Annotated[float | None, "processors that the container's CPU quota allows"]
     useful: Annotated[int, "usable threads"]
 

@@ -25,7 +25,7 @@ def draw(page: Page, record: Doctor) -> None:
             ("processor", cpu["name"]),
             ("vectors", " ".join(cpu["features"]) or "unknown on this system"),
             ("threads", [(str(threads["useful"]), "bold"), f" usable: {threads['present']} present, "
-            f"{threads['affinity']} allowed for this process, {quota}"]),
+            f"{threads['affinity']} allowed for this process on {plural(threads['cores'], 'core')}, {quota}"]),
             *_engine(record["kernels"], record["cache"]),
         ]
     )  # fmt: skip
