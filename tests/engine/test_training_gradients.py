@@ -14,49 +14,19 @@ from engine.test_compiled_engine_networks import ANY, WINDOWED, lightest, reduce
 from exhaustive import EXHAUSTIVE
 from op_cases import RUNNABLE, cases, fixture
 from striate.diagnostics import StriateError
-from striate.engine.derivatives import FUNCTIONS, PARTIALS
 from striate.engine.numpy_.numpy_engine import NumpyTraining, batched
 from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.target import AVX512
 from striate.engine.training.compiled_training import CompiledTraining
-from striate.engine.training.symbolic import gradients
 from striate.engine.training.training_plan import plan
 from striate.network import Builder
 from striate.ops import AvgPool, Concat, Conv, Flatten, Linear, MaxPool, Relu, Relu6, Silu, Slice
-from striate.statement import Call, Const, Load
 
 pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
 
 TOLERANCE = 2e-5
 """Of a gradient's distance from the one in float64, relative to the largest of its tensor (or of a hundredth of the
 largest of all, where a tensor's own gradient cancels)."""
-
-
-def value(expr, tensors):
-    if isinstance(expr, Load):
-        return tensors[expr.tensor]
-    if isinstance(expr, Const):
-        return np.float64(expr.value)
-    return FUNCTIONS[expr.function](*(value(arg, tensors) for arg in expr.args))
-
-
-@pytest.mark.parametrize("word", list(PARTIALS))
-def test_a_derivative_in_symbols_is_the_one_in_numbers(word):
-    rng = np.random.default_rng(0)
-    count = len(PARTIALS[word])
-    names = "abc"[:count]
-    tensors = {name: rng.uniform(0.1, 2, 50) for name in names} | {"g": rng.standard_normal(50)}
-    if word not in ("pow", "sqrt", "log", "log1p"):
-        tensors |= {name: tensors[name] * rng.choice([-1, 1], 50) for name in names}
-    expr = Call(word, tuple(Load(name, ()) for name in names))
-    found = gradients(expr, Load("g", ()), set(names))
-    result = FUNCTIONS[word](*(tensors[name] for name in names))
-    for name, partial in zip(names, PARTIALS[word], strict=True):
-        wanted = tensors["g"] * partial(*(tensors[n] for n in names), result)
-        made = value(found[name], tensors) if name in found else 0.0
-        np.testing.assert_allclose(
-            np.broadcast_to(made, 50), np.broadcast_to(wanted, 50), rtol=1e-9, atol=1e-12
-        )
 
 
 def seeded(net, batch, seed=0):

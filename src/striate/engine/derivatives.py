@@ -1,4 +1,8 @@
-"""The scalar functions of statements in numpy, and all their derivatives: one line each."""
+"""The scalar functions of statements in numpy, and all their derivatives as expressions: one line each.
+
+Numpy evaluates the derivatives, the compiled engine builds its backward pass of them. At a kink the derivative is
+PyTorch's.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from striate.statement import Call, Const, Expr, Load, call
 
 Array = NDArray[Any]
 
@@ -47,24 +53,91 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "where": lambda test, yes, no: np.where(test > 0, yes, no),
 }  # fmt: skip
 
-# function -> per argument, d result / d argument from (arguments, result). At a kink the derivative of PyTorch:
-# relu'(0) = 0, so max gives its left argument nothing on a tie with a constant 0.
-PARTIALS: Mapping[str, tuple[Callable[..., Any], ...]] = {
-    "add": (lambda a, b, y: 1, lambda a, b, y: 1),
-    "sub": (lambda a, b, y: 1, lambda a, b, y: -1),
-    "mul": (lambda a, b, y: b, lambda a, b, y: a),
-    "div": (lambda a, b, y: 1 / b, lambda a, b, y: -y / b),
-    "neg": (lambda a, y: -1,),
-    "max": (lambda a, b, y: a > b, lambda a, b, y: a <= b),
-    "min": (lambda a, b, y: a < b, lambda a, b, y: a >= b),
-    "abs": (lambda a, y: np.sign(a),),
-    "exp": (lambda a, y: y,),
-    "expm1": (lambda a, y: y + 1,),
-    "log": (lambda a, y: 1 / a,),
-    "log1p": (lambda a, y: 1 / (1 + a),),
-    "sqrt": (lambda a, y: 0.5 / y,),
-    "pow": (lambda a, b, y: b * np.power(a, b - 1), lambda a, b, y: y * np.log(a)),
-    "tanh": (lambda a, y: 1 - y * y,),
-    "erf": (lambda a, y: _ROOT * np.exp(-a * a),),
-    "where": (lambda t, a, b, y: 0, lambda t, a, b, y: t > 0, lambda t, a, b, y: t <= 0),
+
+def evaluate(
+    expr: Expr, values: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]] = FUNCTIONS
+) -> Any:
+    """Value of an expression over named tensors. Constants are Python floats, which have no type of their own."""
+    memo: dict[Expr, Any] = {}
+
+    def value(at: Expr) -> Any:
+        if isinstance(at, Load):
+            return values[at.tensor]
+        if isinstance(at, Const):
+            return at.value
+        if not isinstance(at, Call):
+            raise TypeError(f"{type(at).__name__} has a value only within a statement")
+        if at not in memo:
+            memo[at] = functions[at.function](*map(value, at.args))
+        return memo[at]
+
+    return value(expr)
+
+
+ZERO, ONE = Const(0.0), Const(1.0)
+
+
+def add(a: Expr, b: Expr) -> Expr:
+    """a + b, without zeros."""
+    return b if a == ZERO else a if b == ZERO else call("add", a, b)
+
+
+def mul(a: Expr, b: Expr) -> Expr:
+    """a·b, without ones."""
+    if ZERO in (a, b):
+        return ZERO
+    if isinstance(a, Const) and isinstance(b, Const):
+        return Const(a.value * b.value)
+    return b if a == ONE else a if b == ONE else call("mul", a, b)
+
+
+def where(test: Expr, yes: Expr, no: Expr) -> Expr:
+    """yes where the test is above 0, else no."""
+    return yes if yes == no else call("where", test, yes, no)
+
+
+def _max(g: Expr, a: Expr, b: Expr, y: Expr) -> tuple[Expr, ...]:
+    # relu'(0) = 0: on a tie with a constant the constant wins; a NaN has no gradient.
+    return where(a - b, g, ZERO), where(a - b, ZERO, g)
+
+
+def _min(g: Expr, a: Expr, b: Expr, y: Expr) -> tuple[Expr, ...]:
+    return where(b - a, g, ZERO), where(b - a, ZERO, g)
+
+
+def _abs(g: Expr, a: Expr, y: Expr) -> tuple[Expr, ...]:
+    return (where(a, g, where(-a, -g, ZERO)),)
+
+
+def _pow(g: Expr, a: Expr, b: Expr, y: Expr) -> tuple[Expr, ...]:
+    down = mul(g, mul(b, call("pow", a, b - ONE if not isinstance(b, Const) else Const(b.value - 1))))
+    return down, mul(g, mul(y, call("log", a)))
+
+
+DERIVATIVES: Mapping[str, Callable[..., tuple[Expr, ...]]] = {
+    "add": lambda g, a, b, y: (g, g),
+    "sub": lambda g, a, b, y: (g, mul(g, Const(-1.0))),
+    "mul": lambda g, a, b, y: (mul(g, b), mul(g, a)),
+    "div": lambda g, a, b, y: (call("div", g, b), mul(mul(g, Const(-1.0)), call("div", y, b))),
+    "neg": lambda g, a, y: (mul(g, Const(-1.0)),),
+    "max": _max,
+    "min": _min,
+    "abs": _abs,
+    "exp": lambda g, a, y: (mul(g, y),),
+    "expm1": lambda g, a, y: (mul(g, y + ONE),),
+    "log": lambda g, a, y: (call("div", g, a),),
+    "log1p": lambda g, a, y: (call("div", g, a + ONE),),
+    "sqrt": lambda g, a, y: (call("div", mul(g, Const(0.5)), y),),
+    "pow": _pow,
+    "tanh": lambda g, a, y: (mul(g, ONE - call("mul", y, y)),),
+    "erf": lambda g, a, y: (mul(g, mul(Const(_ROOT), call("exp", -call("mul", a, a)))),),
+    "where": lambda g, t, a, b, y: (ZERO, where(t, g, ZERO), where(t, ZERO, g)),
 }
+"""function -> gradient of each argument, from (gradient of the result, arguments, result)."""
+
+
+@functools.cache
+def derivatives(function: str, arguments: int) -> tuple[Expr, ...]:
+    """Gradient of each argument, from that of the result `g`, the arguments `x0`, `x1` … and the result `y`."""
+    g, y = Load("g", ()), Load("y", ())
+    return DERIVATIVES[function](g, *(Load(f"x{k}", ()) for k in range(arguments)), y)

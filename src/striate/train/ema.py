@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.engine.update_rules import MOVING_AVERAGE
+
 Array = NDArray[Any]
 
 
@@ -19,7 +21,7 @@ class MovingAverage:
     """
 
     def __init__(self, weights: Mapping[str, Array], decay: float, still: Collection[str] = ()) -> None:
-        self.decay = decay
+        self.ema = decay
         self.weights = {name: array.copy() for name, array in weights.items()}
         self._still = frozenset(still)
 
@@ -30,10 +32,10 @@ class MovingAverage:
 
     def update(self, weights: Mapping[str, Array], step: int) -> None:
         """Update the average with the weights after update number `step` (from 1)."""
-        decay = min(self.decay, (1 + step) / (10 + step))
+        settings = MOVING_AVERAGE.settings(self, step=step)
         for name, average in self.moving.items():
             if np.issubdtype(average.dtype, np.floating):
-                average *= decay
-                average += (1 - decay) * weights[name]
+                arrays = {"average": average, "weight": weights[name]}
+                average[...] = MOVING_AVERAGE.evaluate(arrays, settings)["average"]
             else:
                 average[...] = weights[name]

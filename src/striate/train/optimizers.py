@@ -1,20 +1,19 @@
 """Optimizers: SGD with momentum, Adam, AdamW. One class per update rule, all state in named arrays.
 
-An optimizer changes the weights in place. It owns its moments, which a checkpoint stores as they are. Weight decay
-applies to the tensors named in `decayed`: convolution and linear weights, never biases
-or norms.
+The rules are those of `engine.update_rules`. An optimizer changes the weights in place. It owns its moments, which a
+checkpoint stores as they are. Weight decay applies to the tensors named in `decayed`: convolution and linear weights,
+never biases or norms.
 """
 
 from __future__ import annotations
 
-import abc
-import math
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.engine.update_rules import UpdateFormula, formula
 from striate.tensor import Parameter
 
 Array = NDArray[Any]
@@ -28,20 +27,24 @@ def decayed(parameters: Mapping[str, Parameter]) -> frozenset[str]:
     return frozenset(name for name, p in parameters.items() if p.trainable and p.kind == DECAYED)
 
 
-class Optimizer(abc.ABC):
+class Optimizer:
     """Base of the rules. `moments`: kind of moment -> name of the tensor -> array like the tensor."""
 
     word: ClassVar[str]
     usual_lr: ClassVar[float]
     """Default learning rate."""
     usual_decay: ClassVar[float]
-    moment_names: ClassVar[tuple[str, ...]]
 
     def __init__(self, weight_decay: float = 0.0, decayed: Collection[str] = ()) -> None:
         self.weight_decay = weight_decay
         self.decayed = frozenset(decayed)
         self.steps = 0
-        self.moments: dict[str, dict[str, Array]] = {name: {} for name in self.moment_names}
+        self.moments: dict[str, dict[str, Array]] = {name: {} for name in self.formula.moments}
+
+    @property
+    def formula(self) -> UpdateFormula:
+        """The update rule, whose settings are attributes of the optimizer."""
+        return formula(self.word)
 
     def step(
         self,
@@ -54,16 +57,13 @@ class Optimizer(abc.ABC):
         self.steps += 1
         for name, gradient in gradients.items():
             decay = self.weight_decay if name in self.decayed else 0.0
-            self._update(name, weights[name], gradient, lr, decay, momentum)
-
-    @abc.abstractmethod
-    def _update(
-        self, name: str, weight: Array, gradient: Array, lr: float, decay: float, momentum: float | None
-    ) -> None:
-        """Change one tensor in place."""
-
-    def _moment(self, kind: str, name: str, like: Array) -> Array:
-        return self.moments[kind].setdefault(name, np.zeros_like(like))
+            settings = self.formula.settings(self, momentum, lr=lr, decay=decay, step=self.steps)
+            arrays = {"weight": weights[name]}
+            for kind, moments in self.moments.items():
+                arrays[kind] = moments.setdefault(name, np.zeros_like(weights[name]))
+            results = self.formula.evaluate({**arrays, "gradient": gradient}, settings)
+            for kind, array in arrays.items():
+                array[...] = results[kind]
 
 
 class SGD(Optimizer):
@@ -74,7 +74,6 @@ class SGD(Optimizer):
 
     word = "sgd"
     usual_lr, usual_decay = 0.05, 5e-4
-    moment_names = ("velocity",)
 
     def __init__(
         self,
@@ -83,20 +82,12 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         decayed: Collection[str] = (),
     ) -> None:
-        super().__init__(weight_decay, decayed)
         self.momentum, self.nesterov = momentum, nesterov
+        super().__init__(weight_decay, decayed)
 
-    def _update(
-        self, name: str, weight: Array, gradient: Array, lr: float, decay: float, momentum: float | None
-    ) -> None:
-        mu = self.momentum if momentum is None else momentum
-        g = gradient + decay * weight if decay else gradient
-        if mu:
-            velocity = self._moment("velocity", name, weight)
-            velocity *= mu
-            velocity += g
-            g = g + mu * velocity if self.nesterov else velocity
-        weight -= lr * g
+    @property
+    def formula(self) -> UpdateFormula:
+        return formula(self.word, self.nesterov)
 
 
 class Adam(Optimizer):
@@ -107,7 +98,6 @@ class Adam(Optimizer):
 
     word = "adam"
     usual_lr, usual_decay = 1e-3, 0.0
-    moment_names = ("first", "second")
 
     def __init__(
         self,
@@ -120,22 +110,6 @@ class Adam(Optimizer):
         super().__init__(weight_decay, decayed)
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 
-    def _update(
-        self, name: str, weight: Array, gradient: Array, lr: float, decay: float, momentum: float | None
-    ) -> None:
-        g = self._decay(weight, gradient, lr, decay)
-        beta1 = self.beta1 if momentum is None else momentum
-        first, second = self._moment("first", name, weight), self._moment("second", name, weight)
-        first *= beta1
-        first += (1 - beta1) * g
-        second *= self.beta2
-        second += (1 - self.beta2) * (g * g)
-        step = lr / (1 - beta1**self.steps)
-        weight -= step * first / (np.sqrt(second) / math.sqrt(1 - self.beta2**self.steps) + self.eps)
-
-    def _decay(self, weight: Array, gradient: Array, lr: float, decay: float) -> Array:
-        return gradient + decay * weight if decay else gradient
-
 
 class AdamW(Adam):
     """Adam whose decay acts on the weights alone: w ← (1 - lr·decay)·w first, then Adam's step on the bare gradient.
@@ -145,11 +119,6 @@ class AdamW(Adam):
 
     word = "adamw"
     usual_decay = 1e-2
-
-    def _decay(self, weight: Array, gradient: Array, lr: float, decay: float) -> Array:
-        if decay:
-            weight *= 1 - lr * decay
-        return gradient
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {cls.word: cls for cls in (SGD, Adam, AdamW)}

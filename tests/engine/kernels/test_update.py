@@ -91,7 +91,7 @@ def test_adam(target, rule):
     rng = np.random.default_rng(0)
     weight, gradient, first, second = arrays(10007, 4, rng)
     first[:] = second[:] = 0
-    rule.moments, rule.steps, other = {name: {} for name in rule.moment_names}, 0, weight.copy()
+    rule.moments, rule.steps, other = {name: {} for name in rule.moments}, 0, weight.copy()
     coupled, (beta1, beta2) = type(rule) is Adam, (rule.beta1, rule.beta2)
     for t, lr in enumerate((0.05, 0.03, 0.01), 1):
         rule.step({"w": other}, {"w": gradient}, lr)

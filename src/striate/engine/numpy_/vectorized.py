@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.derivatives import FUNCTIONS, PARTIALS
+from striate.engine.derivatives import FUNCTIONS, ZERO, derivatives, evaluate
 from striate.engine.numpy_.access import Labeled, read, scatter
 from striate.op import Declaration
 from striate.statement import Affine, Blend, Call, Const, Expr, Inside, Load, Statement, Tap
@@ -302,11 +302,15 @@ def _differentiate(
     result = _evaluate(expr, tensors, ranges, memo)
     values = [_evaluate(arg, tensors, ranges, memo) for arg in expr.args]
     labels = tuple(v for v in ranges if v in arriving.labels or v in result.labels)
-    arrays = [value.align(labels) for value in (*values, result)]
-    for arg, partial in zip(expr.args, PARTIALS[expr.function], strict=True):
-        if _reaches(arg, sources):
-            slope = arriving.align(labels) * partial(*arrays)
-            _differentiate(arg, Labeled(slope, labels), tensors, ranges, memo, sources, hand_back)
+    arrays = {f"x{k}": value.align(labels) for k, value in enumerate(values)} | {"y": result.align(labels)}
+    g = arriving.align(labels)
+    arrays["g"] = np.ones(
+        (1,) * g.ndim, result.array.dtype
+    )  # the partial derivative, in the precision of the arguments
+    for arg, derivative in zip(expr.args, derivatives(expr.function, len(values)), strict=True):
+        if derivative != ZERO and _reaches(arg, sources):
+            slope = Labeled(g * evaluate(derivative, arrays), labels)
+            _differentiate(arg, slope, tensors, ranges, memo, sources, hand_back)
 
 
 def _reaches(expr: Expr, sources: set[str]) -> bool:

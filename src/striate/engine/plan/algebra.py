@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.derivatives import FUNCTIONS
+from striate.engine.derivatives import evaluate
 from striate.statement import Call, Const, Expr, Load, walk
 
 Array = NDArray[Any]
@@ -68,13 +68,6 @@ def _mentions(expr: Expr, operand: str) -> bool:
 
 
 def _at(expr: Expr, operand: str, value: float, weights: Mapping[str, Array]) -> Array:
-    match expr:
-        case Load(tensor=name) if name == operand:
-            return np.asarray(value, np.float64)
-        case Load(tensor=name):
-            return weights[name].astype(np.float64).reshape(-1)
-        case Const(number):
-            return np.asarray(number, np.float64)
-        case Call(function, args):
-            return np.asarray(FUNCTIONS[function](*(_at(arg, operand, value, weights) for arg in args)))
-    raise TypeError(type(expr).__name__)
+    values = {load.tensor: weights[load.tensor] for load in walk(expr) if load.tensor != operand}
+    wide = {name: array.astype(np.float64).reshape(-1) for name, array in values.items()}
+    return np.asarray(evaluate(expr, {**wide, operand: np.float64(value)}), np.float64)

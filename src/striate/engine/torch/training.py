@@ -27,6 +27,7 @@ from striate.engine.torch.lowering import Lowered
 from striate.engine.torch.processes import Processes, translate_errors
 from striate.engine.torch.program import tensor
 from striate.engine.torch.sharing import Part, share, shared
+from striate.engine.update_rules import average_decay
 from striate.network import Network, declaration_of
 from striate.op import Trait
 
@@ -285,7 +286,7 @@ class TorchLearner(Learner):
             module.scale *= 2
         self._optimizer.zero_grad()
         if self._average:
-            decay = min(rule.ema, (1 + self._steps) / (10 + self._steps))  # as striate.train.ema
+            decay = average_decay(rule.ema, self._steps)
             average = list(self._average.values())
             torch._foreach_mul_(average, decay)
             now = [module.tensors[name] for name in self._average]

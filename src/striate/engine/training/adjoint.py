@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping
 
+from striate.engine.derivatives import ZERO, where
 from striate.engine.plan.nest import Rank
-from striate.engine.training.symbolic import ZERO, partials, where
+from striate.engine.training.symbolic import partials
 from striate.op import Declaration
 from striate.statement import Affine, Const, Domain, Expr, Load, Statement, Tap, call
 

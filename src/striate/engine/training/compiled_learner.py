@@ -6,52 +6,56 @@ import dataclasses
 import functools
 import math
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.inputs import InputBatch
-from striate.engine.kernels import update
+from striate.engine.kernels import expression, update
 from striate.engine.learner import Learner, OptimizerState, UpdateRule
+from striate.engine.plan.algebra import substitute
 from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.training.budget import learner_bytes
 from striate.engine.training.compiled_training import CompiledTraining
 from striate.engine.training.sweeps import Entry, Gradients, Sweep, as_kernel_array, flat
+from striate.engine.update_rules import MOVING_AVERAGE, UpdateFormula, formula, operand
 from striate.network import Network
 
 Array = NDArray[Any]
 
-# weight a, gradient b times its share c, weight decay d, step size e; then each rule's own
-_GRADIENT = "add(mul(c,b),mul(d,a))"
-_VELOCITY = f"add(mul(g,f),{_GRADIENT})"
-"""velocity f, momentum g"""
-_FIRST, _SECOND = "add(mul(h,f),mul(i,{0}))", "add(mul(j,g),mul(k,mul({0},{0})))"
-"""first f, second g; β₁ h, 1 - β₁ i, β₂ j, 1 - β₂ k, √(1 - β₂^t) l, ε m"""
-_WEIGHT = f"sub({{1}},div(mul(e,{_FIRST}),add(div(sqrt({_SECOND}),l),m)))"
-
 
 @dataclasses.dataclass(frozen=True)
-class Formula:
-    """operands: v array, u number, in order; texts: new weight, then the new moments."""
+class _KernelForm:
+    """A formula as a kernel of `kernels.update`. Operands: its arrays, then its numbers."""
 
-    operands: str
-    texts: tuple[str, ...]
-    moments: tuple[str, ...]
+    formula: UpdateFormula
+
+    @functools.cached_property
+    def kinds(self) -> str:
+        return "v" * len(self.formula.arrays) + "u" * len(self.formula.numbers)
+
+    @functools.cached_property
+    def texts(self) -> tuple[str, ...]:
+        names = (*self.formula.arrays, *self.formula.numbers)
+        letters = dict(zip(names, expression.OPERANDS, strict=False))
+        return tuple(expression.text(expr, letters) for expr in self.formula.over_numbers.values())
+
+    def entry(self, arrays: Mapping[str, Array]) -> Entry:
+        """Outputs and operands of one tensor. The numbers are written before each run."""
+        numbers = [0.0] * len(self.formula.numbers)
+        outputs = [arrays[name] for name in self.formula.results]
+        return outputs, [*(arrays[name] for name in self.formula.arrays), *numbers]
+
+    def write(self, records: Array, settings: Mapping[str, Any]) -> None:
+        """Write the numbers into the records of all tensors."""
+        values = self.formula.evaluate_numbers(settings).values()
+        for k, value in enumerate(values, len(self.formula.arrays)):
+            records.view(np.float32)[:, update.number(len(self.texts), k)] = value
 
 
-def formula(rule: UpdateRule) -> Formula:
-    """The formula of a rule, as `striate.train.optimizers` defines it."""
-    if rule.word == "sgd":
-        step = f"add({_GRADIENT},mul(g,{_VELOCITY}))" if rule.nesterov else _VELOCITY
-        return Formula("vvuuuvu", (f"sub(a,mul(e,{step}))", _VELOCITY), ("velocity",))
-    kinds = "vvuuuvv" + "u" * 6
-    if rule.word == "adam":
-        texts = tuple(text.format(_GRADIENT, "a") for text in (_WEIGHT, _FIRST, _SECOND))
-    else:  # d is what decay leaves of the weight
-        texts = tuple(text.format("mul(c,b)", "mul(d,a)") for text in (_WEIGHT, _FIRST, _SECOND))
-    return Formula(kinds, texts, ("first", "second"))
+_AVERAGE = _KernelForm(MOVING_AVERAGE)
 
 
 class CompiledLearner(Learner):
@@ -64,12 +68,12 @@ class CompiledLearner(Learner):
         store = dataclasses.replace(
             store, weights={name: as_kernel_array(a) for name, a in store.weights.items()}
         )
-        reserved = learner_bytes(net, rule, store, len(formula(rule).moments))
+        self._form = _kernel_form(rule)
+        reserved = learner_bytes(net, rule, store, len(self._form.formula.moments))
         self._program = CompiledTraining(net, store.weights, context, memory=rule.memory, reserved=reserved)
         if rule.memory:
             self._program.plan_for(rule.batch_size)
         self._rule, self._store, self._steps = rule, store, store.steps
-        self._formula = formula(rule)
         self._shapes = {name: p.shape for name, p in sorted(net.parameters.items()) if p.trainable}
         self._decayed = np.array([name in rule.decayed for name in self._shapes], np.float32)
         self._target, self._threads = context.target, context.threads
@@ -120,17 +124,20 @@ class CompiledLearner(Learner):
     def step(self, lr: float, momentum: float | None) -> None:
         assert self._gradients is not None
         self._steps += 1
+        rule, form = self._rule, self._form
         sweep, records, averages = self._sweeps_for(self._gradients).step
-        floats = records.view(np.float32)
-        for operand, value in self._numbers(lr, momentum).items():
-            floats[:, update.number(len(self._formula.texts), operand)] = value
-        decay = min(self._rule.ema, (1 + self._steps) / (10 + self._steps))
-        for operand, value in ((2, decay), (3, 1 - decay)):
-            averages.view(np.float32)[:, update.number(1, operand)] = value
+        decay = rule.weight_decay * self._decayed
+        form.write(
+            records,
+            form.formula.settings(rule, momentum, lr=lr, decay=decay, step=self._steps, share=self._share),
+        )
+        settings = MOVING_AVERAGE.settings(rule, step=self._steps)
+        _AVERAGE.write(averages, settings)
         sweep.run()
         for name, average in (self._store.average or {}).items():
             if as_kernel_array(average) is not average:
-                average += (1 - decay) * (self._store.weights[name] - average)
+                arrays = {"average": average, "weight": self._store.weights[name]}
+                average[...] = MOVING_AVERAGE.evaluate(arrays, settings)["average"]
         self._gradients, self._in_place = None, False
 
     def collect(self) -> None:
@@ -148,20 +155,13 @@ class CompiledLearner(Learner):
             )
         return self._sweeps[gradients]
 
-    def _numbers(self, lr: float, momentum: float | None) -> dict[int, float | Array]:
-        """Operands that are numbers, by index; decay differs from tensor to tensor."""
-        rule = self._rule
-        decay = rule.weight_decay * self._decayed
-        if rule.word == "sgd":
-            mu = rule.momentum if momentum is None else momentum
-            return {2: self._share, 3: decay, 4: lr, 6: mu}
-        beta1 = rule.beta1 if momentum is None else momentum
-        if rule.word == "adamw":
-            decay = 1 - lr * decay
-        return {
-            2: self._share, 3: decay, 4: lr / (1 - beta1**self._steps), 7: beta1, 8: 1 - beta1, 9: rule.beta2,
-            10: 1 - rule.beta2, 11: math.sqrt(1 - rule.beta2**self._steps), 12: rule.eps,
-        }  # fmt: skip
+
+def _kernel_form(rule: UpdateRule) -> _KernelForm:
+    """The kernel of a rule, over gradients of which a share counts: the mean over a batch, less what is clipped."""
+    rule_formula = formula(rule.word, rule.nesterov)
+    share = {"gradient": operand("share") * operand("gradient")}
+    results = {name: substitute(expr, share) for name, expr in rule_formula.results.items()}
+    return _KernelForm(dataclasses.replace(rule_formula, results=results))
 
 
 @dataclasses.dataclass
@@ -224,24 +224,24 @@ class _GradientSweeps:
     @functools.cached_property
     def step(self) -> tuple[Sweep, Array, Array]:
         """Update of the weights, then of their averages (source: `striate.train.ema`), with the records of both."""
-        rule_formula, store, sweep = formula(self.rule), self.store, self.sweep()
-        for kind in rule_formula.moments:
+        form, store, sweep = _kernel_form(self.rule), self.store, self.sweep()
+        for kind in form.formula.moments:
             moments = store.moments[kind]
             moments.update({name: as_kernel_array(array) for name, array in moments.items()})
             moments.update(
                 flat({name: array.shape for name, array in self.arrays.items() if name not in moments})
             )
-        entries: list[Entry] = []
-        for name, gradient in self.arrays.items():
-            outputs = [store.weights[name], *(store.moments[kind][name] for kind in rule_formula.moments)]
-            arrays = iter((outputs[0], gradient, *outputs[1:]))
-            entries.append(
-                (outputs, [next(arrays) if kind == "v" else 0.0 for kind in rule_formula.operands])
-            )
-        steps = sweep.updates(rule_formula.operands, rule_formula.texts, entries)
-        averages: list[Entry] = [
-            ([average], [average, store.weights[name], 0.0, 0.0])
+        moments_of = {
+            name: {kind: store.moments[kind][name] for kind in form.formula.moments} for name in self.arrays
+        }
+        entries = [
+            form.entry({"weight": store.weights[name], "gradient": gradient, **moments_of[name]})
+            for name, gradient in self.arrays.items()
+        ]
+        steps = sweep.updates(form.kinds, form.texts, entries)
+        averages = [
+            _AVERAGE.entry({"average": average, "weight": store.weights[name]})
             for name, average in (store.average or {}).items()
             if as_kernel_array(average) is average
         ]
-        return sweep, steps, sweep.updates("vvuu", ("add(mul(c,a),mul(d,b))",), averages, waits=True)
+        return sweep, steps, sweep.updates(_AVERAGE.kinds, _AVERAGE.texts, averages, waits=True)

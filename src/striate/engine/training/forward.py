@@ -7,6 +7,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from striate.engine.derivatives import mul
 from striate.engine.kernels import pool
 from striate.engine.plan import algebra, choose, dense, recognize, windows
 from striate.engine.plan.algebra import substitute
@@ -14,7 +15,6 @@ from striate.engine.plan.computation import Alias, Copies, Correlation, LocalRes
 from striate.engine.plan.units import ROLES, Buffer, Unit
 from striate.engine.training.loop_builder import TapedNode
 from striate.engine.training.norm_builder import NormBuilder
-from striate.engine.training.symbolic import mul
 from striate.engine.training.unit_builder import Tensor, Unsupported, is_vector, names
 from striate.geometry import Shift, Window
 from striate.network import Network, Node

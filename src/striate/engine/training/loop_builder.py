@@ -7,10 +7,10 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from striate.engine.derivatives import ZERO, add
 from striate.engine.plan.nest import extent
 from striate.engine.plan.units import ROLES, Buffer
 from striate.engine.training.adjoint import adjoints, gradient_name
-from striate.engine.training.symbolic import ZERO, add
 from striate.engine.training.unit_builder import Tensor, UnitBuilder, Unsupported
 from striate.network import Network, Node
 from striate.op import Declaration, Noise

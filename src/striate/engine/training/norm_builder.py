@@ -6,12 +6,12 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from striate.engine.derivatives import ZERO
 from striate.engine.kernels import lrn
 from striate.engine.plan.computation import LocalResponseNorm, Norm, Softmax
 from striate.engine.plan.units import Buffer, NormGradient, Unit
 from striate.engine.training.adjoint import gradient_name
 from striate.engine.training.loop_builder import LoopBuilder, TapedNode
-from striate.engine.training.symbolic import ZERO
 from striate.engine.training.unit_builder import Tensor
 from striate.statement import Affine, Const, Domain, Expr, Index, Load, Statement, call, index, load
 

@@ -1,79 +1,14 @@
-"""Derivatives of scalar expressions as expressions, and the algebra of sums and products of them.
+"""Gradients of scalar expressions as expressions, and the algebra of sums and products of them.
 
-Reverse mode: the gradient of the result is pushed down to the loads. At kinks the derivative is PyTorch's, as in
-`derivatives.PARTIALS`; the tests compare the two.
+Reverse mode: the gradient of the result is pushed down to the loads.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterator
 
-import numpy as np
-
-from striate.engine.derivatives import FUNCTIONS
+from striate.engine.derivatives import DERIVATIVES, ONE, ZERO, add, evaluate, mul
 from striate.statement import Call, Const, Expr, Load, call, walk
-
-ZERO, ONE = Const(0.0), Const(1.0)
-
-
-def add(a: Expr, b: Expr) -> Expr:
-    """a + b, without zeros."""
-    return b if a == ZERO else a if b == ZERO else call("add", a, b)
-
-
-def mul(a: Expr, b: Expr) -> Expr:
-    """a·b, without ones."""
-    if ZERO in (a, b):
-        return ZERO
-    if isinstance(a, Const) and isinstance(b, Const):
-        return Const(a.value * b.value)
-    return b if a == ONE else a if b == ONE else call("mul", a, b)
-
-
-def where(test: Expr, yes: Expr, no: Expr) -> Expr:
-    """yes where the test is above 0, else no."""
-    return yes if yes == no else call("where", test, yes, no)
-
-
-def _max(g: Expr, a: Expr, b: Expr, y: Expr) -> tuple[Expr, ...]:
-    # On a tie with a constant the constant wins; a NaN has no gradient.
-    return where(a - b, g, ZERO), where(a - b, ZERO, g)
-
-
-def _min(g: Expr, a: Expr, b: Expr, y: Expr) -> tuple[Expr, ...]:
-    return where(b - a, g, ZERO), where(b - a, ZERO, g)
-
-
-def _abs(g: Expr, a: Expr, y: Expr) -> tuple[Expr, ...]:
-    return (where(a, g, where(-a, -g, ZERO)),)
-
-
-def _pow(g: Expr, a: Expr, b: Expr, y: Expr) -> tuple[Expr, ...]:
-    down = mul(g, mul(b, call("pow", a, b - ONE if not isinstance(b, Const) else Const(b.value - 1))))
-    return down, mul(g, mul(y, call("log", a)))
-
-
-PUSH: dict[str, Callable[..., tuple[Expr, ...]]] = {
-    "add": lambda g, a, b, y: (g, g),
-    "sub": lambda g, a, b, y: (g, mul(g, Const(-1.0))),
-    "mul": lambda g, a, b, y: (mul(g, b), mul(g, a)),
-    "div": lambda g, a, b, y: (call("div", g, b), mul(mul(g, Const(-1.0)), call("div", y, b))),
-    "neg": lambda g, a, y: (mul(g, Const(-1.0)),),
-    "max": _max,
-    "min": _min,
-    "abs": _abs,
-    "exp": lambda g, a, y: (mul(g, y),),
-    "expm1": lambda g, a, y: (mul(g, y + ONE),),
-    "log": lambda g, a, y: (call("div", g, a),),
-    "log1p": lambda g, a, y: (call("div", g, a + ONE),),
-    "sqrt": lambda g, a, y: (call("div", mul(g, Const(0.5)), y),),
-    "pow": _pow,
-    "tanh": lambda g, a, y: (mul(g, ONE - call("mul", y, y)),),
-    "erf": lambda g, a, y: (mul(g, mul(Const(2 / math.sqrt(math.pi)), call("exp", -call("mul", a, a)))),),
-    "where": lambda g, t, a, b, y: (ZERO, where(t, g, ZERO), where(t, ZERO, g)),
-}
-"""function -> gradient of each argument, from (gradient of the result, arguments, result)."""
 
 
 def partials(expr: Expr, arriving: Expr, tensors: Collection[str]) -> dict[Load, Expr]:
@@ -87,7 +22,7 @@ def partials(expr: Expr, arriving: Expr, tensors: Collection[str]) -> dict[Load,
             if at.tensor in tensors:
                 totals[at] = add(totals.get(at, ZERO), g)
         elif isinstance(at, Call) and any(load.tensor in tensors for load in walk(at)):
-            for arg, part in zip(at.args, PUSH[at.function](g, *at.args, at), strict=True):
+            for arg, part in zip(at.args, DERIVATIVES[at.function](g, *at.args, at), strict=True):
                 push(arg, part)
 
     push(expr, arriving)
@@ -104,10 +39,7 @@ def gradients(expr: Expr, arriving: Expr, tensors: Collection[str]) -> dict[str,
 
 def number(expr: Expr) -> float:
     """The value of an expression without loads."""
-    if isinstance(expr, Call):
-        return float(FUNCTIONS[expr.function](*(np.float64(number(arg)) for arg in expr.args)))
-    assert isinstance(expr, Const)
-    return expr.value
+    return float(evaluate(expr, {}))
 
 
 def terms(expr: Expr) -> Iterator[Expr]:

@@ -14,6 +14,7 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from striate.engine.derivatives import ZERO, add, mul, where
 from striate.engine.plan import algebra
 from striate.engine.plan.algebra import substitute
 from striate.engine.plan.computation import (
@@ -31,7 +32,7 @@ from striate.engine.training import backward_calls
 from striate.engine.training.adjoint import gradient_name
 from striate.engine.training.forward import ForwardBuilder, diagonal, same_positions
 from striate.engine.training.loop_builder import TapedNode
-from striate.engine.training.symbolic import ZERO, add, gradients, mul, where
+from striate.engine.training.symbolic import gradients
 from striate.engine.training.unit_builder import Tensor, Unsupported, is_vector
 from striate.geometry import Window
 from striate.network import Network

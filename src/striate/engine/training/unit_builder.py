@@ -6,8 +6,9 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
+from striate.engine.derivatives import ONE, ZERO, add, mul
 from striate.engine.plan.units import ROLES, Buffer, ChannelSums, Enter, FusedElementwise, Leave, Loops, Unit
-from striate.engine.training.symbolic import ONE, ZERO, add, hoist, mul, split, terms
+from striate.engine.training.symbolic import hoist, split, terms
 from striate.statement import Call, Const, Expr, Load, Statement, walk
 
 MAX_OPERANDS = 8
