@@ -73,7 +73,7 @@ def sound(made):
         for step in own:
             for value in {v.root for v in step.reads if not v.root.outside}:
                 assert value in whole, f"{value.name} for {step.unit.name}"
-    assert whole >= set(made.tape.gradients.values())
+    assert whole >= set(made.buffers.gradients.values())
     return True
 
 
@@ -94,7 +94,7 @@ def test_a_plan_holds_no_weights():
     made = planned(net, 1)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 0.1 * sum(4 * math.prod(value.shape) for value in made.tape.parameters.values())
+    assert peak < 0.1 * sum(4 * math.prod(value.shape) for value in made.buffers.parameters.values())
 
 
 @pytest.mark.parametrize("name", FAMILIES if EXHAUSTIVE else FEW)
@@ -109,7 +109,7 @@ def test_families_within_a_budget(name):
         made = planned(net, batch, asked)
         assert sound(made) and made.bytes <= asked
         assert made.repeats or made.bytes == whole.bytes
-        assert made.tape.gradients.keys() == whole.tape.gradients.keys()
+        assert made.buffers.gradients.keys() == whole.buffers.gradients.keys()
 
 
 def test_deep_networks_take_little_more_for_every_layer():

@@ -3,9 +3,10 @@
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.plan import choose
 from striate.engine.plan.computation import Correlation
-from striate.engine.plan.fuse import UnitGraph, graph
+from striate.engine.plan.fuse import fuse
 from striate.engine.plan.kernel_calls import KernelCall, PlanContext
 from striate.engine.plan.place import place
+from striate.engine.plan.stages import Fused
 from striate.engine.plan.units import ROLES, Buffer, Leave, Unit
 from striate.engine.target import AVX512
 from striate.formats.notation import parse
@@ -40,17 +41,15 @@ def network(text, batch=1):
     return Network(net.name, {name: spec}, net.nodes, net.outputs)
 
 
-def fused(text, keep=None, batch=1, target=AVX512) -> UnitGraph:
+def fused(text, keep=None, batch=1, target=AVX512) -> Fused:
     net = network(text, batch)
-    return graph(
-        net, initialize(net), keep or net.outputs, lambda body: choose.has_kernel(body, target.lanes)
-    )
+    return fuse(net, initialize(net), keep or net.outputs, lambda body: choose.has_kernel(body, target.lanes))
 
 
 def placed(text, batch=1, context=CONTEXT, keep=None):
     """All units, copies in and out included."""
     made = fused(text, keep, batch, context.target)
-    return place(made, context.target, lambda one: choose.border(one, context))
+    return place(made, context.target, lambda one: choose.border(one, context)).units
 
 
 def only(text, node="", **more):

@@ -40,6 +40,12 @@ def test_a_buffer_lives_from_its_first_to_its_last_call():
     assert lives(steps, [0, 1, 2, 3], lasting=[B]) == {A: (0, 3), B: (1, 3), C: (2, 3)}
 
 
+def test_buffers_are_in_the_order_of_their_use():
+    """Where two fit equally well, the order decides: a plan must be the same in every process."""
+    many = [buffer(f"v{k}") for k in range(64)]
+    assert list(lives([call(many[32:], many[:32])], [0])) == [*many[32:], *many[:32]]
+
+
 def test_what_a_span_shares_with_others_lives_through_all_of_it():
     """Two images: a is read by both from outside, b has one slot, c is made for what comes after."""
     own = buffer("own", (2, 16, 4, 4), shares_image_slot=True)

@@ -9,7 +9,6 @@ from striate.engine.plan.kernel_calls import (
     LONG_STEP_FLOPS,
     MIN_PARALLEL_PLAN_FLOPS,
     MIN_TASK_FLOPS,
-    KernelCall,
     cut,
     divide_tasks,
     useful_threads,
@@ -74,9 +73,7 @@ def test_no_rows_or_parts_are_no_tasks():
     some.floats(0, 1e10),
 )  # fmt: skip
 def test_tasks_cover_a_step_once(rows, parts, threads, by_parts, all_rows, flops):
-    step = object.__new__(KernelCall)
-    step.rows, step.parts, step.by_parts, step.all_rows, step.flops = rows, parts, by_parts, all_rows, flops
-    step.weights, step.reads, step.writes = 0, [], []
+    step = call([], [], rows=rows, parts=parts, by_parts=by_parts, all_rows=all_rows, flops=flops)
     seen = [0] * (rows * parts)
     for first, last, part, end in divide_tasks(step, threads):
         assert not (all_rows and by_parts) or (first, last) == (0, rows)

@@ -75,7 +75,8 @@ def test_rows_and_values_must_be_those_of_all_images():
 
 def test_a_residual_and_the_sum_share_a_slot_or_neither_does():
     values, steps = chain("direct", "direct", "direct", "copy out")
-    steps[1].unit.residual, steps[1].reads = values[0], [values[1], values[0]]
+    steps[1].unit.residual = values[0]
+    steps[1] = dataclasses.replace(steps[1], reads=[values[1], values[0]])
     outside = call([values[0]], [value("other")], "softmax", rows=IMAGES)
     (span,) = find_spans([*steps, outside], IMAGES, SMALL)
     assert span.inner == {values[1]}  # v0 is read outside, and so v2, which lies over it, stays whole
@@ -102,4 +103,5 @@ def test_an_images_tasks_are_its_rows():
 def test_without_spans_nothing_is_repeated():
     _, steps = chain("direct", "softmax")
     made, places = expand(steps, [], IMAGES, 1)
-    assert made == steps and places == [] and steps[0].tasks == [(0, 16, 0, 1)]
+    assert [step.record for step in made] == [step.record for step in steps] and places == []
+    assert made[0].tasks == [(0, 16, 0, 1)] and steps[0].tasks == []

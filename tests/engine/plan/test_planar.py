@@ -34,7 +34,8 @@ def test_only_where_vectors_are_wide():
 
 def test_weights_that_change_and_residuals_are_left_to_others():
     text = "32x32x1 -> conv 5x5 6"
-    for changes in ({"derived": True}, {"residual": only(text).outputs[0]}):
+    computed = {"weight": only(text).outputs[0]}
+    for changes in ({"parameters": computed}, {"residual": only(text).outputs[0]}):
         assert choose(dataclasses.replace(only(text), **changes), CONTEXT) is None
 
 

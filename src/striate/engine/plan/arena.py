@@ -21,10 +21,12 @@ MAX_OFFSET_BYTES = 1 << 62
 
 @dataclasses.dataclass(frozen=True)
 class Arena:
-    """Offsets by buffer (owners of memory only), and the total size in bytes."""
+    """Offsets by buffer (owners of memory only), the total size in bytes, and the first and last epoch of each
+    buffer."""
 
     offsets: dict[Buffer, int]
     bytes: int
+    life: Mapping[Buffer, tuple[int, int]] = dataclasses.field(default_factory=dict, compare=False)
 
 
 def epochs(steps: Sequence[KernelCall]) -> list[int]:
@@ -64,7 +66,7 @@ def lives(
     life: dict[Buffer, tuple[int, int]] = {}
     for k, (step, epoch) in enumerate(zip(steps, when, strict=True)):
         span = next((s for s in spans if s[0] <= k < s[2]), None)
-        for root in {value.root for value in (*step.reads, *step.writes)}:
+        for root in dict.fromkeys(value.root for value in (*step.reads, *step.writes)):
             if root.outside or (span and root.shares_image_slot and k >= span[1]):
                 continue
             start, end = (
@@ -105,6 +107,7 @@ def smallest_arena(life: Mapping[Buffer, tuple[int, int]], most: int = 1) -> Are
     return Arena(
         {value: int(start) for value, start in zip(values, best, strict=True)},
         int((best + sizes).max(initial=0)),
+        life,
     )
 
 

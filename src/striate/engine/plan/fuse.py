@@ -24,6 +24,7 @@ from striate.engine.plan.computation import (
     Pool,
     Softmax,
 )
+from striate.engine.plan.stages import Fused
 from striate.engine.plan.units import ROLES, Buffer, FusedElementwise, GenericNest, Unit
 from striate.network import Network, Node
 from striate.statement import Call, Expr, Load, walk
@@ -235,11 +236,12 @@ def _as_epilogue(expr: Expr, name: str) -> Expr:
     return substitute(expr, {name: Load("x0", ())})
 
 
-def graph(
+def fuse(
     net: Network, weights: Mapping[str, Array], keep: Collection[str], covered: Callable[[Correlation], bool]
-) -> UnitGraph:
+) -> Fused:
     """Fuse the nodes of a network into units; values named in `keep` stay as they are.
 
     covered: whether a kernel supports a sum of products, epilogue included.
     """
-    return UnitGraph(net, weights, keep, covered)
+    graph = UnitGraph(net, weights, keep, covered)
+    return Fused(net, tuple(graph.units), graph.values, tuple(graph.keep))

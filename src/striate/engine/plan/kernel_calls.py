@@ -60,7 +60,7 @@ class Memory(abc.ABC):
         return self.base(value) + value.layout.origin
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class KernelCall:
     """One kernel over some rows and parts. record: its arguments; tasks: disjoint ranges that cover all of it.
 
@@ -136,6 +136,11 @@ def divide_tasks(step: KernelCall, threads: int) -> list[Task]:
 def _work(step: KernelCall) -> float:
     """Operations, or as many as take the time of moving its bytes."""
     return max(step.flops, step.bytes / 4)
+
+
+def divided(calls: Sequence[KernelCall], threads: int) -> list[KernelCall]:
+    """The calls with their tasks for a number of threads."""
+    return [dataclasses.replace(call, tasks=divide_tasks(call, threads)) for call in calls]
 
 
 def cut(rows: int, parts: int, count: int, by_parts: bool = False, cut_once: bool = False) -> list[Task]:

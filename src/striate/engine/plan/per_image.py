@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from striate.engine.plan.kernel_calls import KernelCall, PlanContext, divide_tasks
+from striate.engine.plan.kernel_calls import KernelCall, PlanContext, divide_tasks, divided
 from striate.engine.plan.units import Buffer
 
 IMAGEWISE = frozenset(
@@ -105,6 +105,12 @@ def _inner_buffers(steps: Sequence[KernelCall], first: int, end: int, images: in
     return frozenset(buffers)
 
 
+def with_slots(span: PerImageSpan, steps: Sequence[KernelCall]) -> PerImageSpan:
+    """The span, with the buffers of these steps that have one slot for all images."""
+    roots = {v.root for step in steps[span.first : span.end] for v in (*step.reads, *step.writes)}
+    return dataclasses.replace(span, inner=frozenset(root for root in roots if root.shares_image_slot))
+
+
 def expand(
     steps: Sequence[KernelCall], spans: Sequence[PerImageSpan], images: int, threads: int
 ) -> tuple[list[KernelCall], list[tuple[int, int, int]]]:
@@ -116,27 +122,25 @@ def expand(
     """
     calls: list[KernelCall] = []
     places: list[tuple[int, int, int]] = []
-    for step in steps:
-        step.tasks = divide_tasks(step, threads)
+    steps = divided(steps, threads)
     at = 0
     for span in spans:
         calls += steps[at : span.first]
         start = len(calls)
         first_image = [_first_image(step, images, threads) for step in steps[span.first : span.end]]
-        first_image[0].after_all = True
+        first_image[0] = dataclasses.replace(first_image[0], after_all=True)
         calls += [_for_image(step, image) for image in range(images) for step in first_image]
         places.append((start, start + len(first_image), len(calls)))
         at = span.end
         if at < len(steps):
-            steps[at].after_all = True
-    return calls + list(steps[at:]), places
+            steps[at] = dataclasses.replace(steps[at], after_all=True)
+    return calls + steps[at:], places
 
 
 def _first_image(step: KernelCall, images: int, threads: int) -> KernelCall:
     """The step for the first image."""
     one = dataclasses.replace(step, rows=step.rows // images, flops=step.flops / images)
-    one.tasks = divide_tasks(one, threads)
-    return one
+    return dataclasses.replace(one, tasks=divide_tasks(one, threads))
 
 
 def _for_image(one: KernelCall, image: int) -> KernelCall:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -11,8 +12,8 @@ from striate.engine.kernels import pool_gradient
 from striate.engine.plan import windows
 from striate.engine.plan.algebra import substitute
 from striate.engine.plan.computation import Copies, Copy, Correlation
-from striate.engine.plan.fuse import UnitGraph
-from striate.engine.plan.units import Buffer, Enter, FusedElementwise, Leave, PoolGradient, Unit
+from striate.engine.plan.stages import Fused, Placed
+from striate.engine.plan.units import Buffer, Copied, Enter, FusedElementwise, Leave, PoolGradient, Unit
 from striate.engine.target import Target
 from striate.geometry import Shift
 from striate.statement import Call, Expr, Load, call
@@ -21,17 +22,19 @@ PIXEL_MAJOR_MAX_CHANNELS = 4
 """Images with at most this many channels are stored pixel by pixel: a window row of the first layer is then one run."""
 
 
-def place(
-    graph: UnitGraph, target: Target, border: Callable[[Unit], tuple[int, int, int, int]]
-) -> list[Unit]:
-    """Assign home, lanes and border to every buffer; returns the units to run, copies in and out included.
+def place(fused: Fused, target: Target, border: Callable[[Unit], tuple[int, int, int, int]]) -> Placed:
+    """Assign home, lanes and border to every buffer of a copy of the units; adds copies in and out.
 
     border: padding that a unit reads around its first input (top, bottom, left, right).
     """
-    units = _copy_inputs(graph, target)
+    copied = Copied()
+    fused = dataclasses.replace(
+        fused, units=tuple(copied.units(fused.units)), values=copied.buffers(fused.values)
+    )
+    units = _copy_inputs(fused, target)
     units = _copy_flattened(units)
     _concatenate_in_place(units, target)
-    return assign_layouts(_copy_results(graph, units), target, border)
+    return Placed(fused.net, tuple(assign_layouts(_copy_results(fused, units), target, border)))
 
 
 def assign_layouts(
@@ -101,11 +104,11 @@ def _local(unit: Unit) -> list[Buffer]:
     return [] if unit.residual is None else [unit.residual]
 
 
-def _copy_inputs(graph: UnitGraph, target: Target) -> list[Unit]:
+def _copy_inputs(fused: Fused, target: Target) -> list[Unit]:
     """Copy each input into a layout that kernels read; all units read the copy."""
-    units = graph.units
+    units = list(fused.units)
     enters = []
-    for value in [v for v in graph.values.values() if v.is_input]:
+    for value in [v for v in fused.values.values() if v.is_input]:
         value.lanes = 1
         copy = Buffer(value.name, value.shape, value.roles)
         readers = [unit for unit in units if any(v.root is value for v in unit.reads)]  # by any name
@@ -119,7 +122,7 @@ def _copy_inputs(graph: UnitGraph, target: Target) -> list[Unit]:
             copy.lanes = value.channels
         for unit in readers:
             _replace(unit, value, copy)
-        for other in graph.values.values():
+        for other in fused.values.values():
             if other.home is value:
                 other.home = copy
         enters.append(Unit(["input"], Enter(), [value], [copy], None, {}))
@@ -206,11 +209,11 @@ def _view(y: Buffer, members: list[Buffer], pieces: tuple[Copy, ...]) -> bool:
     return True
 
 
-def _copy_results(graph: UnitGraph, units: list[Unit]) -> list[Unit]:
+def _copy_results(fused: Fused, units: list[Unit]) -> list[Unit]:
     """Append copies of the program's results."""
     leaves = []
-    for name in graph.keep:
-        value = graph.values[name]
+    for name in fused.keep:
+        value = fused.values[name]
         source = next(
             (u.outputs[0] for u in units if isinstance(u.body, Enter) and u.inputs[0] is value), value
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -115,8 +116,8 @@ class Unit:
     body: what is computed. declaration: the first node's, or None for copies; weights: its parameters. folds: affine
     functions of each output channel that are folded into the weights: an expression, the operand in which it is affine,
     and its other operands. low, high: clamp. epilogue: expression of one operand `x0` applied last. residual: value
-    added before the clamp. derived: another unit computes the weight in every run (training), so that the kernel must
-    take weights that a separate step packs.
+    added before the clamp. parameters: in training, the buffers of a product's parameters; its `weights` then only have
+    their shapes.
     """
 
     nodes: list[str]
@@ -131,7 +132,7 @@ class Unit:
     high: float = math.inf
     epilogue: Expr | None = None
     order: int = 0
-    derived: bool = False
+    parameters: dict[str, Buffer] = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -147,12 +148,34 @@ class Unit:
         return total
 
     @property
+    def derived(self) -> bool:
+        """Whether another unit computes the weight in every run, so that a separate call must pack it."""
+        return "weight" in self.parameters and not self.parameters["weight"].is_input
+
+    @property
     def clamped(self) -> bool:
         return self.low != -math.inf or self.high != math.inf
 
     @property
     def reads(self) -> list[Buffer]:
         return self.inputs + ([self.residual] if self.residual is not None else [])
+
+    def over(self, now: Callable[[Buffer], Buffer]) -> Unit:
+        """The same unit over other buffers: `now` gives the one in place of each."""
+        body = self.body
+        if isinstance(body, FusedElementwise | ChannelSums | Loops):
+            body = dataclasses.replace(body, values={name: now(v) for name, v in body.values.items()})
+        return dataclasses.replace(
+            self,
+            nodes=list(self.nodes),
+            body=body,
+            inputs=[now(value) for value in self.inputs],
+            outputs=[now(value) for value in self.outputs],
+            residual=None if self.residual is None else now(self.residual),
+            weights=dict(self.weights),
+            folds=list(self.folds),
+            parameters={name: now(value) for name, value in self.parameters.items()},
+        )
 
 
 @dataclasses.dataclass
@@ -257,3 +280,34 @@ Body = (
     | NormGradient
     | Loops
 )
+
+
+class Copied:
+    """Copies of buffers and units, so that a stage can assign what the one before left open.
+
+    change: fields that differ in the copy of a buffer.
+    """
+
+    def __init__(self, change: Callable[[Buffer], Mapping[str, Any]] = lambda value: {}) -> None:
+        self._buffers: dict[Buffer, Buffer] = {}
+        self._units: dict[Unit, Unit] = {}
+        self._change = change
+
+    def buffer(self, value: Buffer) -> Buffer:
+        """The copy of a buffer: the same one for each call."""
+        if value not in self._buffers:
+            home = None if value.home is None else self.buffer(value.home)
+            self._buffers[value] = dataclasses.replace(value, home=home, **self._change(value))
+        return self._buffers[value]
+
+    def buffers(self, values: Mapping[str, Buffer]) -> dict[str, Buffer]:
+        return {name: self.buffer(value) for name, value in values.items()}
+
+    def unit(self, unit: Unit) -> Unit:
+        """The copy of a unit: the same one for each call."""
+        if unit not in self._units:
+            self._units[unit] = unit.over(self.buffer)
+        return self._units[unit]
+
+    def units(self, units: Iterable[Unit]) -> list[Unit]:
+        return [self.unit(unit) for unit in units]

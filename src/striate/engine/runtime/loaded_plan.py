@@ -19,6 +19,7 @@ from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import driver
 from striate.engine.plan.execution_plan import ExecutionPlan
 from striate.engine.plan.kernel_calls import Memory, Task
+from striate.engine.plan.stages import VERIFY
 from striate.engine.plan.units import Buffer
 from striate.engine.runtime.thread_pool import pool, sched_yield_address
 from striate.locks import fork_safe_lock
@@ -29,9 +30,8 @@ PARALLEL_PACK_MIN_BYTES = 8 << 20
 """From this size of packed weights on, threads share the packing."""
 COPY_MAX_BYTES = 1 << 15
 """Batches and results up to this size are copied."""
-VERIFY, SPOIL = "STRIATE_VERIFY", "STRIATE_SPOIL"
-"""Environment variables to debug the engine: prove each plan before it runs ("small": only small plans); fill all
-working memory with NaN before each run."""
+SPOIL = "STRIATE_SPOIL"
+"""Environment variable to debug the engine: fill all working memory with NaN before each run."""
 SMALL_PLAN_MAX_BYTES = 1 << 17
 """Memory of a plan that counts as small."""
 

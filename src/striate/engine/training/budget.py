@@ -9,6 +9,7 @@ from striate.diagnostics import LimitError, UsageError, plural, setting
 from striate.engine.learner import OptimizerState, UpdateRule
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.kernel_calls import PlanContext
+from striate.engine.plan.units import Copied
 from striate.engine.training.recompute import Flow
 from striate.engine.training.training_plan import (
     CALL_BYTES,
@@ -47,23 +48,20 @@ def fit_plan(net: Network, context: PlanContext, room: int) -> TrainingPlan:
 
     Raises NoRoom, Unsupported, and OpError as declarations do.
     """
-    declarations = training_declarations(net)
-    tape = record_tape(net, declarations, context)
-    flow = Flow(tape.units, tape.first_backward, set(tape.gradients.values()))
-    plan = plan_tape(net, tape, context)
+    taped, copied = record_tape(net, training_declarations(net), context), Copied()
+    flow = Flow(taped.units, taped.first_backward, set(taped.buffers.gradients.values()))
+    plan = plan_tape(taped, context, copied=copied)
     if plan.bytes <= room:
         return plan
-    flow.measure(plan)
+    flow.measure(plan, copied)
     smallest, large = plan.bytes, len(plan.steps) * CALL_BYTES > COLLECT_MIN_BYTES
     more = smallest - flow.needs(())[0]
-    del plan, tape
+    del plan, copied
 
     def real(dropped: Values) -> TrainingPlan:
         if large:
             gc.collect()  # earlier plans, whose parts refer to each other
-        return plan_tape(
-            net, record_tape(net, declarations, context), context, [flow.producers[v] for v in dropped]
-        )
+        return plan_tape(taped, context, [flow.producers[v] for v in dropped])
 
     estimates = {dropped: flow.needs(dropped) for dropped in choices(flow)}
     target = room - more

@@ -134,20 +134,20 @@ class LoadedTrainingPlan(LoadedPlan):
             if len(pairs)
         ]
         self._draws: list[Array] = []
-        jobs += [self._noise_job(place) for place in range(len(self.plan.tape.noise))]
+        jobs += [self._noise_job(place) for place in range(len(self.plan.buffers.noise))]
         self._before = self.keep(assemble_program(jobs, self._rooms, self.table)) if jobs else None
         self._allocate_results()
         return program
 
     def _allocate_results(self) -> None:
         """Allocate the arrays for the results of a run."""
-        shapes, tape = self.plan.net.parameters, self.plan.tape
+        shapes, buffers = self.plan.net.parameters, self.plan.buffers
         self.updates = {}
-        for name, value in tape.updates.items():
+        for name, value in buffers.updates.items():
             room = self._allocate(math.prod(value.shape), np.float32)
             self.put(value, room)
             self.updates[name] = room.reshape(shapes[name].shape)
-        arrays = {name: self._buffers[value] for name, value in sorted(tape.gradients.items())}
+        arrays = {name: self._buffers[value] for name, value in sorted(buffers.gradients.items())}
         self.gradients = Gradients(
             {name: array.reshape(shapes[name].shape) for name, array in arrays.items()}
         )
@@ -155,13 +155,13 @@ class LoadedTrainingPlan(LoadedPlan):
     def _permute_job(self, unit: Unit, name: str, pairs: Array, to: int) -> Job:
         """A kernel call that copies a parameter's numbers to their positions in a constant."""
         record = self.keep(permute_by_list.arguments(0, to, self.table(pairs), len(pairs)))
-        value = self.plan.tape.parameters[self.plan.weights[unit][name]]
+        value = self.plan.buffers.parameters[self.plan.weights[unit][name]]
         self._slots.setdefault(id(value), []).append((record, permute_by_list.IN // 8))
         return self._job(PERMUTE, record, permute_by_list.rows(len(pairs)), len(pairs))
 
     def _noise_job(self, place: int) -> Job:
         """A kernel call that draws noise."""
-        value, noise = self.plan.tape.noise[place]
+        value, noise = self.plan.buffers.noise[place]
         groups = dropout_mask.rows(math.prod(noise.shape))
         room = self._allocate(groups * dropout_mask.GROUP_NUMBERS, np.float32)
         self.put(value, room)
@@ -303,16 +303,16 @@ class CompiledTraining(TrainingProgram):
             results = self._numpy().forward(inputs, rng)
             self.updates = self._numpy().updates
             return results
-        loaded, tape = self._now, self._now.plan.tape
+        loaded, buffers = self._now, self._now.plan.buffers
         for name, array in inputs.items():
-            loaded.put(tape.inputs[name], np.ascontiguousarray(array))
-        for name, value in tape.parameter_inputs:
+            loaded.put(buffers.inputs[name], np.ascontiguousarray(array))
+        for name, value in buffers.parameter_inputs:
             loaded.put(value, np.ascontiguousarray(self._weights[name], np.float32))
-        outputs = {name: self._room(value) for name, value in tape.outputs.items()}
+        outputs = {name: self._room(value) for name, value in buffers.outputs.items()}
         for name, room in outputs.items():
-            loaded.put(tape.outputs[name], room)
+            loaded.put(buffers.outputs[name], room)
         self.updates = loaded.updates
-        loaded.prepare(draw_key(rng) if tape.noise else (0, 0))
+        loaded.prepare(draw_key(rng) if buffers.noise else (0, 0))
         loaded.forward()
         return tuple(outputs[name] for name in self.net.outputs)
 
@@ -332,11 +332,11 @@ class CompiledTraining(TrainingProgram):
         if self._now is None:
             plain = self._numpy().backward(gradients)
             return Gradients({name: as_kernel_array(gradient) for name, gradient in plain.items()})
-        loaded, tape = self._now, self._now.plan.tape
+        loaded, buffers = self._now, self._now.plan.buffers
         arriving: dict[str, Array] = {}
         for name, gradient in zip(self.net.outputs, gradients, strict=True):
             arriving[name] = arriving[name] + gradient if name in arriving else gradient
         for name, gradient in arriving.items():
-            loaded.put(tape.seeds[name], np.ascontiguousarray(gradient, np.float32))
+            loaded.put(buffers.seeds[name], np.ascontiguousarray(gradient, np.float32))
         loaded.backward()
         return loaded.gradients

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 from striate.engine.derivatives import mul
 from striate.engine.kernels import pool
@@ -191,7 +190,7 @@ class ForwardBuilder(NormBuilder):
         elif x.plain.roles not in ("nchw", "ncw", "nc"):
             return False
         result = Buffer(y.name, y.shape, y.roles)
-        parameters: dict[str, Any] = {}
+        parameters: dict[str, Buffer] = {}
         for p in run.declaration.parameters:
             parameters[p.name] = self._parameter(run.node.key(p.name), p.shape)
         run.pattern, run.saved_buffers = body, {"weight": parameters["weight"]}
@@ -199,7 +198,7 @@ class ForwardBuilder(NormBuilder):
             run.pattern, run.saved_buffers = wide, {"weight": self._merged_weight(run.node, body, wide)}
             if not (windows.groups(body) and body.depth == body.outputs in SPECIALIZED_GROUP_CHANNELS):
                 body, parameters = wide, parameters | run.saved_buffers
-        self._append(Unit([node], body, [value], [result], run.declaration, parameters))
+        self._append_products([node], body, value, result, parameters, run.declaration)
         y.buffer, y.expr = result, self._expr_of(result)
         return True
 

@@ -44,7 +44,7 @@ class LoopBuilder(UnitBuilder):
     """Builds units of nodes that run as loop nests.
 
     parameter_inputs, noise: external inputs by full name; updates, gradients: results by name. parameters: those of
-    `parameter_inputs` in row-major order. parts: gradients of single nodes that share a parameter.
+    `parameter_inputs` in row-major order.
     """
 
     def __init__(self, net: Network, lanes: int) -> None:
@@ -53,7 +53,6 @@ class LoopBuilder(UnitBuilder):
         self.noise: list[tuple[Buffer, Noise]] = []
         self.updates: dict[str, Buffer] = {}
         self.gradients: dict[str, Buffer] = {}
-        self.parts: list[Buffer] = []
         self._statistics: dict[str, Any] = {}
         self._last = {
             node.key(parameter): node for node in net.nodes for parameter in net.training[node.name].updates
@@ -82,14 +81,13 @@ class LoopBuilder(UnitBuilder):
 
     def _gradient_result(self, name: str, shape: tuple[int, ...]) -> Buffer:
         """Row-major buffer for a node's gradient of a parameter; `_emit_gradient` registers it once it is computed."""
-        return Buffer(name, shape, ROLES[len(shape)], is_result=True, lanes=1)
+        return Buffer(name, shape, ROLES[len(shape)], lanes=1)
 
     def _emit_gradient(self, run: TapedNode, parameter: str, value: Buffer) -> None:
         """Register a parameter's gradient, added to those of other nodes that share the parameter."""
         name = run.node.key(parameter)
         before = self.gradients.get(name)
         if before is not None:
-            self.parts += [before, value]
             shape = next(p.shape for p in run.declaration.parameters if p.name == parameter)
             total = self._gradient_result(name, shape)
             free = {f"z{k}": size for k, size in enumerate(shape)}
@@ -98,6 +96,11 @@ class LoopBuilder(UnitBuilder):
             self._loops(name, [(statement, False)], {"a": before, "b": value, "sum": total})
             value = total
         self.gradients[name] = value
+
+    def _emit_copied_gradient(self, run: TapedNode, parameter: str, value: Buffer) -> None:
+        """Register a parameter's gradient that a kernel computed in its own layout: copied into plain order."""
+        name = run.node.key(parameter)
+        self._emit_gradient(run, parameter, self._copy_out(name, value, is_result=False))
 
     # ------------------------------------------------------------ loop nests
     def _addressable(self, tensor: Tensor) -> Buffer:

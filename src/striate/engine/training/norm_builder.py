@@ -88,7 +88,7 @@ class NormBuilder(LoopBuilder):
             totals = self._sum([sums[name] for name in trainable], value)
             for name, total in zip(trainable, totals, strict=True):
                 buffer = self._compute(name, total, (1, value.channels), "nc")
-                self._emit_gradient(run, name, self._copy_out(run.node.key(name), buffer))
+                self._emit_copied_gradient(run, name, buffer)
 
     def _group_norm_backward(self, run: TapedNode, body: Norm, dy: Buffer) -> None:
         """Sums by image and channel, then by group, and the input's gradient as an expression of these."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -59,6 +60,7 @@ def insert_packing(
     weights: each unit's unpacked weight. Small weights are packed during the steps before their reader, so that no
     thread waits; large ones between these steps, while little else needs memory.
     """
+    steps = list(steps)
     values: dict[Key, Buffer] = {}
     constants: dict[Key, int] = {}
     readers: dict[Key, tuple[int, Packing]] = {}
@@ -74,15 +76,14 @@ def insert_packing(
         reader = steps[at]
         value = Buffer(f"{reader.unit.name} packed", (1, packing.size), "nc", lanes=1)
         values[key] = value
-        reader.reads, reader.weights = [*reader.reads, value], 0
+        steps[at] = dataclasses.replace(reader, reads=[*reader.reads, value], weights=0)
         pack_call = _step(reader, packing, weights[reader.unit], value, threads)
         if 4 * packing.size < SERIAL_MIN_BYTES:
             before.setdefault(bisect.bisect_left(when, when[at]), []).append(pack_call)
             continue
-        before.setdefault(at, []).append(pack_call)
-        pack_call.after_all = True
+        before.setdefault(at, []).append(dataclasses.replace(pack_call, after_all=True))
         if at + 1 < len(steps):
-            steps[at + 1].after_all = True
+            steps[at + 1] = dataclasses.replace(steps[at + 1], after_all=True)
     result = []
     for at, step in enumerate(steps):
         result += [*before.get(at, ()), step]
@@ -93,9 +94,8 @@ def _step(reader: KernelCall, packing: Packing, plain: Buffer, value: Buffer, th
     def record(memory: Memory) -> Array:
         return packing.record(memory.start(plain), memory.start(value), memory.table)
 
-    call = KernelCall(
+    tasks = cut(packing.rows, packing.parts, threads if packing.size > SINGLE_THREAD_MAX_NUMBERS else 1)
+    return KernelCall(
         reader.unit, "pack", "", packing.kernel, record, packing.rows, packing.parts, [plain], [value],
-        scratch=packing.scratch,
+        scratch=packing.scratch, tasks=tasks,
     )  # fmt: skip
-    call.tasks = cut(packing.rows, packing.parts, threads if packing.size > SINGLE_THREAD_MAX_NUMBERS else 1)
-    return call

@@ -13,7 +13,8 @@ from collections.abc import Collection, Mapping, Sequence
 from striate.engine.plan.computation import Copies, Correlation, LocalResponseNorm, Norm, Pool, Softmax
 from striate.engine.plan.execution_plan import ExecutionPlan
 from striate.engine.plan.place import overwritable
-from striate.engine.plan.units import Buffer, ChannelSums, FusedElementwise, Loops, Unit
+from striate.engine.plan.units import Buffer, Copied, FusedElementwise, Loops, Unit
+from striate.engine.training.taped import Repeated, Taped
 from striate.engine.training.unit_builder import is_vector
 
 Producer = tuple[int, int]
@@ -86,17 +87,18 @@ class Flow:
                 before[at] = sorted(repeats)
         return before
 
-    def measure(self, plan: ExecutionPlan) -> None:
-        """Take sizes and times from the plan without recomputation."""
-        number = {unit: at for at, unit in enumerate(self.units)}
-        for value, k in self.numbers.items():
+    def measure(self, plan: ExecutionPlan, copied: Copied) -> None:
+        """Take sizes and times from the plan without recomputation. copied: the copies of units and buffers in it."""
+        number = {copied.unit(unit): at for at, unit in enumerate(self.units)}
+        numbers = {copied.buffer(value): k for value, k in self.numbers.items()}
+        for value, k in numbers.items():
             self.sizes[k] = value.layout.bytes
         for step in plan.steps:
             at = number.get(step.unit)
             if at is not None:
                 self.seconds[at] += step.flops / FLOPS_PER_S + step.bytes / BYTES_PER_S
                 self._other_bytes[at] += sum(
-                    v.layout.bytes for v in step.writes if not v.outside and v.root not in self.numbers
+                    v.layout.bytes for v in step.writes if not v.outside and v.root not in numbers
                 )
         few = sum(self.sizes) >> 14  # all vectors together are negligible
         unit_values = ({*reads, *writes} for reads, writes in zip(self.reads, self.writes, strict=True))
@@ -138,13 +140,11 @@ class Flow:
         return most, sum(self.seconds[unit] for repeats in before.values() for unit in repeats)
 
 
-def insert_repeats(
-    units: Sequence[Unit], first_backward: int, dropped: Collection[Producer]
-) -> tuple[list[Unit], int, dict[Buffer, Buffer]]:
-    """Insert units that recompute dropped values. Returns all units, the number of inserted ones, and a map from old to
-    new buffers."""
+def insert_repeats(taped: Taped, dropped: Collection[Producer]) -> Repeated:
+    """Insert units that recompute dropped values before the units of the backward pass that read them."""
+    units, first_backward = taped.units, taped.first_backward
     if not dropped:
-        return list(units), 0, {}
+        return Repeated(taped.net, units, first_backward, taped.buffers, 0, {})
     flow = Flow(units, first_backward)
     number = {producer: k for k, producer in enumerate(flow.producers)}
     missing = flow.not_kept([number[producer] for producer in dropped])
@@ -155,24 +155,17 @@ def insert_repeats(
     for at, unit in enumerate(units):
         for maker in before.get(at, ()):
             old = units[maker]
-            copy = dataclasses.replace(
-                old,
-                nodes=[f"{name} again" for name in old.nodes],
-                outputs=[Buffer(v.name, v.shape, v.roles, lanes=v.lanes) for v in old.outputs],
-                weights=dict(old.weights),
-            )
-            outputs = dict(zip(old.outputs, copy.outputs, strict=True))
-            _redirect(copy, fresh | outputs)
+            outputs = {v: Buffer(v.name, v.shape, v.roles, lanes=v.lanes) for v in old.outputs}
+            copy = _redirected(old, fresh | outputs)
+            result.append(dataclasses.replace(copy, nodes=[f"{name} again" for name in old.nodes]))
             fresh |= {v: new for v, new in outputs.items() if v in lost}
-            result.append(copy)
-        if at >= first_backward:
-            _redirect(unit, fresh)
-        result.append(unit)
-    return result, sum(map(len, before.values())), fresh
+        result.append(_redirected(unit, fresh) if at >= first_backward else unit)
+    again = sum(map(len, before.values()))
+    return Repeated(taped.net, tuple(result), first_backward, taped.buffers, again, fresh)
 
 
-def _redirect(unit: Unit, fresh: Mapping[Buffer, Buffer]) -> None:
-    """Make a unit read other buffers."""
+def _redirected(unit: Unit, fresh: Mapping[Buffer, Buffer]) -> Unit:
+    """The unit over other buffers."""
 
     def now(value: Buffer) -> Buffer:
         if value in fresh:
@@ -181,9 +174,4 @@ def _redirect(unit: Unit, fresh: Mapping[Buffer, Buffer]) -> None:
             return value
         return dataclasses.replace(value, home=now(value.home))
 
-    unit.inputs = [now(value) for value in unit.inputs]
-    if unit.residual is not None:
-        unit.residual = now(unit.residual)
-    if isinstance(unit.body, FusedElementwise | ChannelSums | Loops):
-        values = {name: now(value) for name, value in unit.body.values.items()}
-        unit.body = dataclasses.replace(unit.body, values=values)
+    return unit.over(now)

@@ -12,7 +12,6 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from striate.engine.derivatives import ZERO, add, mul, where
 from striate.engine.plan import algebra
@@ -33,6 +32,7 @@ from striate.engine.training.adjoint import gradient_name
 from striate.engine.training.forward import ForwardBuilder, diagonal, same_positions
 from striate.engine.training.loop_builder import TapedNode
 from striate.engine.training.symbolic import gradients
+from striate.engine.training.taped import StepBuffers, Taped
 from striate.engine.training.unit_builder import Tensor, Unsupported, is_vector
 from striate.geometry import Window
 from striate.network import Network
@@ -40,7 +40,7 @@ from striate.op import Declaration
 from striate.statement import Affine, Const, Domain, Expr, Load, Statement, index, walk
 
 
-class Tape(ForwardBuilder):
+class TapeBuilder(ForwardBuilder):
     """Units of one training step, forward then backward.
 
     outputs, gradients: results by name; seeds: the outputs' gradients, by output.
@@ -69,6 +69,14 @@ class Tape(ForwardBuilder):
             except Unsupported as error:
                 error.nodes = error.nodes or (run.node.name,)
                 raise
+
+    def taped(self) -> Taped:
+        """The units and their buffers."""
+        buffers = StepBuffers(
+            self.inputs, self.parameters, tuple(self.parameter_inputs), tuple(self.noise), self.outputs,
+            self.seeds, self.updates, self.gradients,
+        )  # fmt: skip
+        return Taped(self.net, tuple(self.units), self.first_backward, buffers)
 
     # ------------------------------------------------------------ backward
     def _seed(self, name: str) -> None:
@@ -111,7 +119,7 @@ class Tape(ForwardBuilder):
         if body.bias and "bias" in run.trainable:
             (total,) = self._sum([self._expr_of(dy)], dy)
             value = self._values[total.tensor]  # type: ignore[attr-defined]
-            self._emit_gradient(run, "bias", self._copy_out(run.node.key("bias"), value))
+            self._emit_copied_gradient(run, "bias", value)
         value = self._memory_or_view(x.plain if x.permuted is not None else x)
         convolution = _as_convolution(body, value.shaped)
         weight = run.saved_buffers["weight"]
@@ -156,7 +164,7 @@ class Tape(ForwardBuilder):
         self._append(Unit([dw.name], WeightGradient(convolution), inputs, [dw], None, {}))
         plain = self.parameters[name]
         if weight is plain:
-            self._emit_gradient(run, "weight", self._copy_out(name, dw))
+            self._emit_copied_gradient(run, "weight", dw)
             return
         times = weight.shape[1] // plain.shape[1]
         small = dataclasses.replace(
@@ -181,8 +189,7 @@ class Tape(ForwardBuilder):
             body, depth=body.outputs, outputs=x.shape[1], windows=(one, one), bias=False, adjoint=True
         )
         flat = Buffer(f"gradient of {x.name}", x.shape, "nc")
-        parameters: dict[str, Any] = {"weight": weight}
-        self._append(Unit([f"gradient through {node}"], transposed, [dy], [flat], None, parameters))
+        self._append_products([f"gradient through {node}"], transposed, dy, flat, {"weight": weight})
         names, shape = "ncijl"[: len(x.plain.shape)], x.plain.shape
         along = tuple((v, math.prod(shape[k + 1 :])) for k, v in enumerate(names) if k)
         domain = Domain(dict(zip(names, shape, strict=True)))
@@ -199,10 +206,9 @@ class Tape(ForwardBuilder):
         earlier = ZERO if narrow else self._pending.pop(x, ZERO)
         residual = None if earlier == ZERO else self._gradient_memory(x, earlier)
         dx = Buffer(f"gradient of {x.name}", x.shape, x.roles)
-        parameters: dict[str, Any] = {"weight": weight}
-        unit = Unit([f"gradient through {node}"], transposed, [dy], [dx], None, parameters)
-        unit.residual = residual
-        self._append(unit)
+        self._append_products(
+            [f"gradient through {node}"], transposed, dy, dx, {"weight": weight}, residual=residual
+        )
         self._accumulate_gradient(x, self._expr_of(dx))
 
     def _pool_backward(self, run: TapedNode, body: Pool) -> None:
@@ -276,7 +282,7 @@ class Tape(ForwardBuilder):
                     continue
                 value = self._compute(full, total, (1, lead.size("c")), "nc")
                 if math.prod(p.shape) == value.channels:
-                    self._emit_gradient(run, p.name, self._copy_out(full, value))
+                    self._emit_copied_gradient(run, p.name, value)
                     continue
                 every = Domain({f"z{k}": 1 for k in range(len(p.shape))}, {"c": value.channels})
                 one = Statement(
@@ -368,13 +374,13 @@ def _as_convolution(body: Correlation, x: Buffer) -> Correlation:
     return dataclasses.replace(body, depth=x.channels, windows=(Window(h, h, h), Window(w, w, w)))
 
 
-def build_tape(net: Network, declarations: Mapping[str, Declaration], narrow: int, lanes: int) -> Tape:
-    """The tape of a network, with loop nests where kernels are missing. Raises Unsupported if loop nests cannot
+def build_tape(net: Network, declarations: Mapping[str, Declaration], narrow: int, lanes: int) -> Taped:
+    """The units of a network, with loop nests where kernels are missing. Raises Unsupported if loop nests cannot
     help."""
     loops: set[str] = set()
     while True:
         try:
-            return Tape(net, declarations, narrow, lanes, loops)
+            return TapeBuilder(net, declarations, narrow, lanes, loops).taped()
         except Unsupported as error:
             more = set(error.nodes)
             if more <= loops:  # expressions of its neighbors

@@ -1,30 +1,30 @@
-"""The plan of a training step for one batch size."""
+"""The plan of a training step for one batch size.
+
+Made in stages: fused, repeated (`training.taped`), placed, stepped (`plan.stages`), allotted.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from striate.engine.kernels import dropout_mask
 from striate.engine.plan import arena
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.execution_plan import ExecutionPlan, kernel_calls_of
-from striate.engine.plan.kernel_calls import PlanContext, divide_tasks, useful_threads
+from striate.engine.plan.kernel_calls import KernelCall, PlanContext, divided, useful_threads
 from striate.engine.plan.place import PIXEL_MAJOR_MAX_CHANNELS, assign_layouts
-from striate.engine.plan.units import Buffer, Leave, Unit, WeightGradient
+from striate.engine.plan.stages import Placed, Stage, Stepped, verified
+from striate.engine.plan.units import Buffer, Copied, Leave, Unit, WeightGradient
 from striate.engine.training import backward_calls
 from striate.engine.training.packs import insert_packing
 from striate.engine.training.recompute import Producer, insert_repeats
-from striate.engine.training.tape import Tape, build_tape
+from striate.engine.training.tape import build_tape
+from striate.engine.training.taped import Repeated, StepBuffers, Taped
 from striate.network import Network
 from striate.op import Declaration
-
-Array = NDArray[Any]
 
 MAX_UNIT_DISTANCE = 6
 """Maximum distance, in units, between the gradient of a weight and the gradient of the same layer's input."""
@@ -42,7 +42,7 @@ class TrainingPlan(ExecutionPlan):
     """
 
     first_backward: int
-    tape: Tape
+    buffers: StepBuffers
     weights: dict[Unit, dict[str, str]]
     """Parameters by the unit that reads them packed, and by name."""
     packed: dict[tuple[Any, ...], Buffer]
@@ -57,7 +57,7 @@ class TrainingPlan(ExecutionPlan):
         """Memory that a run of this plan needs, with gradients, noise and the plan, without parameters."""
         noise_bytes = sum(
             4 * dropout_mask.GROUP_NUMBERS * dropout_mask.rows(math.prod(noise.shape))
-            for _, noise in self.tape.noise
+            for _, noise in self.buffers.noise
         )
         calls = len(self.steps) * CALL_BYTES
         return self.arena.bytes + self.constants + noise_bytes + calls + self.context.threads * self.scratch
@@ -66,8 +66,12 @@ class TrainingPlan(ExecutionPlan):
     def kept_bytes(self) -> int:
         """Bytes kept for the backward pass when the forward pass is done."""
         at = self.epochs[self.first_backward] if self.first_backward < len(self.steps) else 1 << 62
-        life = arena.lives(self.steps, self.epochs)
-        return sum(value.layout.bytes for value, (first, last) in life.items() if first < at <= last)
+        life = self.arena.life.items()
+        return sum(value.layout.bytes for value, (first, last) in life if first < at <= last)
+
+    @property
+    def lasting(self) -> list[Buffer]:
+        return [value for value in self.buffers.gradients.values() if value.home is None]
 
 
 def training_declarations(net: Network) -> dict[str, Declaration]:
@@ -77,16 +81,16 @@ def training_declarations(net: Network) -> dict[str, Declaration]:
 
 def plan(net: Network, context: PlanContext) -> TrainingPlan:
     """Plan a network whose input spec has the whole batch. Raises Unsupported, and OpError as declarations do."""
-    return plan_tape(net, record_tape(net, training_declarations(net), context), context)
+    return plan_tape(record_tape(net, training_declarations(net), context), context)
 
 
-def record_tape(net: Network, declarations: Mapping[str, Declaration], context: PlanContext) -> Tape:
-    """Record the tape of a network. Where weights are larger than maps, the input's gradient comes before the weight's:
-    packed weights and the weight's gradient then do not need memory at the same time. Raises Unsupported.
+def record_tape(net: Network, declarations: Mapping[str, Declaration], context: PlanContext) -> Taped:
+    """Record the units of a training step. Where weights are larger than maps, the input's gradient comes before the
+    weight's: packed weights and the weight's gradient then do not need memory at the same time. Raises Unsupported.
     """
-    tape = build_tape(net, declarations, PIXEL_MAJOR_MAX_CHANNELS, context.target.lanes)
-    units = tape.units
-    for at in range(len(units) - 1, tape.first_backward - 1, -1):
+    taped = build_tape(net, declarations, PIXEL_MAJOR_MAX_CHANNELS, context.target.lanes)
+    units = list(taped.units)
+    for at in range(len(units) - 1, taped.first_backward - 1, -1):
         unit = units[at]
         if not isinstance(unit.body, WeightGradient) or not isinstance(units[at + 1].body, Leave):
             continue
@@ -98,57 +102,98 @@ def record_tape(net: Network, declarations: Mapping[str, Declaration], context: 
                 if math.prod(other.outputs[0].shape) < math.prod(unit.outputs[0].shape):
                     units[at : k + 1] = [*units[at + 2 : k + 1], *units[at : at + 2]]
                 break
-    return tape
+    return dataclasses.replace(taped, units=tuple(units))
 
 
 def plan_tape(
-    net: Network, tape: Tape, context: PlanContext, dropped: Collection[Producer] = ()
+    taped: Taped, context: PlanContext, dropped: Collection[Producer] = (), copied: Copied | None = None
 ) -> TrainingPlan:
-    """Plan a tape, which is consumed. dropped: values of the forward pass that the backward pass recomputes.
+    """Plan a training step. dropped: values of the forward pass that the backward pass recomputes; copied: receives the
+    copies of the taped units and buffers that the plan has.
 
     Raises Unsupported.
     """
-    parameters = sum(4 * value.size("nchw") for _, value in tape.parameter_inputs)
-    context = context.reading(parameters)
-    units, more, alike = insert_repeats(tape.units, tape.first_backward, dropped)
-    weights: dict[Unit, dict[str, str]] = {}
-    plain: dict[Unit, Buffer] = {}
-    for unit in units:
-        if isinstance(unit.body, Correlation):
-            buffers: dict[str, Any] = unit.weights  # buffers until now: their contents change from run to run
-            weights[unit] = {name: value.name for name, value in buffers.items()}
-            plain[unit] = buffers["weight"]
-            unit.derived = not buffers["weight"].is_input
-            unit.weights = {name: np.broadcast_to(np.float32(0), v.shape) for name, v in buffers.items()}
-    for value in (*tape.gradients.values(), *tape.parts):
-        value.is_result = False
-    turn = units[tape.first_backward] if tape.first_backward < len(units) else None
-    units = assign_layouts(units, context.target, lambda unit: backward_calls.border(unit, context), alike)
-    at = len(units) if turn is None else units.index(turn)
-    halves = []
-    places: dict[tuple[Any, ...], Buffer] = {}
+    *_, last = verified(stages(taped, context, dropped, copied))
+    assert isinstance(last, TrainingPlan)
+    return last
+
+
+def stages(
+    taped: Taped, context: PlanContext, dropped: Collection[Producer] = (), copied: Copied | None = None
+) -> Iterator[Stage]:
+    """The stages of a plan, in order; the last one is the plan. Raises Unsupported."""
+    context = context.reading(sum(4 * value.size("nchw") for _, value in taped.buffers.parameter_inputs))
+    yield taped
+    repeated = insert_repeats(taped, dropped)
+    yield repeated
+    copied = copied or Copied()
+    placed = place(repeated, context, copied)
+    yield placed
+    stepped = step(placed, context)
+    yield stepped
+    yield allot(stepped, repeated, copied, context)
+
+
+def place(repeated: Repeated, context: PlanContext, copied: Copied) -> Placed:
+    """Assign home, lanes and border to every buffer of a copy of the units."""
+    before = copied.units(repeated.units)
+    alike = {copied.buffer(a): copied.buffer(b) for a, b in repeated.alike.items()}
+    units = assign_layouts(before, context.target, lambda unit: backward_calls.border(unit, context), alike)
+    at = repeated.first_backward
+    return Placed(repeated.net, tuple(units), units.index(before[at]) if at < len(before) else len(units))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PackedSteps(Stepped):
+    """The calls of a training step, also those that pack weights. packed: the buffers of packed weights; constants: the
+    bytes of other constants."""
+
+    packed: dict[tuple[Any, ...], Buffer]
+    constants: dict[tuple[Any, ...], int]
+
+
+def step(placed: Placed, context: PlanContext) -> PackedSteps:
+    """The calls of both passes, divided into tasks. The backward pass waits for the end of the forward pass."""
+    at = placed.first_backward
+    products = [unit for unit in placed.units if unit.parameters]
+    plain = {unit: unit.parameters["weight"] for unit in products}
+    halves: list[list[KernelCall]] = []
+    packed: dict[tuple[Any, ...], Buffer] = {}
     constants: dict[tuple[Any, ...], int] = {}
-    for part in (units[:at], units[at:]):
-        steps = kernel_calls_of(part, context, backward_calls.steps)
-        threads = useful_threads(steps, context.threads)
-        for step in steps:
-            step.tasks = divide_tasks(step, threads)
-        steps, weight_buffers, constant_bytes = insert_packing(steps, plain, context.threads)
-        halves.append(steps)
-        places |= weight_buffers
-        constants |= constant_bytes
+    for part in (placed.units[:at], placed.units[at:]):
+        calls = kernel_calls_of(part, context, backward_calls.steps)
+        calls = divided(calls, useful_threads(calls, context.threads))
+        calls, packed_here, constants_here = insert_packing(calls, plain, context.threads)
+        halves.append(calls)
+        packed |= packed_here
+        constants |= constants_here
     forward, backward = halves
-    if backward:
-        backward[0].after_all = True
-    all_steps = forward + backward
-    when = arena.epochs(all_steps)
-    lasting = [value for value in tape.gradients.values() if value.home is None]
-    outside = dict.fromkeys(v for step in all_steps for v in step.reads if v.is_input)
-    results = dict.fromkeys(v for step in all_steps for v in step.writes if v.is_result)
+    backward[:1] = [dataclasses.replace(call, after_all=True) for call in backward[:1]]
+    calls = forward + backward
+    return PackedSteps(
+        placed.net, tuple(calls), tuple(arena.epochs(calls)), first_backward=len(forward),
+        packed=packed, constants=constants,
+    )  # fmt: skip
+
+
+def allot(stepped: PackedSteps, repeated: Repeated, copied: Copied, context: PlanContext) -> TrainingPlan:
+    """Give every buffer its memory; gradients keep theirs to the end."""
+    buffers = repeated.buffers.copied(copied)
+    calls, epochs = list(stepped.calls), list(stepped.epochs)
+    weights = {
+        call.unit: {name: value.name for name, value in call.unit.parameters.items()}
+        for call in calls
+        if call.unit.parameters
+    }
+    lasting = [value for value in buffers.gradients.values() if value.home is None]
+    life = arena.lives(calls, epochs, (), lasting)
+    outside = dict.fromkeys(v for call in calls for v in call.reads if v.is_input)
+    results = dict.fromkeys(v for call in calls for v in call.writes if v.is_result)
     return TrainingPlan(
-        net, context, all_steps, when, arena.smallest_arena(arena.lives(all_steps, when, (), lasting), ARENA_ORDERS),
+        stepped.net, context, calls, epochs, arena.smallest_arena(life, ARENA_ORDERS),
         {str(k): v for k, v in enumerate(outside)}, {str(k): v for k, v in enumerate(results)},
-        len(forward), tape, weights, places, sum(constants.values()), more,
+        stepped.first_backward or 0, buffers, weights, stepped.packed, sum(stepped.constants.values()),
+        repeated.again,
     )  # fmt: skip
 
 

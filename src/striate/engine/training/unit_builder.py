@@ -6,9 +6,13 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
+
 from striate.engine.derivatives import ONE, ZERO, add, mul
+from striate.engine.plan.computation import Correlation
 from striate.engine.plan.units import ROLES, Buffer, ChannelSums, Enter, FusedElementwise, Leave, Loops, Unit
 from striate.engine.training.symbolic import hoist, split, terms
+from striate.op import Declaration
 from striate.statement import Call, Const, Expr, Load, Statement, walk
 
 MAX_OPERANDS = 8
@@ -80,6 +84,16 @@ class UnitBuilder:
         unit.order = len(self.units)
         self.units.append(unit)
 
+    def _append_products(
+        self, nodes: list[str], body: Correlation, x: Buffer, y: Buffer, parameters: dict[str, Buffer],
+        declaration: Declaration | None = None, residual: Buffer | None = None,
+    ) -> None:  # fmt: skip
+        """Append sums of products whose parameters are buffers: their contents change from run to run."""
+        shapes = {name: np.broadcast_to(np.float32(0), value.shape) for name, value in parameters.items()}
+        self._append(
+            Unit(nodes, body, [x], [y], declaration, shapes, residual=residual, parameters=parameters)
+        )
+
     def _producer(self, value: Buffer) -> Unit | None:
         """The unit that writes a buffer; None for an alias."""
         return next((unit for unit in reversed(self.units) if value in unit.outputs), None)
@@ -93,8 +107,9 @@ class UnitBuilder:
         self._append(Unit([name], Enter(), [source], [copy], None, {}))
         return source, copy
 
-    def _copy_out(self, name: str, x: Buffer) -> Buffer:
-        result = Buffer(name, x.shape, x.roles, is_result=True, lanes=1)
+    def _copy_out(self, name: str, x: Buffer, is_result: bool = True) -> Buffer:
+        """A buffer in plain order: a result, which the caller owns, or a gradient, which lies in the arena."""
+        result = Buffer(name, x.shape, x.roles, is_result=is_result, lanes=1)
         self._append(Unit([name], Leave(), [x], [result], None, {}))
         return result
 

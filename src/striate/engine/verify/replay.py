@@ -160,7 +160,7 @@ class Replay:
             for name, parameter in self.plan.weights.get(step.unit, {}).items():
                 if key[-1] == "bias" and name != "bias":
                     continue
-                buffer = self.plan.tape.parameters.get(parameter)
+                buffer = self.plan.buffers.parameters.get(parameter)
                 count = step.unit.weights[name].size
                 if buffer is None or (step.unit.derived and name == "weight"):
                     self._fault(step, parameter, "moved before the run that computes it", count)
