@@ -21,7 +21,7 @@ from striate.engine.plan.execution_plan import ExecutionPlan, plan
 from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.process_group import ProcessGroup
 from striate.engine.runtime.loaded_plan import Constants, LoadedPlan
-from striate.engine.runtime.plan_report import Machine, PlanReport, table
+from striate.engine.runtime.plan_report import Machine, PlanReport, bound, table
 from striate.engine.target import Target
 from striate.engine.threads import available
 from striate.locks import fork_safe_lock
@@ -137,6 +137,11 @@ class CompiledProgram(Program):
         arrays = [array.astype(np.float32, copy=False) for array in arrays_by_input(self.net, x).values()]
         loaded = self.plan_for(rows(arrays), self.net.outputs)
         return table(loaded, loaded.measure_steps(*arrays), self._constants.bytes, machine)
+
+    def bound(self, images: int, machine: Machine) -> float:
+        """Lower bound on the seconds of a batch of some images on a machine, from the plan; nothing runs."""
+        plan = self.plan_for(images, self.net.outputs).plan
+        return bound(plan.steps, self._constants.bytes, machine, plan.context.threads)
 
     @functools.cached_property
     def _precise(self) -> Program:

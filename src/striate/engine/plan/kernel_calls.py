@@ -64,7 +64,8 @@ class Memory(abc.ABC):
 class KernelCall:
     """One kernel over some rows and parts. record: its arguments; tasks: disjoint ranges that cover all of it.
 
-    flops, bytes: for the roofline; `bytes` counts weights and values once.
+    flops, bytes: for the roofline; `bytes` counts weights and values once. needed: flops of an algorithm that needs
+    fewer than the direct sum, 0 if it does not.
     """
 
     unit: Unit
@@ -79,6 +80,7 @@ class KernelCall:
     uses: tuple[Kernel, ...] = ()
     scratch: int = 0
     flops: float = 0.0
+    needed: float = 0.0
     weights: int = 0
     all_rows: bool = False
     """Tasks take all rows."""
@@ -88,11 +90,15 @@ class KernelCall:
     """It writes only bytes that no other step touches (a border)."""
     after_all: bool = False
     """It must not run at the same time as the calls before it."""
+    share: float = 1.0
+    """The part of its values that it touches: one image of a batch."""
     tasks: list[Task] = dataclasses.field(default_factory=list)
 
     @property
     def bytes(self) -> int:
-        return self.weights + sum(value.layout.bytes for value in (*self.reads, *self.writes))
+        return self.weights + round(
+            self.share * sum(value.layout.bytes for value in (*self.reads, *self.writes))
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -139,8 +139,10 @@ def expand(
 
 def _first_image(step: KernelCall, images: int, threads: int) -> KernelCall:
     """The step for the first image."""
-    one = dataclasses.replace(step, rows=step.rows // images, flops=step.flops / images)
-    return dataclasses.replace(one, tasks=divide_tasks(one, threads))
+    rows, flops, needed = step.rows // images, step.flops / images, step.needed / images
+    one = dataclasses.replace(step, rows=rows, flops=flops, needed=needed)
+    tasks = divide_tasks(one, threads)  # as if it touched the batch: there is little work in an image
+    return dataclasses.replace(one, tasks=tasks, share=1 / images)
 
 
 def _for_image(one: KernelCall, image: int) -> KernelCall:

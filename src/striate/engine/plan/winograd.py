@@ -127,6 +127,7 @@ def steps(unit: Unit, shape: sizes.Winograd, context: PlanContext) -> list[Kerne
         return arguments
 
     flops = 2.0 * y.images * y.height * y.width * 9 * x.channels * y.channels
+    needed = 2.0 * shape.tiles * shape.frequencies * x.channels * y.channels
     name = f"F({shape.m}x{shape.m})"
     calls = []
     if transformed is not None:
@@ -142,7 +143,8 @@ def steps(unit: Unit, shape: sizes.Winograd, context: PlanContext) -> list[Kerne
         KernelCall(
             unit, name, f"{block} tiles", Kernel("winograd"), record, shape.rows, count, reads, unit.outputs,
             (*code.values(), packing.transform(shape.m), *inner),
-            scratch=shape.scratch_bytes(block, parts, shared), flops=flops, weights=shape.weight_bytes,
+            scratch=shape.scratch_bytes(block, parts, shared), flops=flops, needed=needed,
+            weights=shape.weight_bytes,
             by_parts=shared, all_rows=shared,
         )
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from striate.engine import cpu_caches
 from striate.engine.plan.kernel_calls import KernelCall
@@ -86,6 +86,17 @@ def table(loaded: LoadedPlan, seconds: Sequence[float], weights: int, machine: M
     return PlanReport(rows, machine, plan.context.target.name, threads, plan.arena.bytes, weights)
 
 
+def bound(steps: Iterable[KernelCall], weights: int, machine: Machine, threads: int) -> float:
+    """Lower bound on the seconds of these steps, one after the other. weights: bytes of all packed weights."""
+    return sum(_least(step, weights, machine, threads) for step in steps)
+
+
+def _least(step: KernelCall, weights: int, machine: Machine, threads: int) -> float:
+    """A call for one image of a batch counts its share of the weights: they may stay near from image to image."""
+    values, read = step.bytes - step.weights, round(step.share * step.weights)
+    return machine.seconds(step.needed or step.flops, values, read, weights, threads)
+
+
 def plan_rows(
     steps: Sequence[KernelCall], seconds: Sequence[float], weights: int, machine: Machine, threads: int
 ) -> tuple[PlanRow, ...]:
@@ -93,7 +104,7 @@ def plan_rows(
     rows: dict[tuple[tuple[str, ...], str, str], PlanRow] = {}
     for step, took in zip(steps, seconds, strict=True):
         key = tuple(step.unit.nodes), step.algorithm, step.tile
-        least = machine.seconds(step.flops, step.bytes - step.weights, step.weights, weights, threads)
+        least = _least(step, weights, machine, threads)
         old = rows.get(key) or PlanRow(*key, 0, 0, 0.0, 0, 0.0, 0.0)
         rows[key] = dataclasses.replace(
             old,

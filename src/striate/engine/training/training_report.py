@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import UsageError, setting
-from striate.engine.runtime.plan_report import Machine, PlanRow, plan_rows
+from striate.engine.runtime.plan_report import Machine, PlanRow, bound, plan_rows
 from striate.engine.training.compiled_training import CompiledTraining, LoadedTrainingPlan
 from striate.engine.training.unit_builder import Unsupported
 
@@ -52,6 +52,13 @@ def plan_for_batch(program: CompiledTraining, batch: int) -> LoadedTrainingPlan:
             why=f"{error} has no gradient in machine code: it is trained by the numpy engine",
             fix=f"leave {setting('stage')} out",
         ) from None
+
+
+def step_bound(program: CompiledTraining, batch: int, machine: Machine) -> float:
+    """Lower bound on the seconds of a step's two passes on a machine. Raises UsageError if the network has no plan."""
+    plan = plan_for_batch(program, batch).plan
+    weights = sum(4 * p.elements for p in program.net.parameters.values())
+    return bound(plan.steps, weights, machine, plan.context.threads)
 
 
 def table(program: CompiledTraining, x: Array, machine: Machine) -> TrainingReport:

@@ -120,8 +120,8 @@ def _legend(page: Page) -> None:
     page.line()
     page.line(
         "limit: the work at full speed, or its values read once from the nearest level that holds them and its weights "
-        "from the one that holds all weights, whichever takes longer. Winograd's algorithm F(2x2), F(4x4) multiplies "
-        "less than is counted."
+        "from the one that holds all weights, whichever takes longer. For Winograd's algorithm F(2x2), F(4x4) it "
+        "counts the products that the algorithm needs, and the work those of the direct sum."
     )
 
 
