@@ -60,6 +60,7 @@ def main() -> int:
 
 def engine(model: str) -> int:
     """Print the times of the page's own forward engine."""
+    opening.told(f"{model}: {TIMES} images under Node")
     parts = model_parts(striate.load(model))
     if "model" not in parts:
         print(parts["no_model"], file=sys.stderr)

@@ -2,13 +2,17 @@
 
     python bench/train.py                     steps, then whole trainings: compare, measure, print, save
     python bench/train.py --steps             only steps (also --accuracy: only whole trainings)
-    python bench/train.py --compile           torch.compile too, which takes minutes before it runs (--no-compile: not)
+    python bench/train.py --compile           torch.compile too, where it compiles in two minutes (--reference: it is;
+                                              --no-compile: it is not)
     python bench/train.py --only lenet5       one network, or one recipe (digits, textures); it is not saved
     python bench/train.py --batch 256         another batch size, for every network (may be repeated); it is not saved
     python bench/train.py --threads 1 --rounds 25 --seeds 5
-    python bench/train.py --resume            go on with the run that was interrupted
+    python bench/train.py --minutes 60        begin no further network after an hour
+    python bench/train.py --resume            go on with the run that was interrupted, or that ran out of minutes
     python bench/train.py --show FILE         a saved run as Markdown
-    python bench/train.py --reference         keep this run as the one that docs/benchmarks.md speaks of
+    python bench/train.py --reference         keep this run as that of this kind of machine, which docs/benchmarks.md
+                                              shows
+    STRIATE_TARGET=avx2 python bench/train.py    on a processor with AVX-512: Striate and torch limited to AVX2
 
 A step is forward, gradient of the loss, backward and SGD with momentum, on a batch that lies in memory, in float32. Its
 loss and what it changes in every weight are compared with float64 first: a tool that is wrong is left out and named.
@@ -20,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -31,9 +36,10 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from support import record  # noqa: E402
+from support import limited, record  # noqa: E402
 from support.comparison import OURS, group_of  # noqa: E402
 from support.runs import Run, installed, told  # noqa: E402
+from support.schedule import case_s  # noqa: E402
 from support.trainers import RECIPES  # noqa: E402
 from support.training import UNCACHED, page, text  # noqa: E402
 
@@ -46,6 +52,8 @@ BATCHES = {
     "resnet50": (8,),
 }  # fmt: skip
 PARTS = ("steps", "accuracy")
+PASSES = 3
+"""A step computes about three times the products of an inference."""
 LIMIT_S = 1800
 """Of a whole training."""
 
@@ -60,6 +68,22 @@ def steps(run: Run, batches: Mapping[str, Sequence[int]], tools: Sequence[str]) 
                 with tempfile.TemporaryDirectory() as folder:
                     subject = Subject(model, size, batch, folder, train=True)
                     run.compare(subject, group, tools, threads, lambda found, group=group: kept(found, group))
+
+
+def expected(
+    batches: Mapping[str, Sequence[int]], tools: Sequence[str], settings: Mapping[str, Any]
+) -> dict[str, float]:
+    """Every case of `steps` with its expected seconds, in order."""
+    from striate.analysis import macs
+
+    return {
+        group_of(case, batch, threads): case_s(
+            PASSES * macs(Subject(*case.split()).network()), batch, threads, tools, settings
+        )
+        for case, sizes in batches.items()
+        for batch in sizes
+        for threads in settings["threads"]
+    }
 
 
 def kept(found: Result, group: str) -> dict[str, list[dict[str, Any]]]:
@@ -154,10 +178,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, action="append")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=0)
     parser.add_argument("--show", type=Path, metavar="FILE")
     chosen = parser.parse_args()
     if min(chosen.rounds, chosen.seeds, *(chosen.batch or (1,)), *(chosen.threads or (1,))) < 1:
         parser.error("rounds, seeds, threads and batches are 1 or more")
+    chosen.compile = (chosen.compile or chosen.reference) and not chosen.no_compile
+    asked = os.environ.get("STRIATE_TARGET")
+    if chosen.reference and asked not in (None, "", record.kind(), limited.asked()):
+        parser.error(f"other tools cannot be limited to {asked}: unset STRIATE_TARGET, or set it to avx2")
     return chosen
 
 
@@ -192,10 +221,14 @@ def main() -> None:
     tools = installed([tool for tool in tools if chosen.compile or not TOOLS[tool].slow])
     if not chosen.compile:
         print(f"left out: {TOOLS['torch_compile'].label}: --compile asks for it", file=sys.stderr)
-    results, reference = (HERE / place / "train.json" for place in ("results", "reference"))
+    results, reference = HERE / "results" / "train.json", HERE / "reference" / f"train-{record.kept()}.json"
     before = record.last(results, reference)
     run = Run(results.with_suffix(".begun.json"), settings, chosen.resume, "train")
+    if limited.asked():
+        run.unable(tools)
+        tools = [tool for tool in tools if tool not in limited.UNABLE]
     if "steps" in parts:
+        run.plan(expected(batches, tools, settings), chosen.minutes)
         steps(run, batches, tools)
     if "accuracy" in parts:
         trainings(run, recipes, tools)

@@ -11,10 +11,12 @@ A test that needs something optional carries its group's marker and imports it i
 Without it the test is skipped with the reason. Where STRIATE_REQUIRE_ALL is set (CI), a skip is a failure.
 """
 
+import importlib
 import importlib.util
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -165,3 +167,12 @@ def golden(request):
             )
 
     return compare
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """bench/support, importable as its scripts see it."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "bench"))
+    yield lambda name: importlib.import_module(f"support.{name}")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "support"]:
+        del sys.modules[name]

@@ -13,32 +13,28 @@ from striate.peers import timing
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture
-def bench(monkeypatch):
-    """bench/support, importable as its scripts see it."""
-    monkeypatch.syspath_prepend(str(ROOT / "bench"))
-    yield lambda name: importlib.import_module(f"support.{name}")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "support"]:
-        del sys.modules[name]
-
-
 def reference(name):
     return json.loads((ROOT / "bench" / "reference" / f"{name}.json").read_text("utf-8"))
 
 
-def inference_runs():
+def saved_runs(question):
     """The saved run of each kind of machine."""
-    found = sorted((ROOT / "bench" / "reference").glob("inference-*.json"))
+    found = sorted((ROOT / "bench" / "reference").glob(f"{question}-*.json"))
     return {path.stem.partition("-")[2]: json.loads(path.read_text("utf-8")) for path in found}
+
+
+def inference_runs():
+    return saved_runs("inference")
 
 
 def test_page_prints_the_reference_runs(bench, golden):
     comparison = bench("comparison")
     inference = comparison.by_kind(inference_runs(), lambda _, run: comparison.summary(run))
+    training = comparison.by_kind(saved_runs("train"), lambda _, run: bench("training").page(run))
     sections = {
         "bench/reference/analysis.json": bench("record").markdown(reference("analysis")),
         "bench/reference/inference-*.json": inference,
-        "bench/reference/train.json": bench("training").page(reference("train")),
+        "bench/reference/train-*.json": training,
         "bench/reference/draw.json": bench("pictures").page(reference("draw")),
     }
     page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
@@ -53,7 +49,8 @@ def test_readme_prints_the_reference_runs(bench, golden):
 
 @pytest.mark.parametrize("kind", inference_runs())
 def test_chart_shows_the_reference_run(bench, golden, kind):
-    assert kind in bench("comparison").KINDS
+    comparison = bench("comparison")
+    assert kind in {*comparison.KINDS, *(instead for instead, _ in comparison.STAND_INS.values())}
     golden(f"../../docs/inference-{kind}.svg", bench("chart").svg(inference_runs()[kind]))
 
 
@@ -73,12 +70,23 @@ def test_a_kind_without_a_run_is_named(bench):
     assert none.startswith("**On a processor with AVX2 and without AVX-512**")
 
 
+def test_a_run_of_limited_tools_stands_in(bench):
+    comparison = bench("comparison")
+    run = {**RUN, "date": "2026-01-02"}
+    wide = {"avx512": run, "avx2-limited": run}
+    page = comparison.by_kind(wide, lambda kind, _: kind)
+    assert "the other tools limited to AVX2 (no run of a processor without AVX-512" in page
+    assert page.endswith("avx2-limited")
+    true = comparison.by_kind({**wide, "avx2": run}, lambda kind, _: kind)
+    assert "limited" not in true and true.endswith("avx2")
+
+
 def test_rows_behind_are_counted(bench):
     slower = {"group": "resnet18, batch 8, 2 threads", "name": "striate", "seconds": [0.4]}
     faster = {"group": "resnet18, batch 8, 2 threads", "name": "MNN", "seconds": [0.1]}
     said = bench("comparison").verdict({**RUN, "rows": [*RUN["rows"], slower, faster]})
     assert said.startswith(
-        "Striate is ahead of the best other tool in 2 of 3 rows: 0.25 to 2.00 times as fast"
+        "Striate is ahead of the best other tool in 1 of 2 rows: 0.25 to 1.50 times as fast"
     )
     assert "it meets 0 of 2 gates" in said
 
@@ -173,6 +181,12 @@ RUN = {
 }
 
 
+HEAD = {
+    "date": "2026-01-02", "load": 0.0, "versions": {},
+    "machine": {"cpu": "CPU", "cores": 1, "system": "Linux"},
+}  # fmt: skip
+
+
 @pytest.fixture
 def inference(bench, monkeypatch):
     bench("record")
@@ -184,16 +198,108 @@ def inference(bench, monkeypatch):
 
 
 def test_striate_is_compared_with_the_best(bench):
-    network, layer = bench("comparison").comparisons(RUN)
-    assert network == ["resnet18", "8", "1", "100", "320", "ncnn", "150", "1.50", "2.0", "no"]
+    comparison = bench("comparison")
+    (network,) = comparison.comparisons(RUN)
+    assert network == ["resnet18", "8", "1", "100", "320", "", "ncnn", "150", "1.50", "2.0", "no"]
+    (layer,) = comparison.comparisons(RUN, layers=True)
     assert layer[-3:] == ["2.00", "", ""]
 
 
+def test_the_share_of_the_roofline_stands_beside_the_time(bench):
+    comparison = bench("comparison")
+    group = "resnet18, batch 8, 1 thread"
+    bound = {**RUN, "bounds": [{"case": group, "seconds": 0.08}], "settings": {"threads": [1]}}
+    titles, network = comparison.table(bound)
+    assert network[titles.index(comparison.ROOFLINE)] == "80%"
+    assert comparison.ROOFLINE not in comparison.table(RUN)[0]
+    assert "| 80% |" in comparison.readme({"avx512": {**bound, **HEAD}})
+
+
 def test_what_a_run_notes(bench):
-    verdict, limits, errors, left_out = bench("comparison").notes(RUN)
-    assert verdict.startswith("Striate is ahead of the best other tool in 2 of 2 rows")
+    verdict, layers, limits, errors, left_out = bench("comparison").notes(RUN)
+    assert verdict.startswith("Striate is ahead of the best other tool in 1 of 1 row")
+    assert layers.startswith("On single layers Striate is ahead of the best other tool in 1 of 1 row")
     assert "not measured (no)" in limits and "MNN 2e-05" in errors
     assert left_out == "Left out: MNN in c; d: wrong"
+
+
+def test_samples_taken_again_are_counted(bench):
+    slow = {"group": "resnet18, batch 8, 1 thread", "name": "MNN", "seconds": [1.0, 1.0], "repeated": 3}
+    (said,) = (
+        note
+        for note in bench("comparison").notes({"rows": [slow], "limits": [], "answers": [], "left_out": []})
+        if "again" in note
+    )
+    assert said.startswith("3 samples taken again, beside the 2 that are kept")
+
+
+def test_a_sample_of_slow_processors_is_taken_again(bench):
+    """Speeds of three readings before and after each sample: slow before the second one."""
+    speeds = iter([100.0] * 6 + [50.0] * 3 + [100.0] * 9)
+    seconds = iter([1.0, 2.0, 1.1])
+    row = timing.Timing("group", "row", lambda: timing.Sample(next(seconds)))
+    steady = timing.Steady(lambda: next(speeds), wait=0.0)
+    timing.measure([row], rounds=2, warm_up=0, steady=steady)
+    assert [sample.seconds for sample in row.samples] == [1.0, 1.1]
+    assert row.repeated == 1 and row.record()["repeated"] == 1
+
+
+def test_a_machine_that_stays_slow_does_not_stop_a_run(bench):
+    speeds = iter([100.0] * 3 + [40.0] * 3 + [50.0] * 6 + [45.0] * 18)
+    seconds = iter([3.0, 2.0, 2.5, 2.5, 2.5])
+    row = timing.Timing("group", "row", lambda: timing.Sample(next(seconds)))
+    timing.measure([row], rounds=1, warm_up=0, steady=timing.Steady(lambda: next(speeds), wait=0.0))
+    assert [sample.seconds for sample in row.samples] == [2.0]  # the one at the highest speed
+    assert row.repeated == timing.Steady.AGAIN
+
+
+def test_the_expected_time_is_said_and_ends_a_run(bench, capsys):
+    clock = iter([0.0, 0.0, 0.0, 120.0, 120.0, 500.0])
+    schedule = bench("schedule").Schedule({"a": 100.0, "b": 60.0, "c": 40.0}, 5, lambda: next(clock))
+    schedule.begin("a")
+    schedule.begin("b")  # "a" took 120 s instead of 100: so will the others
+    with pytest.raises(SystemExit, match="5 minutes are over; --resume goes on with c"):
+        schedule.begin("c")
+    assert capsys.readouterr().err.splitlines() == [
+        "3 cases, about 3 min", "a (1 of 3, 3 min to go)", "b (2 of 3, 2 min to go)",
+    ]  # fmt: skip
+
+
+def test_a_run_measures_the_machine_first(inference, tmp_path):
+    run = inference.Run(tmp_path / "run.json", {"threads": [1]}, resume=False)
+    (limits,) = run.saved["limits"]
+    assert limits["threads"] == 1 and ("fma_gflops" in limits or limits["not_measured"])
+
+
+def test_the_best_limits_are_kept(bench):
+    level = {"bytes": None, "gb_s": 10.0}
+    known, now = (
+        {"fma_gflops": 100.0, "read": [level]},
+        {"fma_gflops": 60.0, "read": [{**level, "gb_s": 20.0}]},
+    )
+    best = bench("runs").best_of(known, now)
+    assert best == {"fma_gflops": 100.0, "read": [{"bytes": None, "gb_s": 20.0}]}
+    assert bench("runs").best_of(None, now) == now
+
+
+def test_every_part_of_a_reference_is_expected(inference, bench):
+    settings = {"threads": [1, 2], "rounds": 15, "sample_s": 0.2}
+    layer = "8x8x1 -> conv 3x3 4"
+    cases = {
+        "networks": [("lenet5", 1)],
+        "layers": [(layer, 1)],
+        "start": [("resnet18", 1)],
+        "memory": [("resnet50", 8)],
+    }
+    tools = {part: ["striate"] for part in cases}
+    groups = list(inference.expected(cases, tools, settings))
+    assert groups[:3] == [
+        "lenet5, batch 1, 1 thread",
+        "lenet5, batch 1, 2 threads",
+        f"{layer}, batch 1, 2 threads",
+    ]
+    assert [group.split()[0] for group in groups[3:]] == ["process", "process", "peak"]
+    assert list(inference.PARTS) == list(cases)
 
 
 def test_a_run_goes_on_where_it_was(inference, tmp_path):
@@ -284,7 +390,7 @@ def test_time_to_an_accuracy(bench):
 
 def test_a_page_has_what_the_run_holds(bench):
     training = bench("training")
-    saved = reference("train")
+    saved = next(iter(saved_runs("train").values()))
     nothing = {key: [] for key in ("accuracy", "memory", "limits", "left_out")}
     assert training.page(saved | nothing).count("Peak memory") == 0
     page = training.page(saved | {key: TRAINING[key] for key in ("accuracy", "memory", "left_out")})

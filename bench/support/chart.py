@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from support.comparison import OURS, case_of
+from support.comparison import OURS, case_of, is_layer
 
 from striate.peers.timing import Summary
 from striate.peers.tools import TOOLS
@@ -99,7 +99,7 @@ def _rows(run: Mapping[str, Any], threads: int) -> Any:
         if group.startswith(("process", "peak")) or TOOLS[OURS].label not in times:
             continue
         model, batch, count = case_of(group)
-        if count == threads:
+        if count == threads and not is_layer(model):
             mine = times.pop(TOOLS[OURS].label)
             dots = {names[label]: time / mine for label, time in times.items() if names.get(label) in COLORS}
             yield f"{model}, batch {batch}", dots

@@ -28,7 +28,7 @@ def machine_limits(threads: int) -> dict[str, Any]:
     return {"threads": threads, "fma_gflops": fma_peak(threads), "read_gb_s": read}
 
 
-def launch_environment(threads: int) -> dict[str, Any]:
+def asked(threads: int) -> dict[str, Any]:
     """The same from a process of its own."""
     said = subprocess.run([sys.executable, str(Path(__file__)), str(threads)], capture_output=True, text=True)
     if said.returncode:

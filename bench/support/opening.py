@@ -8,13 +8,15 @@ import io
 import shutil
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 LONG = 50.0
 """Milliseconds from which a task is a long one (W3C Long Tasks)."""
 ROUNDS = 5
+OPENING_S = 3.0
+"""Seconds of one opening, with the wheel turned through the page."""
 WHEEL = 40
 """Turns of the wheel through a page."""
 WATCH = """
@@ -40,8 +42,8 @@ def _chromium() -> str | None:
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-def measured(pages: dict[str, str], rounds: int = ROUNDS) -> dict[str, dict[str, Any]]:
-    """Name to what was measured. pages: name to the address of a file.
+def measured(pages: dict[str, str], rounds: int = ROUNDS) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and what was measured, page after page. pages: name to the address of a file.
 
     loaded, paint: milliseconds until the load event has ended and until something is seen, medians; opening, scrolling:
     the longest task of each in any round, 0 below 50 ms; refused: requests that the page made, all of which fail.
@@ -50,12 +52,9 @@ def measured(pages: dict[str, str], rounds: int = ROUNDS) -> dict[str, dict[str,
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
-        result = {
-            name: _medians([_opened(browser, address) for _ in range(rounds)])
-            for name, address in pages.items()
-        }
+        for name, address in pages.items():
+            yield name, _medians([_opened(browser, address) for _ in range(rounds)])
         browser.close()
-    return result
 
 
 def _opened(browser: Any, address: str) -> dict[str, Any]:
@@ -134,22 +133,28 @@ def torchvista(folder: Path) -> tuple[str, str]:
     return (path.as_uri(), "") if path.exists() else ("", "it wrote no page")
 
 
+def told(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 def main(folder: Path, say: Callable[[str], None] = print) -> None:
     """Measure everything and print it."""
     if why := missing():
         say(f"opening pages: left out, {why}")
         return
+    told("writing the pages")
     pages = reports(folder)
+    told("torchvista draws ResNet-50")
     address, why = torchvista(folder)
     if address:
         pages["torchvista, resnet50"] = address
-    rows = measured(pages)
-    wide = max(map(len, rows))
+    told(f"opening {len(pages)} pages, {ROUNDS} times each: about {len(pages) * ROUNDS * OPENING_S:.0f} s")
+    wide = max(map(len, pages))
     say(
         f"pages opened from a file in Chromium, offline, {ROUNDS} times each; tasks under {LONG:.0f} ms are not long"
     )
     say(f"  {'page':{wide}}  {'seen':>9} {'loaded':>9}   {'longest task: opening':>21} {'scrolling':>10}")
-    for name, row in rows.items():
+    for name, row in measured(pages):
         tasks = [
             f"{row[part]:.0f} ms" if row[part] >= LONG else "none long" for part in ("opening", "scrolling")
         ]
@@ -158,6 +163,7 @@ def main(folder: Path, say: Callable[[str], None] = print) -> None:
         )
         for url in row["refused"][:3]:
             say(f"    asks for {url}, which it does not get")
+        sys.stdout.flush()
     if why:
         say(f"  torchvista: left out, {why}")
     sys.stdout.flush()

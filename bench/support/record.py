@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from support import limited
+
 from striate.diagnostics import plural
 from striate.engine.target import able
 from striate.peers.timing import Summary, Timing
@@ -35,12 +37,18 @@ def machine() -> dict[str, Any]:
         pass
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     system = f"{platform.system()} {platform.machine()}"
-    return {"cpu": model, "cores": cores, "system": system, "kind": kind()}
+    known = {"cpu": model, "cores": cores, "system": system, "kind": kind()}
+    return known | ({"limited": limited.asked()} if limited.asked() else {})
 
 
 def kind() -> str:
     """The widest vectors of this processor, whatever STRIATE_TARGET asks for: the other tools use them, too."""
     return next((target.name for target in able()), platform.machine().lower())
+
+
+def kept() -> str:
+    """The kind that a reference run is kept of: another one where all tools are limited to narrower vectors."""
+    return f"{limited.asked()}-limited" if limited.asked() else kind()
 
 
 def versions() -> dict[str, str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from support import limits, record
-from support.comparison import OURS
+from support import gates, limited, limits, record
+from support.comparison import OURS, ROOFLINE, case_of, of_roofline, repetitions, share, without_empty
 from support.trainers import RECIPES
 
 from striate.diagnostics import plural
@@ -14,20 +14,20 @@ from striate.peers.timing import Summary
 from striate.peers.tools import TOOLS
 from striate.views.text.number_format import digits
 
-GATES = {"resnet18 64x64x3, batch 32": 1.5, "lenet5, batch 64": 3.0}
-"""Network and batch -> how many times faster than the best other tool a step should be."""
-ACCURACY_GATES = {"digits": 3.0}
 UNCACHED = f"{OURS}, no code cached"
 
 Lines = list[list[str]]
 
 
 def steps(run: Mapping[str, Any]) -> Lines:
-    """Per network: Striate's median, the best other tool, how many times faster Striate is, gate, and if it is met."""
+    """Per network: Striate's median, the share of the lower bound of its plan, the best other tool, how many times
+    faster Striate is, gate, and if it is met.
+    """
+    bounds = of_roofline(run)
     groups: dict[str, dict[str, Summary]] = {}
     for row in run["rows"]:
         groups.setdefault(row["group"], {})[row["name"]] = Summary.of(row["seconds"])
-    lines = [["", "striate ms", "best other", "ms", "times", "gate", "met"]]
+    lines = [["", "striate ms", ROOFLINE, "best other", "ms", "times", "gate", "met"]]
     for group, rows in groups.items():
         mine = rows.pop(TOOLS[OURS].label, None)
         if mine is None or not rows:
@@ -35,11 +35,20 @@ def steps(run: Mapping[str, Any]) -> Lines:
         best = min(rows, key=lambda name: rows[name].median)
         times = rows[best].median / mine.median
         within = " (within the spread)" * mine.overlaps(rows[best])
-        judged = _judged(times, GATES.get(group.rsplit(", ", 1)[0]))
+        model, batch, _ = case_of(group)
+        judged = _judged(times, gates.TRAINING.get(model, {}).get(batch))
         lines.append(
-            [group, digits(mine.median), best, digits(rows[best].median), f"{times:.2f}{within}", *judged]
+            [
+                group,
+                digits(mine.median),
+                share(bounds.get(group), mine.median),
+                best,
+                digits(rows[best].median),
+                f"{times:.2f}{within}",
+                *judged,
+            ]
         )
-    return lines
+    return without_empty(lines) if len(lines) > 1 else lines
 
 
 def _judged(times: float, gate: float | None) -> list[str]:
@@ -135,7 +144,7 @@ def _sentence(recipe: str, threads: int, target: float, tools: Mapping[str, Sequ
         return f"{head}."
     best = min(others, key=lambda name: medians[name])
     times = medians[best] / mine
-    gate, met = _judged(times, ACCURACY_GATES.get(recipe))
+    gate, met = _judged(times, gates.ACCURACY.get(recipe))
     judged = f" (gate {gate}: {'met' if met == 'yes' else 'not met'})" * bool(gate)
     return f"{head}. {best} takes {times:.2f} times as long as striate{judged}."
 
@@ -155,9 +164,9 @@ def agreement(run: Mapping[str, Any]) -> str:
 
 def notes(run: Mapping[str, Any]) -> Iterator[str]:
     """Limits of the machine, agreement, and who was left out."""
+    yield from limited.notes(run)
     yield from map(limits.sentence, run.get("limits", ()))
-    if said := agreement(run):
-        yield said
+    yield from filter(None, (repetitions(run), agreement(run)))
     for entry in run.get("left_out", ()):
         name = TOOLS[entry["tool"]].label if entry["tool"] in TOOLS else entry["tool"]
         yield f"Left out: {name} in {entry['case']}: {entry['why']}"

@@ -99,19 +99,23 @@ def onnxruntime(subject: Subject, threads: int) -> Run:
 
 def openvino(subject: Subject, threads: int) -> Run:
     """OpenVINO: latency mode on one stream, in float32 even if the processor has bfloat16."""
+    compiled = openvino_model(subject, threads)
+    request = compiled.create_infer_request()
+    output = compiled.output(0)
+    return lambda x: request.infer({0: x}, share_inputs=True, share_outputs=True)[output]
+
+
+def openvino_model(subject: Subject, threads: int) -> Any:
+    """The compiled model, which also says what kernels it has."""
     import openvino as ov
 
-    core = ov.Core()
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": "f32",
         "NUM_STREAMS": 1,
     }
-    compiled = core.compile_model(str(subject.path("net.onnx")), "CPU", settings)
-    request = compiled.create_infer_request()
-    output = compiled.output(0)
-    return lambda x: request.infer({0: x}, share_inputs=True, share_outputs=True)[output]
+    return ov.Core().compile_model(str(subject.path("net.onnx")), "CPU", settings)
 
 
 def ncnn(subject: Subject, threads: int) -> Run:

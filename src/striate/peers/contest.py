@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from striate.peers.subject import Subject
-from striate.peers.timing import Sample, Timing, measure
+from striate.peers.timing import Sample, Steady, Timing, measure
 from striate.peers.tools import TOOLS, missing, unable
 
 Answer = dict[str, Any]
@@ -155,6 +155,20 @@ def _files(
             yield kind, str(why)
 
 
+@contextlib.contextmanager
+def _steady(subject: Subject, threads: int) -> Iterator[Steady | None]:
+    """Judges samples by the machine's multiply-adds on that many threads; None where no kernels run."""
+    process = Process("limits", threads, subject)
+    judge = None
+    try:
+        with contextlib.suppress(Failed):
+            process.ask("speed")
+            judge = Steady(lambda: float(process.ask("speed")["gflops"]))
+        yield judge
+    finally:
+        process.close()
+
+
 def contest(
     subject: Subject,
     tools: Sequence[str],
@@ -162,12 +176,15 @@ def contest(
     rounds: int,
     *,
     seconds: float = 0.2,
+    slow_s: float = SLOW_S,
+    steady: bool = False,
     group: str = "",
     report: Callable[[str], None] = lambda text: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Result:
     """Compare the result of every tool with float64, then time the correct ones in interleaved rounds.
 
+    slow_s: seconds in which a `slow` tool must be prepared; steady: take samples again that the machine disturbed.
     report, progress: called with the current step, and with the finished and total rounds. rounds: 0 compares results
     only. Raises Failed if not even the numpy engine can run the network.
     """
@@ -193,7 +210,7 @@ def contest(
             report(TOOLS[tool].label)
             processes[tool] = Process(tool, threads, subject)
             try:
-                limit = SLOW_S if TOOLS[tool].slow else PREPARING_S
+                limit = slow_s if TOOLS[tool].slow else PREPARING_S
                 prepared[tool] = processes[tool].ask("prepare", limit)
                 answer = processes[tool].ask("check", limit)
                 answers[tool] = answer["error"]
@@ -207,7 +224,8 @@ def contest(
             rows[tool] = Timing(group, TOOLS[tool].label, processes[tool].go(seconds), images=subject.batch)
         if rounds:
             report("timing")
-            measure(list(rows.values()), rounds, progress=progress)
+            with _steady(subject, threads) if steady else contextlib.nullcontext() as judge:
+                measure(list(rows.values()), rounds, progress=progress, steady=judge)
         if subject.train:
             for tool in rows:
                 prepared[tool] |= {"phases": processes[tool].ask("phases")}

@@ -7,6 +7,8 @@
     check           -> {"error": …}           largest difference from the float64 answer over its largest number
     time SECONDS    -> {"seconds": …, "cpu": …}   median of runs for this long (at least one), processor time
     peak            -> {"mib": …}             peak memory of the process
+    bound LIMITS    -> {"seconds": …}         lower bound on the seconds of the plan, on a machine with these limits
+    speed           -> {"gflops": …}          multiply-adds of this moment, for `limits`
     phases          -> {"forward": …, …}      seconds of the parts of a training step
 
 TOOL may also be `reference` (prepare: write the float64 answer into the folder), `save` (write the model in Striate's
@@ -19,6 +21,7 @@ A failure is answered with {"failed": why}. Everything that a tool prints goes t
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import statistics
@@ -32,6 +35,7 @@ from striate.engine.threads import order
 from striate.peers.subject import Subject, images_to_compare, single
 
 if TYPE_CHECKING:
+    from striate.engine.runtime.plan_report import Machine
     from striate.peers.subject import Floats
 
 Answer = dict[str, Any]
@@ -75,7 +79,7 @@ def memory(forget: bool = False) -> tuple[float, float]:
 class Worker:
     """One tool and one subject."""
 
-    tasks: ClassVar[tuple[str, ...]] = ("prepare", "check", "time", "peak")
+    tasks: ClassVar[tuple[str, ...]] = ("prepare", "check", "time", "peak", "bound", "speed")
 
     def __init__(self, tool: str, threads: int, subject: Subject) -> None:
         self.tool, self.threads, self.subject = tool, threads, subject
@@ -153,6 +157,24 @@ class Worker:
     def peak(self) -> Answer:
         return {"mib": memory()[1]}
 
+    def bound(self, known: str) -> Answer:
+        """known: the answer of `limits`, as JSON without spaces. Empty if the network has no compiled plan."""
+        from striate.engine.compiled_engine import CompiledProgram
+
+        program = self.subject.load().compile(batch=self.subject.batch, threads=self.threads)
+        if not isinstance(program, CompiledProgram):
+            return {}
+        return {"seconds": program.bound(self.subject.batch, _machine(json.loads(known)))}
+
+    def speed(self) -> Answer:
+        return {"gflops": self._speed()}
+
+    @functools.cached_property
+    def _speed(self) -> Callable[[], float]:
+        from striate.engine.runtime.limits import fma_speed
+
+        return fma_speed(self.threads)
+
     def answer(self, line: str) -> Answer:
         """Run a task; a failure of the tool is its answer."""
         task, *arguments = line.split()
@@ -220,6 +242,16 @@ class TrainingWorker(Worker):
         error, name = min(differences)
         return {"error": error, "worst": name}
 
+    def bound(self, known: str) -> Answer:
+        from striate.engine.registry import get_engine
+        from striate.engine.training.compiled_training import CompiledTraining
+        from striate.engine.training.training_report import step_bound
+
+        model, engine = self.subject.load("numpy"), get_engine("compiled")
+        context = engine.context(self.threads)  # type: ignore[attr-defined]
+        program = CompiledTraining(model.net, dict(model.weights), context)
+        return {"seconds": step_bound(program, self.subject.batch, _machine(json.loads(known)))}
+
     def phases(self) -> Answer:
         from striate.peers import training
 
@@ -236,6 +268,15 @@ def limits(threads: int) -> Answer:
     machine = Machine.measure(threads)
     read = [{"bytes": size if size < 1 << 62 else None, "gb_s": speed} for size, speed in machine.levels]
     return {"fma_gflops": machine.peak, "read": read}
+
+
+def _machine(known: Answer) -> Machine:
+    """The machine with the limits that `limits` answers."""
+    from striate.engine.runtime.plan_report import Machine
+
+    return Machine(
+        known["fma_gflops"], tuple((level["bytes"] or 1 << 62, level["gb_s"]) for level in known["read"])
+    )
 
 
 def main() -> None:
