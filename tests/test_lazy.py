@@ -64,3 +64,15 @@ def test_what_people_import_first(line):
 def test_names_of_torchvision_lead_to_ours():
     with pytest.raises(AttributeError, match=r"did you mean PadCrop\(padding\)"):
         striate.transforms.RandomCrop  # noqa: B018
+
+
+def test_a_function_with_the_name_of_a_package_stays_a_function():
+    """Python sets a package's attribute when a module in it is imported: that would replace the function."""
+    lines = (
+        "import striate.probe.maps, striate as st; assert st.probe.__name__ == 'probe' and callable(st.probe)",
+        "import striate as st; st.probe; from striate.probe import maps; assert not hasattr(st.probe, 'maps')",
+        "from striate import probe; import striate.probe.tuning; assert probe is striate.probe",
+    )
+    for line in lines:
+        answer = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True)
+        assert answer.returncode == 0, answer.stderr

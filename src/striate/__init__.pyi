@@ -19,6 +19,7 @@ from striate.models import list_models as list_models
 from striate.network import Builder as Builder
 from striate.network import Network as Network
 from striate.network import Node as Node
+from striate.probe.experiment import probe as probe
 from striate.tensor import TensorSpec as TensorSpec
 from striate.train.data import open_data as open_data
 from striate.train.settings import Settings as Settings

@@ -27,6 +27,17 @@ class Package(types.ModuleType):
         )
 
 
+class Facade(types.ModuleType):
+    """A package of which a public name may be that of a module in it: importing this does not replace the name.
+
+    ``st.probe`` is a function, also after ``from striate.probe import maps``, for which Python sets the attribute.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (isinstance(value, types.ModuleType) and name in self.__dict__.get("_hides", ())):
+            super().__setattr__(name, value)
+
+
 class NotImported(AttributeError):
     """A package that is not loaded yet. ``from striate import train`` asks for the name first, and ignores this."""
 
@@ -56,6 +67,9 @@ def attach(
             return importlib.import_module(f"{home}.{attribute}")
         return getattr(importlib.import_module(home), attribute)
 
+    module = sys.modules[package]
+    module.__class__ = Facade
+    module.__dict__["_hides"] = frozenset(name for name, (home, _) in homes.items() if home != package)
     return load, lambda: sorted(homes), sorted(homes)
 
 

@@ -17,6 +17,7 @@ X = np.zeros((2, 1, 8, 8), np.float32)
 TEXT = "8x8x1 -> conv 3x3 2 -> relu -> gap -> flatten -> fc 2"
 GOOD = {
     "network": TEXT, "net": TEXT, "name": "lenet5", "code": "G002", "text": TEXT, "source": TEXT, "value": "conv1",
+    "model": TEXT, "node": "conv1",
     "w": np.zeros((2, 1, 3, 3), np.float32), "op": "relu", "data": (X, np.arange(2)), "train": (X, np.arange(2)),
     "shape": (1, 1, 8, 8), "axes": ("N", "C", "H", "W"), "inputs": {}, "nodes": (), "outputs": (), "size": (8, 8),
 }  # fmt: skip

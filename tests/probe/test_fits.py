@@ -1,0 +1,53 @@
+"""Fits find the parameters that a curve or a map was made with, and refuse what is not of their form."""
+
+import numpy as np
+import pytest
+
+from striate.probe.fits import gabor, log_gaussian
+
+X, Y = np.meshgrid(np.arange(15) - 7.0, 7.0 - np.arange(15))
+
+
+def patch(orientation, frequency, phase, x=0.0, y=0.0, sigma=(2.0, 3.0)):
+    direction = np.deg2rad(orientation - 90)
+    u = (X - x) * np.cos(direction) + (Y - y) * np.sin(direction)
+    v = (Y - y) * np.cos(direction) - (X - x) * np.sin(direction)
+    envelope = np.exp(-((u / sigma[0]) ** 2 + (v / sigma[1]) ** 2) / 2)
+    return 3 * envelope * np.cos(2 * np.pi * frequency * u - np.deg2rad(phase))
+
+
+@pytest.mark.parametrize("orientation", [5, 37, 90, 128, 175])
+@pytest.mark.parametrize("phase", [0, 60, -90, 150])
+def test_a_gabor_function_is_found(orientation, phase):
+    field = patch(orientation, 0.15, phase, x=1.0, y=-0.5)
+    start = np.deg2rad(orientation + 4) % np.pi
+    found = gabor(field, X, Y, [(start, 0.17)])
+    assert found.r2 > 0.9999 and found.amplitude == pytest.approx(3, rel=1e-3)
+    assert (found.orientation_deg - orientation + 90) % 180 - 90 == pytest.approx(0, abs=0.1)
+    assert found.frequency_cpp == pytest.approx(0.15, abs=1e-3)
+    assert (found.x_px, found.y_px) == pytest.approx((1.0, -0.5), abs=0.01)
+    assert (found.sigma_x_px, found.sigma_y_px) == pytest.approx((2.0, 3.0), rel=0.01)
+    assert (found.phase_deg - phase + 180) % 360 - 180 == pytest.approx(0, abs=0.5)
+
+
+def test_a_map_of_another_form_is_refused():
+    noise = np.random.default_rng(0).normal(size=(15, 15))
+    assert gabor(noise, X, Y, [(0.5, 0.15)]) is None
+    assert gabor(np.zeros((15, 15)), X, Y, [(0.5, 0.15)]) is None
+    noisy = patch(37, 0.15, 0) + np.random.default_rng(0).normal(size=(15, 15)) * 0.5
+    assert 0.5 < gabor(noisy, X, Y, [(0.6, 0.15)]).r2 < 0.95
+
+
+def test_a_log_gaussian_is_found():
+    frequencies = np.geomspace(0.05, 0.45, 8)
+    for peak, octaves in ((0.1, 1.2), (0.2, 1.6), (0.3, 0.9)):
+        width = octaves / np.sqrt(8 * np.log(2))
+        drive = 7 * np.exp(-(np.log2(frequencies / peak) ** 2) / (2 * width**2))
+        assert log_gaussian(frequencies, drive) == pytest.approx((peak, octaves), rel=1e-3)
+
+
+@pytest.mark.parametrize("slope", [1, -1, 0])
+def test_no_peak_is_a_result(slope):
+    frequencies = np.geomspace(0.05, 0.45, 8)
+    assert log_gaussian(frequencies, frequencies**slope) == (None, None)
+    assert log_gaussian(frequencies, np.eye(8)[3]) == (None, None)
