@@ -354,4 +354,6 @@ def test_every_function_compiles_everywhere(target):
 def test_gates_become_one_quotient():
     """x·(tanh(x/2) + 1)/2 = x / (1 + e^-x)."""
     found = expressions.simplify(activation.Silu().function(A))
-    assert found == Call("div", (A, call("add", call("exp", call("mul", A, -1)), 1)))
+    assert found == Call("div", (A, Call("exp_neg_plus_one", (A,))))
+    half = expressions.simplify(call("mul", activation.Gelu().function(A), 1))
+    assert half == Call("gelu", (A,))

@@ -4,8 +4,7 @@
 
 The function is text (expression.py); each operand has a kind (operands.py).
 
-Pixels are taken UNROLL_PIXELS at a time where the function is short; a long one keeps all units busy by itself. An
-operand may be the output itself: each number is read before it is overwritten.
+Pixels are taken several at a time. An operand may be the output itself: each number is read before it is overwritten.
 """
 
 from __future__ import annotations
@@ -32,17 +31,13 @@ ROWS, COLUMNS, CHANNELS = 32, 40, 48
 OPERANDS = 56
 """The operands' entries."""
 
-UNROLL_PIXELS = 4
-UNROLL_MAX_INSTRUCTIONS = 12
-"""Vector instructions up to which a function is computed for several pixels at a time."""
-
 
 def emit(target: Target, expression: str, kinds: str) -> str:
     """kernel(arguments, row, end_row, block, end_block, scratch)"""
     code = Code(target, "piiiip")
     a, first, last, block, end_block, _ = code.arguments
     rows, columns = a.int(ROWS), a.int(COLUMNS)
-    unroll = UNROLL_PIXELS if expressions.work(expression) <= UNROLL_MAX_INSTRUCTIONS else 1
+    unroll = expressions.at_once(target, expression, loops=2)
     bulk = columns - columns % unroll
     zero = code.int(0)
     inputs = operands(a + OPERANDS, kinds)
@@ -55,13 +50,14 @@ def emit(target: Target, expression: str, kinds: str) -> str:
             constants = [one.row_constant(at) for one, at in zip(inputs, bases, strict=True)]
 
             def pixels(start: Int, count: int) -> None:
-                results = []
-                for t in range(count):
-                    values = [
+                rows = [
+                    [
                         one.value(at, start, t, constant)
                         for one, at, constant in zip(inputs, bases, constants, strict=True)
                     ]
-                    results.append(expressions.vector(code, expression, values))
+                    for t in range(count)
+                ]
+                results = expressions.vectors(code, expression, rows)
                 for t, result in enumerate(results):
                     (to + start * code.bytes).store(result, t * code.bytes)
 

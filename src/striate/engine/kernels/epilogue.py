@@ -14,11 +14,17 @@ def emit(target: Target, expression: str) -> str:
     """kernel(outputs, pixels, vectors, block): 8-byte addresses, at each of them vectors `block` bytes apart."""
     code = Code(target, "piii")
     outputs, pixels, vectors, block = code.arguments
-    with code.loop(0, pixels) as t:
-        at = outputs.pointer(t * 8)
-        with code.loop(0, vectors) as o:
-            place = at + o * block
-            place.store(expressions.vector(code, expression, [place.vector()]))
+    start, count = code.int(0), expressions.at_once(target, expression)
+    while count:
+        stop = pixels - pixels % count
+        with code.loop(start, stop, count) as t:
+            at = [outputs.pointer((t + k) * 8) for k in range(count)]
+            with code.loop(0, vectors) as o:
+                places = [pixel + o * block for pixel in at]
+                values = expressions.vectors(code, expression, [[place.vector()] for place in places])
+                for place, value in zip(places, values, strict=True):
+                    place.store(value)
+        start, count = stop, count // 2
     return code.finish()
 
 

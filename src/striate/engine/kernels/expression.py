@@ -22,13 +22,15 @@ from typing import Any
 
 from striate.engine.codegen.emit import Code
 from striate.engine.kernels.functions import Functions
+from striate.engine.target import Target
 from striate.statement import FUNCTIONS, Call, Const, Expr, Load, call, walk
 
 OPERANDS = string.ascii_lowercase
 
 INSTRUCTIONS: Mapping[str, int] = {
     "exp": 14, "expm1": 14, "tanh": 18, "log": 50, "log1p": 22, "sqrt": 4, "div": 4, "pow": 80, "erf": 36,
-    "erf_plus_one": 26, "tanh_softplus": 22, "quotient": 2,
+    "exp_neg_plus_one": 13,
+    "erf_plus_one": 26, "gelu": 28, "tanh_softplus": 22, "quotient": 2,
 }  # fmt: skip
 """Approximate vector instructions of a function; 1 for all others. Square roots and quotients: cycles of their unit."""
 
@@ -128,7 +130,7 @@ def _add(a: Expr, b: Expr) -> Expr | None:
         return a
     if _constant(b) == 1:
         for (y,) in filter(None, [_parts(a, "tanh")]):
-            return call("div", 2, call("add", call("exp", simplify(call("mul", y, -2))), 1))
+            return call("div", 2, Call("exp_neg_plus_one", (simplify(call("mul", y, 2)),)))
         for (y,) in filter(None, [_parts(a, "erf")]):
             return Call("erf_plus_one", (y,))
     return call("add", a, b)
@@ -143,6 +145,10 @@ def _mul(a: Expr, b: Expr) -> Expr | None:
         a, b = b, a
     c = _constant(b)
     if c is None:
+        for half, gate in ((a, b), (b, a)):
+            for x, h in filter(None, [_parts(half, "mul")]):
+                if _constant(h) == 0.5 and _parts(gate, "erf_plus_one") == (call("mul", x, math.sqrt(0.5)),):
+                    return Call("gelu", (x,))
         for over, other in ((_parts(b, "div"), a), (_parts(a, "div"), b)):
             if over and _power_of_two(_constant(over[0])):
                 return call("div", simplify(call("mul", other, over[0])), over[1])
@@ -222,6 +228,42 @@ def vector(code: Code, source: str, values: Sequence[Any]) -> Any:
         return results[expr]
 
     return of(simplify(parse(source)))
+
+
+LONG_INSTRUCTIONS = 12
+"""Vector instructions from which on one vector's chain of them, each waiting for the one before, fills the
+processor's queue: several vectors have to be interleaved to keep its units busy."""
+CROWDED_INSTRUCTIONS = 24
+"""From here on a function's constants alone fill 16 registers."""
+
+
+def at_once(target: Target, source: str, loops: int = 1) -> int:
+    """Vectors to compute side by side, a power of two: with the constants of a nest of `loops` inner loops they fit
+    the registers."""
+    if work(source) <= LONG_INSTRUCTIONS:
+        return 4
+    room = target.registers // target.pieces // loops
+    return 1 if room < 32 and work(source) > CROWDED_INSTRUCTIONS else max(room // 8, 1)
+
+
+def vectors(code: Code, source: str, rows: Sequence[Sequence[Any]]) -> list[Any]:
+    """The value for each row of operands. Rows as many as a power of two are computed as one long vector, whose
+    pieces LLVM interleaves."""
+    if len(rows) == 1 or work(source) <= LONG_INSTRUCTIONS:
+        return [vector(code, source, row) for row in rows]
+    lanes = code.lanes
+    joined = [_joined(code, list(column)) for column in zip(*rows, strict=True)]
+    with code.wide(lanes * len(rows)):
+        value = vector(code, source, joined)
+    return [code.lanes_of(value, range(k * lanes, (k + 1) * lanes)) for k in range(len(rows))]
+
+
+def _joined(code: Code, parts: list[Any]) -> Any:
+    """Vectors one after another."""
+    while len(parts) > 1:
+        lanes = range(2 * parts[0].type.count)
+        parts = [code.shuffle(a, b, lanes) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
 
 
 def work(source: str) -> int:

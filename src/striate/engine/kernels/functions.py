@@ -49,6 +49,8 @@ EXP_LEAST, EXP_NORMAL, EXP_MOST = -104.0, -87.5, 89.0
 """Limits of x below which e^x is 0 or subnormal, and above which it is infinite."""
 TWO_THIRDS = 0x3F2AAAAB
 """Bits of 2/3: mantissas are taken from 2/3 to 4/3."""
+LONG_POLYNOMIAL = 8
+"""Coefficients from which on a polynomial is split."""
 
 
 class Functions:
@@ -94,7 +96,16 @@ class Functions:
         return self.code.builder.call(function, values)
 
     def polynomial(self, x: Any, coefficients: Sequence[float]) -> Any:
-        """c0 + c1·x + … by Horner's rule."""
+        """c0 + c1·x + … by Horner's rule; a long one in two chains, even and odd, where registers are too few to
+        hide a chain's latency by other vectors."""
+        code = self.code
+        if len(coefficients) >= LONG_POLYNOMIAL and code.target.registers < 32:
+            square = code.mul(x, x)
+            even, odd = (self._horner(square, coefficients[k::2]) for k in (0, 1))
+            return code.fma(odd, x, even)
+        return self._horner(x, coefficients)
+
+    def _horner(self, x: Any, coefficients: Sequence[float]) -> Any:
         code = self.code
         value = code.broadcast(coefficients[-1])
         for c in reversed(coefficients[:-1]):
@@ -102,8 +113,17 @@ class Functions:
         return value
 
     def _scale_by_power(self, value: Any, n: Any) -> Any:
-        """value·2^n in one AVX-512 instruction, rounded once, denormals included."""
+        """value·2^n in one AVX-512 instruction for 16 lanes, rounded once, denormals included."""
         code = self.code
+        if code.lanes > 16:
+            half = code.lanes // 2
+            pieces = range(half), range(half, 2 * half)
+            with code.wide(half):
+                low, high = (
+                    self._scale_by_power(code.lanes_of(value, lanes), code.lanes_of(n, lanes))
+                    for lanes in pieces
+                )
+            return code.shuffle(low, high, range(2 * half))
         name = "llvm.x86.avx512.mask.scalef.ps.512"
         function = code.module.globals.get(name)
         if function is None:
@@ -124,7 +144,7 @@ class Functions:
     def exp(self, x: Any) -> Any:
         """e^x; where 2^n is built from its bits, results below 1.7e-38 become 0."""
         code = self.code
-        direct = code.target.name == "avx512" and code.lanes == 16
+        direct = code.target.name == "avx512" and code.lanes >= 16
         x = code.least(
             code.broadcast(EXP_MOST), code.most(code.broadcast(EXP_LEAST if direct else EXP_NORMAL), x)
         )
@@ -133,6 +153,15 @@ class Functions:
         if direct:
             return self._scale_by_power(code.add(rest, code.broadcast(1.0)), n)
         return code.mul(self._power(shifted), code.fma(rest, code.broadcast(2.0), code.broadcast(2.0)))
+
+    def exp_neg_plus_one(self, x: Any) -> Any:
+        """1 + e^-x, the denominator of gates; in two factors as `exp`, which leave infinity where it is."""
+        code = self.code
+        x = code.least(code.broadcast(-EXP_NORMAL), code.most(code.broadcast(-EXP_MOST), x))
+        n, shifted = self._round(x, -1 / math.log(2), 126)
+        r = code.fma(n, code.broadcast(-LN2_LOW), code.fma(n, code.broadcast(-LN2_HIGH), self.neg(x)))
+        double = self.polynomial(r, [2 * c for c in (1.0, 1.0, *EXP)])
+        return code.fma(self._power(shifted), double, code.broadcast(1.0))
 
     def _expm1_below(self, x: Any) -> Any:
         """e^x - 1 for -80 ≤ x ≤ 0."""
@@ -212,6 +241,19 @@ class Functions:
         code = self.code
         tail = self._erfc(self.abs(x))
         return code.select(self._compare(x, ">", 0.0), code.sub(code.broadcast(2.0), tail), tail)
+
+    def gelu(self, x: Any) -> Any:
+        """x/2·(1 + erf(x/√2)) = max(x, 0) - |x|·erfc(|x|/√2)/2, without cancellation."""
+        code, root = self.code, math.sqrt(0.5)
+        end, size = code.broadcast(ERFC_END / root), self.abs(x)
+        inside = code.least(end, size)
+        coefficients = [c * root ** (k + 1) for k, c in enumerate(ERFC)]
+        power = code.mul(inside, self.polynomial(inside, coefficients))
+        n, shifted = self._round(power, 1.0, 126)
+        r = code.sub(power, n)
+        tail = code.mul(self._power(shifted), self.polynomial(r, [1.0, *EXP2]))
+        tail = code.select(self._compare(size, ">", ERFC_END / root), code.broadcast(0.0), tail)
+        return code.fma(self.neg(inside), tail, code.most(code.broadcast(0.0), x))
 
     def abs(self, x: Any) -> Any:
         return self._intrinsic("fabs", x)
