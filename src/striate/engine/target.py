@@ -30,6 +30,15 @@ class Target:
     """Numbers in one vector register."""
     fused: bool = True
     """Whether one instruction multiplies and adds."""
+    fma_pipes: int = 2
+    """Multiplications of vectors that start in a cycle."""
+    load_ports: int = 2
+    """Vectors loaded in a cycle. Processors that halve AVX-512's vectors load and multiply half as many: what counts is
+    the ratio of the two."""
+    sum_latency_cycles: int = 4
+    """Cycles until a sum can be added to again; 3 to 5 on these processors."""
+    l2_bytes_per_cycle: int = 32
+    """Bytes a cycle from the second-level cache, where weights lie while all pixels pass: half of what makers name."""
 
     @property
     def panel(self) -> int:

@@ -95,7 +95,7 @@ def test_many_pixels_are_bound_by_products(target, pixels, blocks, steps):
     assert sum(split) == blocks
     for vectors in split:
         most = target.tiles[vectors - 1]
-        assert most * vectors * target.pieces >= 2 * tile.SUM_LATENCY_CYCLES
+        assert most * vectors * target.pieces >= 2 * target.sum_latency_cycles
         assert most + vectors * target.pieces <= most * vectors * target.pieces
     assert max(split) > 1
 

@@ -157,9 +157,9 @@ class Functions:
     def exp_neg_plus_one(self, x: Any) -> Any:
         """1 + e^-x, the denominator of gates; in two factors as `exp`, which leave infinity where it is."""
         code = self.code
-        x = code.least(code.broadcast(-EXP_NORMAL), code.most(code.broadcast(-EXP_MOST), x))
-        n, shifted = self._round(x, -1 / math.log(2), 126)
-        r = code.fma(n, code.broadcast(-LN2_LOW), code.fma(n, code.broadcast(-LN2_HIGH), self.neg(x)))
+        x = code.least(code.broadcast(EXP_MOST), code.most(code.broadcast(EXP_NORMAL), self.neg(x)))
+        n, shifted = self._round(x, 1 / math.log(2), 126)
+        r = code.fma(n, code.broadcast(-LN2_LOW), code.fma(n, code.broadcast(-LN2_HIGH), x))
         double = self.polynomial(r, [2 * c for c in (1.0, 1.0, *EXP)])
         return code.fma(self._power(shifted), double, code.broadcast(1.0))
 

@@ -12,12 +12,6 @@ from __future__ import annotations
 from striate.engine.codegen.emit import Code
 from striate.engine.target import Target
 
-FMA_PIPES, LOAD_PORTS = 2, 2
-"""Arithmetic instructions and loads that a core starts in a cycle: all x86 cores since 2013, and Arm's larger ones."""
-SUM_LATENCY_CYCLES = 4
-"""Cycles until a sum can be added to again; 3 to 5 on these cores."""
-L2_BYTES_PER_CYCLE = 32
-"""Bytes a cycle from the second-level cache, where weights lie while all pixels pass: half of what makers name."""
 INPUT_CYCLES, WEIGHT_WAIT_SHARE = 0.125, 0.45
 """Delays of a step with another limit, measured on whole layers with AVX2 and AVX-512: cycles per number of the input,
 which every panel reads again from the second-level cache; and the share of the weights' load time that a tile waits
@@ -34,8 +28,8 @@ channel blocks, bytes from an output to the number added to it, whether there is
 CONTEXT_SIZE = 48
 
 
-def limit(target: Target, pixels: int, panel: int) -> float:
-    """Minimum cycles of one step of a tile: its products, its loads, a sum's latency, or the stream of weights.
+def products(target: Target, pixels: int, panel: int) -> float:
+    """Minimum cycles of one step of a tile with everything in the first-level cache: products, loads, a sum's latency.
 
     A number of the input is loaded once for the panel and put in all lanes by the same instruction, before AVX by a
     second one; where AVX-512 folds it into the multiplication, it takes a load port nevertheless. So a tile of T x N
@@ -43,7 +37,13 @@ def limit(target: Target, pixels: int, panel: int) -> float:
     """
     vectors = panel * target.pieces
     work = pixels * vectors if target.fused else pixels * (2 * vectors + 1)
-    return max(work / FMA_PIPES, (pixels + vectors) / LOAD_PORTS, SUM_LATENCY_CYCLES, _stream(target, panel))
+    loads = pixels + vectors
+    return max(work / target.fma_pipes, loads / target.load_ports, target.sum_latency_cycles)
+
+
+def limit(target: Target, pixels: int, panel: int) -> float:
+    """Minimum cycles of one step of a tile whose weights come from the second-level cache."""
+    return max(products(target, pixels, panel), _stream(target, panel))
 
 
 def cycles(target: Target, pixels: int, panel: int) -> float:
@@ -54,7 +54,7 @@ def cycles(target: Target, pixels: int, panel: int) -> float:
 
 def _stream(target: Target, panel: int) -> float:
     """Cycles to load the weights of one step."""
-    return 4 * target.lanes * panel / L2_BYTES_PER_CYCLE
+    return 4 * target.lanes * panel / target.l2_bytes_per_cycle
 
 
 def emit(target: Target, pixels: int, panel: int) -> str:
