@@ -133,7 +133,7 @@ def test_gratings_are_compared_with_photographs():
     pattern = draw.random((9, 9)).astype(np.float32) - 0.5
     images = draw.random((20, 1, 9, 9)).astype(np.float32)
     images[7, 0] = pattern > 0
-    found = st.probe(known.linear(pattern - pattern.mean(), side=9), "conv1", images=images).units[0]
+    found = st.probe(known.linear(pattern - pattern.mean(), side=9), "conv1", photos=images).units[0]
     best = float(np.maximum((images[:, 0] * (pattern - pattern.mean())).sum((1, 2)), 0).max())
     assert found.natural_share == pytest.approx(found.responses["grating"] / best, rel=1e-3)
     assert found.natural_share < 0.9

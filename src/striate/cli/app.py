@@ -24,6 +24,7 @@ COMMANDS = (
     "train",
     "eval",
     "predict",
+    "probe",
     "data",
     "bench",
     "doctor",
@@ -39,6 +40,7 @@ ELSEWHERE = {
     "infer": "predict", "classify": "predict", "benchmark": "bench", "help": "--help", "version": "--version",
     "rules": "explain", "linter": "explain", "ls": "models", "zoo": "models", "cost": "show", "flops": "show",
     "profile": "bench", "datasets": "data", "detect": "predict", "checks": "doctor", "settings": "doctor",
+    "tuning": "probe", "electrode": "probe",
 }  # fmt: skip
 """Command names of other tools -> Striate's."""
 

@@ -38,7 +38,7 @@ NAMES = {
 @explain_misuse
 def probe(
     model: Any, node: str, *, at: str | Sequence[int] = "center", frequencies: Sequence[float] | None = None,
-    phases: int = stimuli.MIN_PHASES, contrast: float = 1.0, images: Any = None, seed: int = 0,
+    phases: int = stimuli.MIN_PHASES, contrast: float = 1.0, photos: Any = None, seed: int = 0,
 ) -> Recording:  # fmt: skip
     """Record from all channels of a node while stimuli are shown, as Hubel and Wiesel did, and measure their tuning.
 
@@ -46,7 +46,7 @@ def probe(
     node with height and width; what is read is its value behind the activation. at: the unit's place in the map,
     "center" (a field inside the image), "edge", "corner" or (row, column). frequencies: of gratings, in cycles per
     pixel, by default 8 from one cycle per field to 0.45. phases: number of each, at least 16. contrast: 0 to 1, of half
-    the range of an image. images: photographs to compare gratings with, as `Model.predict` takes them. seed: of noise
+    the range of an image. photos: photographs to compare gratings with, as `Model.predict` takes them. seed: of noise
     and of fresh weights.
 
     Gratings, bars, edges, spots and sparse noise fill the unit's receptive field on a gray screen and pass the model's
@@ -68,17 +68,19 @@ def probe(
         frequencies=frequencies,
         phases=phases,
         contrast=contrast,
-        images=images,
+        photos=photos,
         seed=seed,
     )
 
 
 def record(
     model: Any, node: str, *, at: str | Sequence[int] = "center", frequencies: Sequence[float] | None = None,
-    phases: int = stimuli.MIN_PHASES, contrast: float = 1.0, images: Any = None, seed: int = 0,
-    watch: Callable[[int, int], object] | None = None,
+    phases: int = stimuli.MIN_PHASES, contrast: float = 1.0, photos: Any = None, seed: int = 0,
+    trained: bool | None = None, watch: Callable[[int, int], object] | None = None,
 ) -> Recording:  # fmt: skip
-    """The same as `probe`. watch: called with the number of images shown, and of all that are known to follow."""
+    """The same as `probe`. trained: whether the weights of a `Model` came with it, if that is known; watch:
+    called with the number of images shown, and of all that are known to follow.
+    """
     count = as_count(phases, "phases", stimuli.MIN_PHASES, stimuli.MAX_PHASES)
     seed = as_count(seed, "seed", 0, math.inf)
     if isinstance(contrast, bool) or not 0 < contrast <= 1:
@@ -87,10 +89,10 @@ def record(
             why="it is a share of half the range of an image",
             fix=f"{setting('contrast')} takes a number above 0 and up to 1",
         )
-    weights = "as given"
     if not isinstance(model, Model):
         loaded = with_weights(model, seed=seed)
-        model, weights = Model(loaded), weights if loaded.trained else f"untrained, seed {seed}"
+        model, trained = Model(loaded), loaded.trained
+    weights = f"untrained, seed {seed}" if trained is False else "as given"
     net = model.net
     target = net.node(node)
     check(net, target)
@@ -103,7 +105,7 @@ def record(
         stimuli.ladder(place.screen, frequencies),
         stimuli.phases(count),
     )
-    natural = None if images is None else session.natural(images)
+    natural = None if photos is None else session.natural(photos)
     units = session.measure(gratings, seed, natural)
     screen = place.screen
     return Recording(
@@ -187,18 +189,18 @@ class _Session:
         if self._watch:
             self._watch(self.shown, max(self.expected, self.shown))
 
-    def natural(self, images: Any) -> Array:
+    def natural(self, photos: Any) -> Array:
         """The largest response of each channel to photographs, at the unit's place."""
         program = self.model.engine.compile(
             self.part, {name: self.weights[name] for name in self.part.parameters}
         )
         best: Array | None = None
-        for batch in PredictionInputs(self.model.net, self.model.transform).batches(images, 64):
+        for batch in PredictionInputs(self.model.net, self.model.transform).batches(photos, 64):
             values = program.values(batch, [self.value])[self.value][:, :, self.place.row, self.place.column]
             top = values.max(0, initial=0).astype(np.float64)
             best = top if best is None else np.maximum(best, top)
         if best is None:
-            raise UsageError("there are no images to compare with", fix=f"leave {setting('images')} out")
+            raise UsageError("there are no photographs to compare with", fix=f"leave {setting('photos')} out")
         return best
 
     def measure(self, gratings: stimuli.Gratings, seed: int, natural: Array | None) -> tuple[Unit, ...]:

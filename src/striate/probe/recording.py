@@ -168,5 +168,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     if isinstance(value, float | np.floating):
-        return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
+        return float(f"{value:.{DIGITS}g}") + 0.0 if np.isfinite(value) else None  # no negative zero
     return value

@@ -1,0 +1,82 @@
+"""The experiment in the shell: a table, one unit, JSON, and what is said when it cannot be made."""
+
+import json
+
+import pytest
+
+import striate as st
+from cli.run import run
+
+NET = "12x12x1 -> conv 5x5 3 -> relu -> maxpool 2 -> flatten -> fc 2"
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A folder of a model: conv1 has a vertical edge, nothing, and a horizontal edge."""
+    import numpy as np
+
+    edge = np.tile(np.array([-1, -1, 0, 1, 1], np.float32) / 10, (5, 1))
+    made = st.Model(NET, seed=0)
+    made.weights["conv1.weight"][:] = np.stack([edge, 0 * edge, edge.T])[:, None]
+    made.weights["conv1.bias"][:] = 0
+    made.save(tmp_path / "mine")
+    return str(tmp_path / "mine")
+
+
+def test_the_table_has_a_row_for_each_unit(model):
+    done = run("probe", model, "--node", "conv1")
+    assert (done.code, done.err) == (0, "")
+    rows = [line.split() for line in done.out.splitlines()]
+    assert next(row for row in rows if row[:1] == ["0"])[:3] == ["0", "simple", "90.0°"]
+    assert ["1", "no", "response"] in rows
+    assert next(row for row in rows if row[:1] == ["2"])[:3] == ["2", "simple", "0.0°"]
+    assert "read at relu1" in done.out and "untrained" not in done.out
+    assert "2 simple, 1 without a response" in done.out and "not defined for one frame" in done.out
+
+
+def test_one_unit_with_its_curve(model):
+    done = run("probe", model, "--node", "conv1", "--unit", "0")
+    assert done.code == 0 and "F1/F0" in done.out and "±" in done.out
+    longest = max(done.out.splitlines(), key=lambda line: line.count("█"))
+    assert longest.split()[0] == "90.0°"
+    assert "no stimulus drives the unit" in run("probe", model, "--node", "conv1", "--unit", "1").out
+
+
+def test_json_is_that_of_python(model, tmp_path):
+    record = json.loads(run("probe", model, "--node", "conv1", "--json").out)
+    expected = st.probe(model, "conv1").to_dict()
+    assert record == json.loads(json.dumps(expected))
+    assert record["units"][1]["cv"] is None and record["units"][1]["type"] == "none"
+    one = json.loads(run("probe", model, "--node", "conv1", "--unit", "2", "--json").out)
+    assert one["units"] == record["units"][2:]
+    path = tmp_path / "probe.json"
+    assert run("probe", model, "--node", "conv1", "--json", "-o", str(path)).out == ""
+    assert json.loads(path.read_text("utf-8")) == record
+
+
+def test_fresh_weights_are_said():
+    done = run("probe", NET, "--node", "conv1", "--seed", "3")
+    assert "untrained, seed 3" in done.out
+    assert "untrained, seed 0" in run("probe", NET, "--node", "conv1").out
+
+
+@pytest.mark.parametrize(
+    ("words", "fix"),
+    [
+        ([], "--node conv1"),
+        (["--node", "fc1"], "--node maxpool1"),
+        (["--node", "conv2"], "conv1"),
+        (["--node", "conv1", "--unit", "3"], "0 to 2"),
+        (["--node", "conv1", "--at", "top"], "--at takes center, edge, corner"),
+        (["--node", "conv1", "--at", "9,9"], "--at takes center, edge, corner"),
+    ],
+)
+def test_what_cannot_be_probed_is_refused_with_a_fix(words, fix):
+    done = run("probe", NET, *words)
+    assert (done.code, done.out) == (2, "")
+    assert fix in done.err.splitlines()[-1]
+
+
+def test_the_unit_at_a_place():
+    record = json.loads(run("probe", NET, "--node", "conv1", "--at", "2,5", "--json").out)
+    assert record["position"] == [2, 5] and record["field"] == {"h": [2, 6], "w": [5, 9]}
