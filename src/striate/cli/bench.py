@@ -21,11 +21,16 @@ from striate.cli.options import (
 from striate.diagnostics import OpError, UnknownNameError, UsageError, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from striate.engine.plan.stages import Stage
     from striate.peers.subject import Subject
+    from striate.views.text.page import Page
 
-STAGES = ("plan", "ir", "assembly")
+STAGES = ("fused", "repeated", "placed", "spanned", "plan", "memory", "ir", "assembly")
+"""What --stage prints, in the order in which it is made."""
+ONLY_TRAINING, ONLY_INFERENCE = ("repeated",), ("spanned",)
+CODE = ("ir", "assembly")
 OURS = ("auto", "numpy", "compiled")
 """Engines that can be timed; the first two by default."""
 KEYS = ("tool", "name", "median", "least", "low", "high", "cpu", "error")
@@ -62,9 +67,11 @@ TRAINING_KEYS = ("engine", "mib", "grown_mib", "phases")
 @click.option("--peers/--no-peers", default=True, help="Time other tools too, or only Striate's engines.")
 @click.option("--slow", is_flag=True, help="Also time tools that need minutes to start (torch.compile).")
 @click.option("--stage", metavar="NAME", type=Names("NAME", lambda: STAGES),
-              help="Print a stage of the compiled program instead: plan, ir or assembly (the last two need "
-              "--node).")  # fmt: skip
-@click.option("--node", metavar="NAME", help="Node whose code --stage ir or --stage assembly prints.")
+              help="Print a stage of the compiled program instead: fused, placed, spanned (repeated with --train), "
+              "plan, memory, ir or assembly (the last two need --node).")  # fmt: skip
+@click.option(
+    "--node", metavar="NAME", help="Print this node's part of the stage only; not with --stage plan."
+)
 @click.option(
     "--memory",
     metavar="SIZE",
@@ -123,7 +130,7 @@ def command(
         emit(_stage_report(stage, node, subject, count, room), output)
         return
     if node is not None:
-        raise click.UsageError("--node goes with --stage ir and --stage assembly")
+        raise click.UsageError("--node goes with --stage")
     record = {
         "schema": "striate.bench-train/1" if train else "striate.bench/1",
         "model": loaded.net.name,
@@ -160,14 +167,19 @@ def _stage_report(stage: str, node: str | None, subject: Subject, threads: int, 
             why=f"the stages are {', '.join(STAGES)}",
             fix=f"did you mean {near}?" if near else f"--stage {STAGES[0]}",
         )
+    others = ONLY_INFERENCE if subject.train else ONLY_TRAINING
+    if stage in others:
+        raise click.UsageError(f"--stage {stage} goes with{'out' if subject.train else ''} --train")
+    if stage == "plan" and node is not None:
+        raise click.UsageError("--node goes with the other stages: --stage plan prints all nodes")
     model = subject.load("compiled")
     if subject.train:
         return _training_stage(stage, node, subject, threads, room)
+    if stage not in ("plan", *CODE):
+        return _inference_stage(stage, node, subject, threads)
     program: Any = model.compile(batch=subject.batch, threads=threads)
     if stage != "plan":
         return _code(program, node, stage)
-    if node is not None:
-        raise click.UsageError("--node goes with --stage ir and --stage assembly")
     from striate.diagnostics import plural
     from striate.engine.runtime.plan_report import Machine
     from striate.views.text import plan_report as view
@@ -180,6 +192,61 @@ def _stage_report(stage: str, node: str | None, subject: Subject, threads: int, 
     return out
 
 
+def _inference_stage(stage: str, node: str | None, subject: Subject, threads: int) -> object:
+    """A stage before the calls run."""
+    from striate.diagnostics import plural
+    from striate.engine.compiled_engine import CompiledEngine
+    from striate.engine.numpy_.numpy_engine import batched
+    from striate.engine.plan.execution_plan import stages
+    from striate.engine.registry import get_engine
+    from striate.views.text.number_format import shape
+
+    engine, model = get_engine("compiled"), subject.load("numpy")
+    assert isinstance(engine, CompiledEngine)
+    net = batched(model.net, subject.batch)
+    row = stages(net, dict(model.weights), net.outputs, engine.context(threads))
+    size = shape(net.input.without_batch)
+    title = f"{net.name}, input {size}, batch {subject.batch}, {plural(threads, 'thread')}"
+    return _draw_stage(page(), title, row, stage, node)
+
+
+def _draw_stage(out: Page, title: str, stages: Iterable[Stage], name: str, node: str | None) -> Page:
+    """Draw the stage of that name, or a node's part of it."""
+    from striate.engine.plan.execution_plan import ExecutionPlan
+    from striate.engine.plan.stages import Placed, Spanned
+    from striate.engine.runtime import stage_report as report
+    from striate.views.text import stage_report as view
+
+    made: Any = next(made for made in stages if made.name == ("allotted" if name == "memory" else name))
+    units = list(made.units) if name != "memory" else list(dict.fromkeys(step.unit for step in made.steps))
+    if node is not None:
+        _check_node(node, (known for unit in units for known in unit.nodes), name)
+        units = [unit for unit in units if node in unit.nodes]
+    if isinstance(made, ExecutionPlan):
+        calls = [step for step in made.steps if step.unit in units]
+        view.draw_memory(out, title, report.memory_rows(made, calls), made.arena.bytes)
+    elif isinstance(made, Spanned):
+        rows = report.call_rows(made.calls, made.spans)
+        shown = [row for row, call in zip(rows, made.calls, strict=True) if call.unit in units]
+        view.draw_spans(out, title, shown, made.net.input.shape[0])
+    elif isinstance(made, Placed):
+        view.draw_buffers(out, title, report.buffer_rows(units))
+    else:
+        view.draw_units(out, title, report.unit_rows(units))
+    return out
+
+
+def _check_node(node: str, names: Iterable[str], stage: str) -> None:
+    """Raises UnknownNameError if the stage has no such node."""
+    known = dict.fromkeys(names)
+    if node not in known:
+        near = suggest(node, known)
+        raise UnknownNameError(
+            f"no node {node!r} in the plan",
+            fix=f"did you mean {near}?" if near else f"--stage {stage} lists them",
+        )
+
+
 def _training_stage(stage: str, node: str | None, subject: Subject, threads: int, room: int) -> object:
     """The same for a training step. room: memory budget in bytes, with weights and one moment each; 0: no limit."""
     from striate.diagnostics import plural
@@ -189,7 +256,7 @@ def _training_stage(stage: str, node: str | None, subject: Subject, threads: int
     from striate.engine.runtime.plan_report import Machine
     from striate.engine.training.budget import learner_bytes
     from striate.engine.training.compiled_training import CompiledTraining
-    from striate.engine.training.training_report import plan_for_batch, table
+    from striate.engine.training.training_report import plan_for_batch, stages_for_batch, table
     from striate.views.text import plan_report as view
     from striate.views.text.number_format import shape
 
@@ -198,12 +265,12 @@ def _training_stage(stage: str, node: str | None, subject: Subject, threads: int
     weights = dict(model.weights)
     reserved = learner_bytes(model.net, UpdateRule("sgd"), OptimizerState(weights, {}, None), moments=1)
     program = CompiledTraining(model.net, weights, engine.context(threads), memory=room, reserved=reserved)
-    if stage != "plan":
-        return _code(plan_for_batch(program, subject.batch), node, stage)
-    if node is not None:
-        raise click.UsageError("--node goes with --stage ir and --stage assembly")
     out, size = page(), shape(model.net.input.without_batch)
     title = f"training {model.net.name}, input {size}, batch {subject.batch}, {plural(threads, 'thread')}"
+    if stage not in ("plan", *CODE):
+        return _draw_stage(out, title, stages_for_batch(program, subject.batch), stage, node)
+    if stage != "plan":
+        return _code(plan_for_batch(program, subject.batch), node, stage)
     view.draw_training(out, title, table(program, subject.images(), Machine.measure(threads)))
     return out
 
@@ -215,13 +282,7 @@ def _code(program: Any, node: str | None, stage: str) -> str:
     if node is None:
         raise click.UsageError(f"--stage {stage} needs a node: --node NAME")
     plan = program.plan
-    names = dict.fromkeys(name for step in plan.steps for name in step.unit.nodes)
-    if node not in names:
-        near = suggest(node, names)
-        raise UnknownNameError(
-            f"no node {node!r} in the plan",
-            fix=f"did you mean {near}?" if near else "--stage plan lists them",
-        )
+    _check_node(node, (name for step in plan.steps for name in step.unit.nodes), "plan")
     steps = [step for step in plan.steps if node in step.unit.nodes]
     kernels = dict.fromkeys(kernel for step in steps for kernel in (step.kernel, *step.uses))
     target = plan.context.target

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,19 @@ from striate.engine.numpy_.numpy_engine import NumpyTraining, batched
 from striate.engine.numpy_.philox import draw_key
 from striate.engine.plan.kernel_calls import PlanContext, Task, cut
 from striate.engine.plan.packing import Packing
+from striate.engine.plan.stages import Stage
 from striate.engine.plan.units import Buffer, Unit
 from striate.engine.runtime.loaded_plan import Constants, LoadedPlan, assemble_program
 from striate.engine.training.budget import plan_within
 from striate.engine.training.sweeps import Gradients, as_kernel_array
 from striate.engine.training.tracing import trace_permutation
-from striate.engine.training.training_plan import TrainingPlan, plan
+from striate.engine.training.training_plan import (
+    TrainingPlan,
+    plan,
+    record_tape,
+    stages,
+    training_declarations,
+)
 from striate.engine.training.unit_builder import Unsupported
 from striate.network import Network
 
@@ -278,6 +285,12 @@ class CompiledTraining(TrainingProgram):
             while len(self._ready) > READY_BATCH_SIZES:
                 del self._ready[next(iter(self._ready))]
         return self._ready[size]
+
+    def stages_for(self, size: int) -> Iterator[Stage]:
+        """The stages of the plan for a batch size. Raises Unsupported, and LimitError as `plan_for`."""
+        net = batched(self.net, size)
+        dropped = plan_within(net, self._context, *self._limits).dropped if self._limits[0] else ()
+        return stages(record_tape(net, training_declarations(net), self._context), self._context, dropped)
 
     def _load_plan(self, size: int) -> LoadedTrainingPlan:
         net = batched(self.net, size)

@@ -51,6 +51,8 @@ class TrainingPlan(ExecutionPlan):
     """Bytes of packed constants that stay between runs."""
     repeats: int
     """Number of units of the forward pass that the backward pass computes again."""
+    dropped: tuple[Producer, ...]
+    """The values of the forward pass that it computes again."""
 
     @property
     def bytes(self) -> int:
@@ -131,7 +133,7 @@ def stages(
     yield placed
     stepped = step(placed, context)
     yield stepped
-    yield allot(stepped, repeated, copied, context)
+    yield dataclasses.replace(allot(stepped, repeated, copied, context), dropped=tuple(dropped))
 
 
 def place(repeated: Repeated, context: PlanContext, copied: Copied) -> Placed:
@@ -193,7 +195,7 @@ def allot(stepped: PackedSteps, repeated: Repeated, copied: Copied, context: Pla
         stepped.net, context, calls, epochs, arena.smallest_arena(life, ARENA_ORDERS),
         {str(k): v for k, v in enumerate(outside)}, {str(k): v for k, v in enumerate(results)},
         stepped.first_backward or 0, buffers, weights, stepped.packed, sum(stepped.constants.values()),
-        repeated.again,
+        repeated.again, (),
     )  # fmt: skip
 
 

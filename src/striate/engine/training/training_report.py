@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import UsageError, setting
+from striate.engine.plan.stages import Stage
 from striate.engine.runtime.plan_report import Machine, PlanRow, bound, plan_rows
 from striate.engine.training.compiled_training import CompiledTraining, LoadedTrainingPlan
 from striate.engine.training.unit_builder import Unsupported
@@ -47,11 +49,23 @@ def plan_for_batch(program: CompiledTraining, batch: int) -> LoadedTrainingPlan:
     try:
         return program.plan_for(batch)
     except Unsupported as error:
-        raise UsageError(
-            f"{program.net.name} has no training plan",
-            why=f"{error} has no gradient in machine code: it is trained by the numpy engine",
-            fix=f"leave {setting('stage')} out",
-        ) from None
+        raise _without_plan(program, error) from None
+
+
+def stages_for_batch(program: CompiledTraining, batch: int) -> Iterator[Stage]:
+    """The stages of the plan for a batch size. Raises UsageError if the network has none, LimitError."""
+    try:
+        yield from program.stages_for(batch)
+    except Unsupported as error:
+        raise _without_plan(program, error) from None
+
+
+def _without_plan(program: CompiledTraining, error: Unsupported) -> UsageError:
+    return UsageError(
+        f"{program.net.name} has no training plan",
+        why=f"{error} has no gradient in machine code: it is trained by the numpy engine",
+        fix=f"leave {setting('stage')} out",
+    )
 
 
 def step_bound(program: CompiledTraining, batch: int, machine: Machine) -> float:
