@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.kernels.support import border, correlation, filled, hot_spills, plain, step, targets, view
+from engine.kernels.support import (
+    border,
+    correlation,
+    filled,
+    guarded,
+    hot_spills,
+    plain,
+    step,
+    targets,
+    view,
+)
 from striate.engine.codegen import llvm
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import planar_conv
@@ -52,8 +62,9 @@ def run(target, both, x, weight, bias, limit=(-np.inf, np.inf), splits=(), rng=N
     addresses = inputs.ctypes.data, outputs.ctypes.data, packed.ctypes.data, table.ctypes.data
     arguments = planar_conv.arguments(source, result, both, addresses, *limit)
     groups = len(x) * len(table)
+    scratch = guarded(planar_conv.scratch_bytes(target, channels, *shape))
     for cut in pairwise(sorted({0, groups, *(cut % groups for cut in splits)})):
-        step(target, Kernel("planar_conv", (channels, *shape)), arguments, cut, (0, 1))
+        step(target, Kernel("planar_conv", (channels, *shape)), arguments, cut, (0, 1), scratch)
     assert (border(result, outputs) == before).all()
     if limit[0] <= 0:
         assert not view(result, outputs)[..., channels:].any()
@@ -68,8 +79,8 @@ def run(target, both, x, weight, bias, limit=(-np.inf, np.inf), splits=(), rng=N
 )  # fmt: skip
 def test_equals_numpy(target, data, both, images, planes, limit, splits, seed, odd, every):
     down, across = both
-    channels = data.draw(st.integers(1, target.lanes // 2))
-    assert planar_conv.covers(target.lanes, both, channels)
+    channels = data.draw(st.integers(1, planar_conv.most_channels(target)))
+    assert planar_conv.covers(target, both, channels)
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(images, planes, down.input, across.input)).astype(np.float32)
     if odd is not None:
@@ -111,9 +122,9 @@ def window(size: int = 32, stride: int = 1, kernel: int = 5) -> Window:
 
 
 def test_covers():
-    assert planar_conv.covers(16, (window(stride=2), window()), 8)
-    assert not planar_conv.covers(16, (window(), window()), 9)
-    assert not planar_conv.covers(16, (window(), window(stride=2)), 6)
+    assert planar_conv.covers(AVX512, (window(stride=2), window()), 12)
+    assert not planar_conv.covers(AVX512, (window(), window()), 13)
+    assert not planar_conv.covers(AVX512, (window(), window(stride=2)), 6)
     assert planar_conv.adjoint_windows((window(stride=2), window()), (14, 28)) is None
 
 
@@ -133,7 +144,7 @@ def test_sums_share_weights_where_registers_are_many():
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_the_inner_loop_keeps_vectors_in_registers(target):
-    for channels in range(1, target.lanes // 2 + 1):
+    for channels in range(1, planar_conv.most_channels(target) + 1):
         for shape in {planar_conv.group(target, channels, height, 99) for height in (1, 12)}:
             text = llvm.assembly(target, planar_conv.emit(target, channels, *shape))
             assert not hot_spills(text), (channels, shape)

@@ -6,7 +6,7 @@ import pytest
 
 from engine.plan.support import CONTEXT, only
 from striate.engine.plan.planar import border, choose, ready, steps
-from striate.engine.target import AVX2
+from striate.engine.target import AVX2, AVX512, SSE
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,19 @@ def test_few_outputs_of_wide_images(text, yes):
     assert (choose(only(text), CONTEXT) is not None) is yes
 
 
-def test_only_where_vectors_are_wide():
+@pytest.mark.parametrize(("target", "most"), [(AVX2, 6), (SSE, 5), (AVX512, 12)])
+def test_only_where_lanes_would_be_empty(target, most):
+    context = dataclasses.replace(CONTEXT, target=target)
+    for outputs, yes in ((most, True), (most + 1, False)):
+        assert (choose(only(f"32x32x1 -> conv 5x5 {outputs}", context=context), context) is not None) is yes
+
+
+def test_sums_that_fill_the_registers_wait_in_scratch():
     narrow = dataclasses.replace(CONTEXT, target=AVX2)
-    assert choose(only("32x32x1 -> conv 5x5 6", context=narrow), narrow) is None
+    for context, outputs, room in ((narrow, 6, 4 * 8 * 12), (narrow, 4, 0), (CONTEXT, 6, 0)):
+        unit = only(f"32x32x1 -> conv 5x5 {outputs}", context=context)
+        (call,) = steps(unit, choose(unit, context), context)
+        assert call.scratch == room
 
 
 def test_weights_that_change_and_residuals_are_left_to_others():

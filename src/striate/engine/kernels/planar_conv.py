@@ -5,10 +5,10 @@
             total[row][channel][:] += pixels of the row at the tap · weight
         out = clamp(total), transposed from planes of channels to pixels of a block
 
-A gray image to six channels (LeNet-5), or the backward pass from sixteen channels to six, fills 6 of 16 lanes of the
-usual micro-tile, and took two to three times as long there. Rows of a group share the load of a weight. Tap rows that
-read only padding for all of them are skipped. The last vector of a row overlaps the one before, so that there is no
-remainder; a row shorter than a vector reads past its end, and stores only its own pixels.
+A gray image to six channels (LeNet-5), or the backward pass from sixteen channels to six, fills 6 of 8 or 16 lanes of
+the usual micro-tile, and took up to three times as long there. Rows of a group share the load of a weight. Tap rows
+that read only padding for all of them are skipped. The last vector of a row overlaps the one before, so that there is
+no remainder; a row shorter than a vector reads past its end, and stores only its own pixels.
 """
 
 from __future__ import annotations
@@ -64,8 +64,9 @@ def emit(target: Target, channels: int, rows: int, vectors: int) -> str:
     """kernel(arguments, group, end_group, part, end_part, scratch): groups of rows of all images, as `group` says; the
     only part is the only block."""
     code = Code(target, "piiiip")
-    a, start, end, part, end_part, _ = code.arguments
+    a, start, end, part, end_part, scratch = code.arguments
     height, columns, lanes = a.int(ROWS), a.int(COLUMNS), target.lanes
+    parked = scratch_bytes(target, channels, rows, vectors) > 0
     groups = (height + rows - 1) // rows
     with code.loop(part, end_part), code.loop(start, end) as g:
         image, band = g // groups, g % groups
@@ -81,12 +82,24 @@ def emit(target: Target, channels: int, rows: int, vectors: int) -> str:
             total = _sums(a, [x[line] + first * 4 for line, first in places], channels, taps)
             limits = code.opaque(a)  # loaded here rather than kept through the loops
             low, high = limits.broadcast(LOW), limits.broadcast(HIGH)
-            for (line, first), sums in zip(places, total, strict=True):
-                planes = [code.least(high, code.most(low, value)) for value in sums]
+            clamped = [[code.least(high, code.most(low, value)) for value in sums] for sums in total]
+            if parked:
+                for k, value in enumerate(value for sums in clamped for value in sums):
+                    scratch.store(value, k * code.bytes)
+            for k, (line, first) in enumerate(places):
+                planes = clamped[k]
+                if parked:
+                    place = code.opaque(scratch) + k * channels * code.bytes
+                    planes = [place.vector(c * code.bytes) for c in range(channels)]
                 pixels = list(enumerate(_pixels(code, planes)))
-                for k, pixel in reversed(pixels):  # pixels after the row's end are overwritten
-                    y[line].store(pixel, (first + k).least(columns - 1) * code.bytes)
+                for n, pixel in reversed(pixels):  # pixels after the row's end are overwritten
+                    y[line].store(pixel, (first + n).least(columns - 1) * code.bytes)
     return code.finish()
+
+
+def scratch_bytes(target: Target, channels: int, rows: int, vectors: int) -> int:
+    """Room for the sums where all of them and those being transposed do not fit the registers."""
+    return 4 * target.lanes * channels * rows * vectors if 2 * channels > target.lanes else 0
 
 
 def _sums(a: Pointer, places: list[Pointer], channels: int, taps: Pointer) -> list[list[Any]]:
@@ -129,10 +142,16 @@ def _pixels(code: Code, planes: list[Any]) -> list[Any]:
     return pixels
 
 
-def covers(lanes: int, windows: Windows, outputs: int) -> bool:
-    """To at most half a block, stride 1 along a row, zero padding."""
+def most_channels(target: Target) -> int:
+    """Three quarters of a block: with more, the usual tile is as good. Five eighths where a transposed block would fill
+    all registers."""
+    return target.lanes * (6 if target.registers > 8 * target.pieces else 5) // 8
+
+
+def covers(target: Target, windows: Windows, outputs: int) -> bool:
+    """To part of a block, stride 1 along a row, zero padding."""
     return (
-        2 * outputs <= lanes
+        outputs <= most_channels(target)
         and windows[1].stride == 1
         and all(w.mode == "zeros" and min(w.before, w.after) >= 0 and w.output > 0 for w in windows)
     )

@@ -40,7 +40,7 @@ def choose(unit: Unit, context: PlanContext) -> Windows | None:
     if x.root.lanes not in (1, lanes):
         return None
     windows = planar_conv.adjoint_windows(body.windows, (x.height, x.width)) if body.adjoint else body.windows
-    if windows is None or not planar_conv.covers(lanes, windows, body.outputs):
+    if windows is None or not planar_conv.covers(context.target, windows, body.outputs):
         return None
     shape = y.images, body.depth, body.outputs, x.root.lanes > 1, unit.epilogue is not None
     fast = winograd.choose(unit, context) is not None
@@ -122,7 +122,8 @@ def steps(unit: Unit, windows: Windows, context: PlanContext) -> list[KernelCall
             unit, "planar", f"{rows * vectors}x{body.outputs}",
             Kernel("planar_conv", (body.outputs, rows, vectors)), record,
             y.images * len(table), 1, [source], unit.outputs,
-            flops=flops, weights=4 * body.outputs * (1 + body.depth * windows[0].kernel * windows[1].kernel),
+            scratch=planar_conv.scratch_bytes(target, body.outputs, rows, vectors), flops=flops,
+            weights=4 * body.outputs * (1 + body.depth * windows[0].kernel * windows[1].kernel),
         )
     )  # fmt: skip
     return [*calls, *elements.finishing(unit, context)]
