@@ -8,6 +8,7 @@ pixel's first tap. Places that lie side by side in memory form a tile; its sums 
         for image: for row: for column of the band: sum[t][:] += spread(x[place t]) · dy[:]
         out[place t][:] += sum[t][:]            (= in the first band)
 
+Pixels whose tap lies on padding add nothing and are left out: of a 3x3 kernel on a map of 2x2, 20 of 36 products.
 A band's dy stays in the first-level cache, and the group's sums with the band's x in the second-level cache, while all
 tiles pass. The order of a sum depends neither on tiles nor on tasks, and a sum over bands of sums loses less to
 rounding than one long sum. One template serves every kernel size, stride, dilation, 1x1, groups of whole blocks, fully
@@ -18,6 +19,7 @@ transposed convolution.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -42,9 +44,10 @@ TILES, GROUP, PANELS, TOGETHER, OUT_BLOCK = 120, 128, 136, 144, 152
 next vector."""
 ARGUMENTS = 160
 
-TILE_X, TILE_PLACES, TILE_COUNT, TILE_SIZE = 0, 8, 16, 24
+TILE_X, TILE_PLACES, TILE_COUNT, TILE_ROW, TILE_ROW_END, TILE_COLUMN, TILE_COLUMN_END = range(0, 56, 8)
 """A tile: bytes from a pixel's first tap to its first place, address of its places' byte offsets in the output, how
-many there are."""
+many there are; rows and columns of the output pixels that count."""
+TILE_SIZE = 56
 PANEL_X, PANEL_DY, PANEL_OUT, PANEL_TILES, PANEL_SIZE = 0, 8, 16, 24, 32
 """A panel: bytes to its channels of x and its vectors of dy, addresses of its output, and of the
 table of tiles' code by places."""
@@ -91,9 +94,14 @@ def _loops(target: Target) -> str:
                 panel_x, panel_dy = x + entry.int(PANEL_X), dy + entry.int(PANEL_DY)
                 with code.loop(start, stop) as t:
                     one = a.pointer(TILES) + t * TILE_SIZE
+                    top, left = (one.int(TILE_ROW) - row).most(0), (one.int(TILE_COLUMN) - column).most(0)
+                    down = (one.int(TILE_ROW_END) - row).least(counts[1]) - top
+                    across = (one.int(TILE_COLUMN_END) - column).least(counts[2]) - left
                     code.call(
-                        table.pointer(one.int(TILE_COUNT) * 8), a, panel_x + one.int(TILE_X), panel_dy, out,
-                        one.pointer(TILE_PLACES), *counts, first.get(),
+                        table.pointer(one.int(TILE_COUNT) * 8), a,
+                        panel_x + one.int(TILE_X) + top * a.int(X_ROW) + left * a.int(X_PIXEL),
+                        panel_dy + top * a.int(DY_ROW) + left * a.int(DY_PIXEL), out, one.pointer(TILE_PLACES),
+                        counts[0], down.most(1), code.select(down > 0, across.most(0), code.int(0)), first.get(),
                     )  # fmt: skip
             first.set(code.int(0))
     return code.finish()
@@ -151,6 +159,10 @@ def _tile(target: Target, places: int, panel: int) -> str:
     return code.finish()
 
 
+Pixels = tuple[int, int, int, int]
+"""First row and the one after the last, first column and the one after the last."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Product:
     """One layer's gradient, without addresses. rows, parts: panels and tiles that tasks divide."""
@@ -163,8 +175,8 @@ class Product:
     """[output block][input channel of the group][tap][lane]: `copy` to lanes 1 makes OIHW of it."""
     panels: tuple[tuple[int, int], ...]
     """(first output block of the group, vectors), the same in every group."""
-    tiles: tuple[tuple[int, int, int], ...]
-    """(bytes from a pixel's first tap, first place in `offsets`, places)"""
+    tiles: tuple[tuple[int, int, int, Pixels], ...]
+    """(bytes from a pixel's first tap, first place in `offsets`, places, output pixels whose taps meet the input)"""
     offsets: tuple[int, ...]
     """Bytes to each place in the result."""
     loops: tuple[tuple[int, int, int], ...]
@@ -186,13 +198,15 @@ class Product:
     @property
     def numbers(self) -> tuple[tuple[int, int], ...]:
         """Parameters of `emit` for the tiles; the kernel of the loops has none."""
-        return tuple(sorted({(size, vectors) for _, _, size in self.tiles for _, vectors in self.panels}))
+        return tuple(sorted({(size, vectors) for _, _, size, _ in self.tiles for _, vectors in self.panels}))
 
     @property
     def flops(self) -> float:
-        """Two for every weight and output pixel."""
-        pixels = self.gradient.images * self.gradient.height * self.gradient.width
-        return 2.0 * pixels * len(self.offsets) * self.gradient.channels
+        """Two for every weight and output pixel whose tap does not lie on padding."""
+        products = sum(
+            size * (bottom - top) * (right - left) for _, _, size, (top, bottom, left, right) in self.tiles
+        )
+        return 2.0 * self.loops[0][0] * products * self.gradient.channels
 
     @property
     def bytes(self) -> int:
@@ -213,15 +227,20 @@ def product(target: Target, source: Layout, gradient: Layout, windows: Windows, 
     panel = min(range(1, target.panel + 1), key=lambda size: (_time(target, runs, blocks, size), -size))
     split = _even(blocks, panel)
     panels = tuple((sum(split[:k]), size) for k, size in enumerate(split))
-    tiles: list[tuple[int, int, int]] = []
+    tiles: list[tuple[int, int, int, Pixels]] = []
     offsets: list[int] = []
+    padded = any(window.before or window.after for window in windows)
+    loops = _loops_of(source, gradient, windows)
+    if not padded:
+        loops = _merge(loops)
     for start, places in runs:
         at = 0
         for size in _even(len(places), most(target, max(split))):
-            tiles.append((start + 4 * at, len(offsets) + at, size))
+            tile_taps = frozenset(tap for _, tap in places[at : at + size])
+            pixels = _pixels(windows, tile_taps) if padded else (0, loops[1][0], 0, loops[2][0])
+            tiles.append((start + 4 * at, len(offsets) + at, size, pixels))
             at += size
         offsets += [(c * taps + tap) * result.pixel for c, tap in places]
-    loops = _merge_loops(source, gradient, windows)
     vector = 4 * gradient.lanes * max(split)
     band = _band([count for count, _, _ in loops], max(BAND_BYTES // vector, 1))
     group = max(GROUP_SUM_BYTES // vector * len(tiles) // len(offsets), 1)
@@ -262,6 +281,21 @@ def _runs(source: Layout, windows: Windows, depth: int) -> list[tuple[int, list[
     return runs
 
 
+@functools.lru_cache(maxsize=1024)  # a layer has many tiles of the same taps
+def _pixels(windows: Windows, taps: frozenset[int]) -> Pixels:
+    """Rows and columns around the output pixels at which one of the taps meets the input; empty if none does."""
+    down, across = windows
+    ranges: list[int] = []
+    for window, used in (
+        (down, {tap // across.kernel for tap in taps}),
+        (across, {tap % across.kernel for tap in taps}),
+    ):
+        hit = [i for i in range(window.output) for u in used if window.position(i, u) is not None]
+        ranges += [min(hit, default=0), max(hit, default=-1) + 1]
+    top, bottom, left, right = ranges
+    return top, bottom, left, right
+
+
 def _even(count: int, limit: int) -> list[int]:
     """Split a count into the fewest pieces of at most `limit`, as even as possible, the larger ones first."""
     pieces = -(-count // limit)
@@ -278,14 +312,21 @@ def _time(target: Target, runs: list[tuple[int, list[tuple[int, int]]]], blocks:
     return cycles
 
 
-def _merge_loops(source: Layout, gradient: Layout, windows: Windows) -> tuple[tuple[int, int, int], ...]:
-    """Images, rows and columns; two loops are merged if the end of the inner is the next step of the outer."""
+Loops = tuple[tuple[int, int, int], ...]
+
+
+def _loops_of(source: Layout, gradient: Layout, windows: Windows) -> Loops:
+    """Images, rows and columns: how many, and bytes from one to the next in x and in dy."""
     down, across = windows
-    loops = [
+    return (
         (gradient.images, source.image, gradient.image),
         (gradient.height, source.row * down.stride, gradient.row),
         (gradient.width, source.pixel * across.stride, gradient.pixel),
-    ]
+    )
+
+
+def _merge(loops: Loops) -> Loops:
+    """Three loops; two are merged if the end of the inner is the next step of the outer."""
     merged: list[tuple[int, int, int]] = []
     for count, x, dy in reversed([loop for loop in loops if loop[0] != 1]):
         if merged and (x, dy) == (merged[-1][0] * merged[-1][1], merged[-1][0] * merged[-1][2]):
@@ -321,12 +362,12 @@ def arguments(
     down, across = product.windows
     depth, outputs = result.height, result.channels // product.groups
     offsets = table(np.array(product.offsets, np.int64))
-    tiles = [(start, offsets + 8 * place, size) for start, place, size in product.tiles]
-    largest = max(size for _, _, size in product.tiles)
+    tiles = [(start, offsets + 8 * place, size, *pixels) for start, place, size, pixels in product.tiles]
+    largest = max(size for _, _, size, _ in product.tiles)
     codes = {}
     for vectors in {vectors for _, vectors in product.panels}:
         entries = np.zeros(largest + 1, np.int64)
-        for size in {size for _, _, size in product.tiles}:
+        for size in {size for _, _, size, _ in product.tiles}:
             entries[size] = code(size, vectors)
         codes[vectors] = table(entries)
     panels = [

@@ -304,9 +304,8 @@ def _differentiate(
     labels = tuple(v for v in ranges if v in arriving.labels or v in result.labels)
     arrays = {f"x{k}": value.align(labels) for k, value in enumerate(values)} | {"y": result.align(labels)}
     g = arriving.align(labels)
-    arrays["g"] = np.ones(
-        (1,) * g.ndim, result.array.dtype
-    )  # the partial derivative, in the precision of the arguments
+    # Partial derivatives, in the precision of the arguments.
+    arrays["g"] = np.ones((1,) * g.ndim, result.array.dtype)
     for arg, derivative in zip(expr.args, derivatives(expr.function, len(values)), strict=True):
         if derivative != ZERO and _reaches(arg, sources):
             slope = Labeled(g * evaluate(derivative, arrays), labels)
