@@ -61,6 +61,10 @@ ANSWERS = {
         ["probe", "9x9x3 -> conv 5x5 3 -> bn -> relu", "--node", "conv1", "--unit", "1", "--json"],
         ["probe", "{trained}", "--node", "maxpool1", "--photos", "{images}/test", "--at", "corner", "--json"],
     ],
+    "striate.probe-border/1": [
+        ["probe", "{trained}", "--node", "conv1", "--border", "--json"],
+        ["probe", "9x9x1 -> conv 3x3 2 pad 1 -> relu", "--node", "conv1", "--border", "--json"],
+    ],
     "striate.data/1": [["data", "check", "{spoilt}", "--fail-on", "never", "--json"]],
     "striate.bench/1": [
         ["bench", "8x8x1 -> conv 3x3 2 -> relu", "--rounds", "1", "--threads", "1", "--no-peers", "--json"]

@@ -80,3 +80,14 @@ def test_what_cannot_be_probed_is_refused_with_a_fix(words, fix):
 def test_the_unit_at_a_place():
     record = json.loads(run("probe", NET, "--node", "conv1", "--at", "2,5", "--json").out)
     assert record["position"] == [2, 5] and record["field"] == {"h": [2, 6], "w": [5, 9]}
+
+
+def test_borders_are_compared():
+    done = run("probe", "12x12x1 -> conv 5x5 4 pad 2 -> relu", "--node", "conv1", "--border")
+    rows = [line.split() for line in done.out.splitlines()]
+    modes, places = ("zeros", "reflect", "replicate", "circular"), ("center", "edge", "corner")
+    expected = [[mode, place] for mode in modes for place in places]
+    assert [row[:2] for row in rows if row[3:4] == ["of"]] == expected
+    alike = run("probe", NET, "--node", "conv1", "--border").out
+    assert "every padding mode is the same" in alike and "reflect" not in alike
+    assert "leave out --at" in run("probe", NET, "--node", "conv1", "--border", "--at", "edge").err

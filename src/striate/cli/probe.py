@@ -30,6 +30,7 @@ from striate.diagnostics import UsageError
         "striate probe runs/digits --node conv1 --unit 3",
         "striate probe resnet18 --weights resnet18.pth --node conv1 --json",
         "striate probe runs/digits --node conv2 --at corner",
+        "striate probe runs/digits --node conv2 --border",
     ),
 )
 @model_argument
@@ -45,6 +46,7 @@ from striate.diagnostics import UsageError
 @click.option(
     "--seed", default=0, metavar="N", type=click.IntRange(0), help="Seed of noise and fresh weights [0]."
 )
+@click.option("--border", is_flag=True, help="Compare center, edge and corner under each padding mode.")
 @input_option
 @weights_option
 @engine_option
@@ -52,7 +54,7 @@ from striate.diagnostics import UsageError
 @json_option
 @output_option
 def command(
-    model: str, node: str | None, unit: int | None, at: str, photos: str | None, seed: int, input: Any,
+    model: str, node: str | None, unit: int | None, at: str, photos: str | None, seed: int, border: bool, input: Any,
     weights: str | None, engine: str, device: str, as_json: bool, output: str | None,
 ) -> None:  # fmt: skip
     """Show gratings, bars, edges, spots and noise to the units of a node, and measure their tuning.
@@ -76,20 +78,29 @@ def command(
             fix=f"--node {first}; striate show {shlex.quote(model)} lists all nodes",
         )
     subject = Model(loaded, engine=engine, device=device)
+    if border and (photos or at != "center"):
+        raise click.UsageError("--border has places of its own: leave out --at and --photos")
     place: Any = at.split(",") if "," in at else at
+    result: Any
     with Bar() as bar:
-        recording = probe(
-            subject, node, at=place, photos=photos, seed=seed, trained=loaded.trained,
-            watch=lambda shown, total: bar.count("probing", shown, total),
-        )  # fmt: skip
-    result: Any = recording.to_dict()
-    if unit is not None:
-        result["units"] = [recording[unit].to_dict()]
+
+        def watch(shown: int, total: int) -> None:
+            bar.count("probing", shown, total)
+
+        if border:
+            from striate.probe.border import border as compare
+
+            result = compare(subject, node, seed=seed, trained=loaded.trained, watch=watch).to_dict(unit)
+        else:
+            recording = probe(
+                subject, node, at=place, photos=photos, seed=seed, trained=loaded.trained, watch=watch
+            )
+            result = recording.to_dict(unit)
     if as_json:
         emit_json(result, output)
         return
     from striate.views.text import probe as view
 
     out = page()
-    (view.draw if unit is None else view.draw_unit)(out, result)
+    (view.draw_border if border else view.draw if unit is None else view.draw_unit)(out, result)
     emit(out, output)

@@ -149,11 +149,11 @@ class Recording:
             said.append("pixels outside of the field change the response, and stay gray here")
         return (*said, ONE_FRAME)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Schema striate.probe/1."""
+    def to_dict(self, unit: int | None = None) -> dict[str, Any]:
+        """Schema striate.probe/1. unit: the only one to write. Raises UnknownNameError for one that is not there."""
         fields = dataclasses.fields(self)
         record = {one.name: _plain(getattr(self, one.name)) for one in fields if one.name != "units"}
-        units = [unit.to_dict() for unit in self.units]
+        units = [one.to_dict() for one in (self.units if unit is None else (self[unit],))]
         return {"schema": "striate.probe/1", **record, "notes": list(self.notes), "units": units}
 
 

@@ -29,6 +29,7 @@ SCHEMAS: dict[str, type] = {
     "striate.eval/1": training.Evaluation,
     "striate.predict/1": training.Prediction,
     "striate.probe/1": probe.Probe,
+    "striate.probe-border/1": probe.ProbedBorder,
     "striate.data/1": training.DataCheck,
     "striate.bench/1": machines.Bench,
     "striate.bench-train/1": machines.TrainingBench,

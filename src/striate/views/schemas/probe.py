@@ -100,3 +100,20 @@ class Probe(TypedDict):
     shown: Annotated[int, "number of images"]
     notes: Annotated[list[str], "what has to be known about the conditions"]
     units: Annotated[list[ProbedUnit], "one for each channel, or the one of `--unit`"]
+
+
+class BorderMode(TypedDict):
+    mode: Annotated[str, "padding of all convolutions: `zeros`, `reflect`, `replicate` or `circular`"]
+    places: Annotated[dict[Name, Probe], "`center`, `edge` (left) and `corner` (upper left)"]
+
+
+class ProbedBorder(TypedDict):
+    """`striate probe MODEL --node NAME --border --json`"""
+
+    schema: Annotated[str, "`striate.probe-border/1`"]
+    network: Annotated[str, "the network's name"]
+    node: Annotated[str, "the node"]
+    padded: Annotated[
+        bool, "whether it or a convolution in front of it is padded; otherwise all modes are alike"
+    ]
+    modes: list[BorderMode]

@@ -9,7 +9,7 @@ from striate.diagnostics import plural
 from striate.views.text.page import Column, Page, Row, Text
 
 if TYPE_CHECKING:
-    from striate.views.schemas.probe import Probe, ProbedUnit
+    from striate.views.schemas.probe import Probe, ProbedBorder, ProbedUnit
 
 BAR_CELLS = 40
 """Length of the longest bar of a tuning curve."""
@@ -45,6 +45,43 @@ def draw_unit(page: Page, record: Probe) -> None:
             page.line(f"{degrees:7.1f}°  {bar}")
     page.line()
     page.fields(_conditions(record))
+
+
+def draw_border(page: Page, record: ProbedBorder) -> None:
+    """record: striate.probe-border/1. Of several units the medians of those that respond."""
+    page.line(
+        [
+            (record["network"], "bold"),
+            f"  {record['node']} at the center, the left edge and the upper left corner",
+        ]
+    )
+    page.line()
+    columns = (
+        Column("padding"), Column("place"), Column("responding", "right"), Column("CV", "right"),
+        Column("OSI", "right"), Column("F1/F0", "right"), Column("drive", "right"),
+    )  # fmt: skip
+    rows = []
+    for mode in record["modes"]:
+        for place, probed in mode["places"].items():
+            units = probed["units"]
+            active = [unit for unit in units if unit["type"] != "none"]
+            medians = (
+                number(_median([unit[name] for unit in active]), "", 2)
+                for name in ("cv", "osi", "f1_f0", "drive")
+            )
+            rows.append(Row((mode["mode"], place, f"{len(active)} of {len(units)}", *medians)))
+    page.table(columns, rows)
+    page.line()
+    if not record["padded"]:
+        page.line("  no convolution up to it is padded, so every padding mode is the same", 0, 2)
+    page.fields(("note", note) for note in record["modes"][0]["places"]["center"]["notes"])
+
+
+def _median(values: list[float | None]) -> float | None:
+    """The median of the values that are defined."""
+    known = sorted(value for value in values if value is not None)
+    half = len(known) // 2
+    return None if not known else known[half] if len(known) % 2 else (known[half - 1] + known[half]) / 2
 
 
 def _head(page: Page, record: Probe) -> None:
