@@ -57,13 +57,11 @@ def _places(replay, memory, addresses):
 
 def _tried(loaded, room, memory, rng, seen):
     """Run every task twice, on memory that differs wherever it is said to read nothing."""
-    replay, records = Replay(loaded.plan), {}
+    replay = Replay(loaded.plan)
     backgrounds = [rng.uniform(-1, 1, room.size).astype(np.float32) for _ in range(2)]
     for step, record in zip(loaded.plan.steps, loaded._records, strict=True):
         seen.add(step.kernel.template)
-        told = records.setdefault(step.record, None)
-        if told is None:
-            told = records[step.record] = step.record(replay.regions)
+        told = replay.regions.array(step.record)
         for task in step.tasks:
             call = KernelTask(loaded.plan.context.target, step.kernel.parameters, told, task, step.rows)
             touched = MODELS[step.kernel.template](call)

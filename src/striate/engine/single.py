@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine import aligned, cpu_caches
-from striate.engine.codegen.kernel import Kernel
+from striate.engine import cpu_caches
 from striate.engine.plan.execution_plan import plan
-from striate.engine.plan.kernel_calls import Memory, PlanContext
-from striate.engine.plan.units import Buffer
+from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.runtime.loaded_plan import Constants, LoadedPlan
 from striate.engine.target import Target
 from striate.engine.threads import available
@@ -56,34 +54,9 @@ class Single:
             for name, array in self._weights.items():
                 array[...] = weights[name]
             if self._weights:
-                repacking = Repacking(self._loaded, self._constants)
-                for record in dict.fromkeys(step.record for step in self._loaded.plan.steps):
-                    record(repacking)
+                self._constants.renew()
+                self._loaded.renew()
             return self._loaded.run(x)["y"]
-
-
-class Repacking(Memory):
-    """Memory of a loaded plan that packs its constants again, in place."""
-
-    def __init__(self, loaded: LoadedPlan, constants: Constants) -> None:
-        self._loaded, self._constants = loaded, constants
-        self._done: set[tuple[Any, ...]] = set()
-
-    def start(self, value: Buffer) -> int:
-        return self._loaded.start(value)
-
-    def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
-        packed = self._constants.get(key, make)
-        if key not in self._done:
-            packed[...] = make().reshape(packed.shape)
-            self._done.add(key)
-        return aligned.address(packed)
-
-    def keep(self, array: Array) -> Array:
-        return array
-
-    def kernel(self, kernel: Kernel) -> int:
-        return self._loaded.kernel(kernel)
 
 
 @functools.lru_cache(maxsize=READY_OPERATIONS)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from striate.engine.codegen.code import addresses
 from striate.engine.codegen.kernel import Kernel
+from striate.engine.kernels.argument_record import Record, Resolver
 from striate.engine.kernels.winograd_sizes import KERNEL_MATRIX, odd_lines
 from striate.engine.layout import Layout
 from striate.engine.target import AVX2, AVX512, SSE, Target, host
@@ -83,17 +84,25 @@ def border(layout: Layout, memory: np.ndarray) -> np.ndarray:
     return copy.view(np.uint32)
 
 
+def held(values: np.ndarray) -> np.ndarray:
+    """The same numbers in guarded memory that ends with them."""
+    memory = guarded(values.nbytes, values.itemsize).view(values.dtype).reshape(values.shape)
+    memory[...] = values
+    return memory
+
+
 def step(
     target: Target,
     kernel: Kernel,
-    arguments: np.ndarray,
+    arguments: np.ndarray | Record,
     rows: tuple[int, int],
     parts: tuple[int, int],
     scratch: np.ndarray | None = None,
 ) -> None:
-    """Run one task of a step kernel."""
-    room = None if scratch is None else scratch.ctypes.data
-    STEP(addresses(target, [kernel])[kernel])(arguments.ctypes.data, *rows, *parts, room)
+    """Run one task of a step kernel. A record's own addresses are real; its tables end at a guard page."""
+    room, tables = None if scratch is None else scratch.ctypes.data, Resolver({}, held)
+    record = tables.array(arguments) if isinstance(arguments, Record) else arguments
+    STEP(addresses(target, [kernel])[kernel])(record.ctypes.data, *rows, *parts, room)
 
 
 def correlation(

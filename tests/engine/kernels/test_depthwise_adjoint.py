@@ -38,14 +38,8 @@ def run(target, windows, dy, weight, splits, rng):
     slopes, outputs = filled(gradient, dy, rng), filled(result, None, rng, border=7.0)
     packed = depthwise_adjoint.pack(target.lanes, weight, rng.normal(size=c).astype(np.float32))
     before = border(result, outputs)
-    kept = []
-
-    def table(array):
-        kept.append(array)
-        return array.ctypes.data
-
     memory = slopes.ctypes.data, outputs.ctypes.data, packed.ctypes.data
-    arguments = depthwise_adjoint.arguments(gradient, result, windows, packed[0].nbytes, memory, table)
+    arguments = depthwise_adjoint.arguments(gradient, result, windows, packed[0].nbytes, memory)
     rows, parts = result.images * result.height, result.blocks
     row_cuts = sorted({0, rows, *(cut % rows for cut in splits[0])})
     part_cuts = sorted({0, parts, *(cut % parts for cut in splits[1])})

@@ -42,13 +42,7 @@ def placed(values: np.ndarray, place) -> np.ndarray:
 def executed(plan: Nests, tensors: dict[str, np.ndarray], target: Target, cuts: int = 3) -> None:
     """Run all steps, each in a few pieces, the last piece first."""
     for nest in plan.steps:
-        tables = []
-        for table in nest.tables:
-            tables.append(guarded(len(table), 4))
-            tables[-1][:] = np.frombuffer(table, np.uint8)
-        record = nest.arguments(
-            {k: v.ctypes.data for k, v in tensors.items()}, [t.ctypes.data for t in tables]
-        )
+        record = nest.arguments({k: v.ctypes.data for k, v in tensors.items()})
         ends = sorted({0, nest.rows, *(nest.rows * k // cuts for k in range(cuts))})
         for start, stop in reversed(list(itertools.pairwise(ends))):
             step(target, nest.kernel, record, (start, stop), (0, 1))

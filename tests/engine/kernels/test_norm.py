@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.kernels.support import STEP, border, filled, guarded, hot_spills, plain, targets, view
+from engine.kernels.support import border, filled, guarded, hot_spills, plain, step, targets, view
 from striate.engine.codegen import llvm
-from striate.engine.codegen.code import addresses
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import norm
 from striate.engine.layout import Layout
@@ -39,7 +38,7 @@ def run(target, x, weight, bias, eps, group=0, splits=((), ()), inplace=False):
     for part in pairwise(sorted({0, parts, *(cut % parts for cut in splits[1])})):
         for row in reversed(list(pairwise(sorted({0, rows, *(cut % rows for cut in splits[0])})))):
             scratch.view(np.float32)[:] = rng.normal() * 1e30
-            STEP(addresses(target, [kernel])[kernel])(arguments.ctypes.data, *row, *part, scratch.ctypes.data)
+            step(target, kernel, arguments, row, part, scratch)
     assert (border(result, outputs) == before).all()
     spread = np.moveaxis(view(result, outputs), 4, 2).reshape(n, -1, h, w)
     assert (spread[:, c:] == 0).all()

@@ -7,32 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.kernels.support import guarded, hot_spills, step, targets
+from engine.kernels.support import held, hot_spills, step, targets
 from striate.engine.codegen import llvm
 from striate.engine.codegen.kernel import Kernel
-from striate.engine.kernels import pack_weights
+from striate.engine.kernels import argument_record, pack_weights
 from striate.engine.target import TARGETS
 
 each_target = pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
 PACK, UNPACK = Kernel("pack_weights", ("pack",)), Kernel("pack_weights", ("unpack",))
 
 
-def held(values: np.ndarray) -> np.ndarray:
-    """The same numbers in guarded memory that ends with them."""
-    memory = guarded(values.nbytes, values.itemsize).view(values.dtype).reshape(values.shape)
-    memory[...] = values
-    return memory
-
-
 def run(target, kernel, table, panels, plain, packed, scale=None, cuts=(0, 0)):
-    kept = []
-
-    def at(array):
-        kept.append(held(np.ascontiguousarray(array)))
-        return kept[-1].ctypes.data
-
-    scales = 0 if scale is None else at(scale)
-    record = pack_weights.arguments(table, panels, plain.ctypes.data, packed.ctypes.data, at, scales)
+    scales = 0 if scale is None else argument_record.table(scale)
+    record = pack_weights.arguments(table, panels, plain.ctypes.data, packed.ctypes.data, scales)
     row, part = cuts[0] % (len(table.rows) + 1), cuts[1] % (len(panels) + 1)
     for rows in ((row, len(table.rows)), (0, row)):
         for parts in ((0, part), (part, len(panels))):

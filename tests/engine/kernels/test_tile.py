@@ -13,7 +13,7 @@ from engine.kernels.support import guarded, targets
 from striate.engine.codegen.code import addresses
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import tile
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import array_record
 from striate.engine.plan import dense
 from striate.engine.target import TARGETS
 
@@ -56,7 +56,7 @@ def test_sums_of_every_size(target, pixels, vectors, fresh):
     start = bias.reshape(vectors, 1, lanes) if fresh else out
     wanted = np.clip(sums + start + added, -2.0, 3.0)
     table = np.array([(4 * first, steps) for first, steps in runs], np.int64)
-    context = record(
+    context = array_record(
         tile.CONTEXT_SIZE,
         {tile.RUNS: table.ctypes.data, tile.COUNT: len(runs), tile.BLOCK: 4 * pixels * lanes,
          tile.RESIDUAL: added.ctypes.data - out.ctypes.data, tile.HAS_RESIDUAL: 1},

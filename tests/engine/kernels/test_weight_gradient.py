@@ -58,11 +58,6 @@ def run(target, windows, x, dy, groups, lanes, tight, splits, rng):
     outputs = guarded(made.result.bytes)
     outputs.view(np.float32)[:] = 7.0
     before = border(made.result, outputs)
-    kept = []
-
-    def table(array):
-        kept.append(array)
-        return array.ctypes.data
 
     def code(*numbers):
         kernel = Kernel("weight_gradient", numbers)
@@ -70,7 +65,7 @@ def run(target, windows, x, dy, groups, lanes, tight, splits, rng):
 
     assert set(made.numbers) >= {(size, v) for _, _, size, _ in made.tiles for _, v in made.panels}
     memory = inputs.ctypes.data, slopes.ctypes.data, outputs.ctypes.data
-    arguments = weight_gradient.arguments(made, memory, code, table)
+    arguments = weight_gradient.arguments(made, memory, code)
     row_cuts = sorted({0, made.rows, *(cut % made.rows for cut in splits[0])})
     part_cuts = sorted({0, made.parts, *(cut % made.parts for cut in splits[1])})
     for part in pairwise(part_cuts):

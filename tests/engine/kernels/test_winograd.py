@@ -24,6 +24,7 @@ from striate.engine.codegen import llvm
 from striate.engine.codegen.code import addresses
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import winograd_sizes as sizes
+from striate.engine.kernels.argument_record import Resolver
 from striate.engine.kernels.winograd_sizes import Winograd
 from striate.engine.layout import Layout
 from striate.engine.target import AVX512, TARGETS
@@ -85,7 +86,7 @@ def run(
     after = [Kernel("epilogue", (epilogue,))] if epilogue else []
     code = addresses(target, [Kernel("winograd"), *names.values(), *after])
     tables, tiles_code = micro_tiles(target, shape.panels)
-    arguments = shape.arguments(
+    record = shape.arguments(
         source=source, source_address=inputs.ctypes.data, pads=(pads[0], pads[2]),
         result=result, result_address=outputs.ctypes.data,
         weights=packed.ctypes.data, bias=offset.ctypes.data,
@@ -94,6 +95,8 @@ def run(
         residual=None if memory is None else memory.ctypes.data - outputs.ctypes.data, low=limit[0], high=limit[1],
         epilogue=code[after[0]] if after else 0,
     )  # fmt: skip
+    panel_tables = Resolver({}, held)
+    arguments = panel_tables.array(record)
     before = border(result, outputs)
     if shared:
         transform = STEP(code[names["input"]])

@@ -7,47 +7,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.kernels.support import STEP, guarded, hot_spills, targets, winograd_weights
+from engine.kernels.support import guarded, held, hot_spills, step, targets, winograd_weights
 from striate.engine.codegen import llvm
-from striate.engine.codegen.code import addresses
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import pack_weights, winograd_pack
 from striate.engine.kernels import winograd_sizes as sizes
+from striate.engine.kernels.argument_record import table
 from striate.engine.target import TARGETS
 
 each_target = pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
 each_size = pytest.mark.parametrize("m", (2, 4))
 
 
-def held(values: np.ndarray) -> np.ndarray:
-    """The same numbers in guarded memory that ends with them."""
-    memory = guarded(values.nbytes, values.itemsize).view(values.dtype).reshape(values.shape)
-    memory[...] = values
-    return memory
-
-
 def packed(target, m, weight, split, strides, channels, outputs, scale=None, turned=False, cuts=(0, 0)):
     """What the kernel makes of weights of any strides."""
-    kernel, kept = Kernel("winograd_pack", (m,)), []
-
-    def at(array):
-        kept.append(held(np.ascontiguousarray(array)))
-        return kept[-1].ctypes.data
-
+    kernel = Kernel("winograd_pack", (m,))
     wide = sum(split) * target.lanes
     frequency = sizes.odd_lines(4 * channels * wide)
     made, data = guarded((m + 2) ** 2 * frequency).view(np.float32), held(weight)
     scratch = guarded(winograd_pack.scratch_bytes(target, m))
     record = winograd_pack.arguments(
         target, pack_weights.panels(split, outputs, channels, strides[0], target.lanes), data.ctypes.data,
-        made.ctypes.data, frequency, strides, at,
-        0 if scale is None else at(pack_weights.factors(scale, 1, target.lanes)), turned,
+        made.ctypes.data, frequency, strides,
+        0 if scale is None else table(pack_weights.factors(scale, 1, target.lanes)), turned,
     )  # fmt: skip
-    record, run = held(record), STEP(addresses(target, [kernel])[kernel])
     row, part = cuts[0] % (channels + 1), cuts[1] % (len(split) + 1)
     for rows in ((row, channels), (0, row)):
         for parts in ((0, part), (part, len(split))):
-            run(record.ctypes.data, *rows, *parts, scratch.ctypes.data)
+            step(target, kernel, record, rows, parts, scratch)
     return made
 
 

@@ -1,6 +1,7 @@
 """What the tests of single stages of the plan share: buffers, calls without a kernel, and units of small networks."""
 
 from striate.engine.codegen.kernel import Kernel
+from striate.engine.kernels.argument_record import record
 from striate.engine.plan import choose
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.fuse import fuse
@@ -28,7 +29,7 @@ def unit(inputs, outputs, body=None, nodes=("node",), weights=None, **more):
 def call(reads, writes, algorithm="copy", rows=1, parts=1, **more):
     """A kernel call that is never run."""
     return KernelCall(
-        unit(reads, writes), algorithm, "", Kernel("none"), lambda memory: None, rows, parts,
+        unit(reads, writes), algorithm, "", Kernel("none"), record(0, {}), rows, parts,
         list(reads), list(writes), **more,
     )  # fmt: skip
 

@@ -3,30 +3,9 @@
 import pytest
 
 from engine.plan.support import CONTEXT, buffer, fused, only
+from striate.engine.kernels.argument_record import Constant
 from striate.engine.plan import elements
 from striate.engine.plan.choose import steps
-from striate.engine.plan.kernel_calls import Memory
-
-
-class Addresses(Memory):
-    """Buffers lie a million bytes apart; constants and tables are counted."""
-
-    def __init__(self):
-        self.known, self.constants = [], {}
-
-    def start(self, value):
-        if value.root not in self.known:
-            self.known.append(value.root)
-        return 1_000_000 * (1 + self.known.index(value.root))
-
-    def constant(self, key, make):
-        return self.constants.setdefault(key, (64 * (1 + len(self.constants)), make()))[0]
-
-    def keep(self, array):
-        return array
-
-    def kernel(self, kernel):
-        return 1
 
 
 @pytest.mark.parametrize(
@@ -51,17 +30,15 @@ def test_rows_and_parts_of_two_images(text, tile, rows, parts):
 
 def test_constants_by_channel_are_packed_once_for_whole_blocks():
     (call,) = steps(only("8x8x20 -> maxpool 2 -> prelu", "prelu1"), CONTEXT)
-    memory = Addresses()
-    call.record(memory)
-    ((key, (_, packed)),) = memory.constants.items()
-    assert "weight" in key and packed.reshape(-1).tolist() == [0.25] * 20 + [0.0] * 12
+    (constant,) = call.record.places(Constant)
+    packed = constant.make()
+    assert "weight" in constant.key and packed.reshape(-1).tolist() == [0.25] * 20 + [0.0] * 12
 
 
 def test_a_norm_without_gain_and_bias_has_ones_and_zeros():
     (call,) = steps(only("8x8x20 -> in"), CONTEXT)
-    memory = Addresses()
-    call.record(memory)
-    found = {key[2]: packed.reshape(-1)[:20].tolist() for key, (_, packed) in memory.constants.items()}
+    constants = call.record.places(Constant)
+    found = {one.key[2]: one.make().reshape(-1)[:20].tolist() for one in constants}
     assert found == {"weight": [1.0] * 20, "bias": [0.0] * 20}
 
 
@@ -75,7 +52,7 @@ def test_an_epilogue_that_no_store_does_runs_in_place():
 
 
 def test_one_number_per_image_and_channel_has_no_rows():
-    memory, value = Addresses(), buffer(shape=(2, 32, 1, 1))
-    one, each = elements.place(memory, value, "i"), elements.place(memory, value, "s")
-    assert one != each
-    assert elements.place(memory, buffer("y"), "s") != each
+    value = buffer(shape=(2, 32, 1, 1))
+    one, each = elements.place(value, "i"), elements.place(value, "s")
+    assert one != each == elements.place(value, "s")
+    assert elements.place(buffer("y"), "s") != each

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from engine.plan.support import CONTEXT, buffer, correlation, only, unit
+from striate.engine.kernels.argument_record import Address, Record
 from striate.engine.plan.packing import bias, transform, winograd
+from striate.engine.plan.units import Buffer
 from striate.engine.plan.winograd import choose
 from striate.statement import load
 
@@ -48,23 +50,17 @@ def test_winograds_weights_are_packed_by_panels_in_a_cache_of_frequencies(text):
     assert least <= packing.size < 1.01 * least
 
 
-def addresses(found):
-    """What keeps an array, and gives each an address of its own."""
-    return lambda array: found.append(array) or 64 * len(found)
-
-
 def test_a_record_follows_from_two_addresses():
     """Packed elsewhere, it differs in as many places as hold the address."""
     one = only("56x56x64 -> conv 3x3 48 pad 1")
     packing = winograd(one, choose(one, CONTEXT))
-    first, moved, other = (packing.record(*at, addresses([])) for at in ((0, 0), (1 << 20, 0), (0, 1 << 20)))
-    plain, packed = first != moved, first != other
-    assert plain.sum() >= 1 and packed.sum() >= 1 and not (plain & packed).any()
+    plain, packed = buffer("plain"), buffer("packed")
+    record = packing.record(Address(plain), Address(packed))
+    assert record.places(Buffer) == [plain, packed]
+    assert record == packing.record(Address(plain), Address(packed)) != packing.record(Address(plain), 64)
 
 
 def test_factors_are_packed_where_something_is_folded():
     plain, folded = only("56x56x64 -> conv 3x3 48 pad 1"), only("56x56x64 -> conv 3x3 48 pad 1 -> bn")
-    kept = [[], []]
-    for one, found in zip((plain, folded), kept, strict=True):
-        winograd(one, choose(one, CONTEXT)).record(0, 0, addresses(found))
+    kept = [winograd(one, choose(one, CONTEXT)).record(0, 0).places(Record) for one in (plain, folded)]
     assert len(kept[1]) == len(kept[0]) + 1

@@ -19,13 +19,10 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Int, Pointer, Variable
 from striate.engine.kernels import expression as expressions
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Location, Record, Value, record
 from striate.engine.kernels.lanes import clear_padding_lanes
 from striate.engine.kernels.operands import OPERAND_SIZE, OperandPlace, entries, operands
 from striate.engine.layout import Layout
@@ -166,12 +163,12 @@ def rows(images: int, row_images: int = 0) -> int:
 
 
 def arguments(
-    like: Layout, outputs: Sequence[int], places: Sequence[OperandPlace], row_images: int = 0
-) -> NDArray[np.int64]:
+    like: Layout, outputs: Sequence[Location], places: Sequence[OperandPlace], row_images: int = 0
+) -> Record:
     """The record. like: images, channels and pixels of the operands; outputs: an address for each function, of
     float32 (rows, blocks, lanes) with rows from `rows(like.images, row_images)`; places: where the operands lie."""
     inner = OUT + 8 * len(outputs)
-    numbers = {
+    numbers: dict[int, Value] = {
         IMAGES: like.images, ROW_IMAGES: row_images or like.images, OUT_ROW: 4 * like.lanes * like.blocks,
         ROWS: like.height, COLUMNS: like.width, CHANNELS: like.channels,
     }  # fmt: skip

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Int, Pointer, Variable
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Location, Record, Value, record
 from striate.engine.kernels.row_walk import Tiles, Walk
 from striate.engine.layout import Layout
 from striate.engine.target import Target
@@ -188,45 +188,54 @@ def pack(lanes: int, weight: NDArray[np.float32], bias: NDArray[np.float32] | No
     return np.ascontiguousarray(packed.reshape(blocks, lanes, -1).transpose(0, 2, 1))
 
 
+def fields(
+    source: Layout,
+    target: Layout,
+    windows: Windows,
+    weights_block: int,
+    addresses: tuple[Location, Location, Location],
+    residual: Value | None = None,
+) -> dict[int, Value]:
+    """The record's values without limits; parameters as for `arguments`."""
+    down, across = windows
+    x, y, w = addresses
+    return {
+        IN: x + source.origin - down.before * source.row - across.before * source.pixel,
+        IN_IMAGE: source.image,
+        IN_BLOCK: source.block,
+        IN_ROW: source.row * down.stride,
+        IN_PIXEL: source.pixel * across.stride,
+        OUT: y + target.origin,
+        OUT_IMAGE: target.image,
+        OUT_BLOCK: target.block,
+        OUT_ROW: target.row,
+        ROWS: target.height,
+        COLUMNS: target.width,
+        TAP_ROWS: down.kernel,
+        TAP_ROW: source.row * down.dilation,
+        TAP_COLUMNS: across.kernel,
+        TAP_COLUMN: source.pixel * across.dilation,
+        WEIGHTS: w,
+        WEIGHTS_BLOCK: weights_block,
+        RESIDUAL: residual or 0,
+        HAS_RESIDUAL: residual is not None,
+    }
+
+
 def arguments(
     source: Layout,
     target: Layout,
     windows: Windows,
     weights_block: int,
-    addresses: tuple[int, int, int],
+    addresses: tuple[Location, Location, Location],
     low: float = -np.inf,
     high: float = np.inf,
-    residual: int | None = None,
-) -> NDArray[np.int64]:
+    residual: Value | None = None,
+) -> Record:
     """The record. addresses: of the input's and output's memory, and of the weights, `weights_block` bytes a block;
     residual: bytes from an output to the number added to it."""
-    down, across = windows
-    x, y, w = addresses
-    return record(
-        ARGUMENTS,
-        {
-            IN: x + source.origin - down.before * source.row - across.before * source.pixel,
-            IN_IMAGE: source.image,
-            IN_BLOCK: source.block,
-            IN_ROW: source.row * down.stride,
-            IN_PIXEL: source.pixel * across.stride,
-            OUT: y + target.origin,
-            OUT_IMAGE: target.image,
-            OUT_BLOCK: target.block,
-            OUT_ROW: target.row,
-            ROWS: target.height,
-            COLUMNS: target.width,
-            TAP_ROWS: down.kernel,
-            TAP_ROW: source.row * down.dilation,
-            TAP_COLUMNS: across.kernel,
-            TAP_COLUMN: source.pixel * across.dilation,
-            WEIGHTS: w,
-            WEIGHTS_BLOCK: weights_block,
-            RESIDUAL: residual or 0,
-            HAS_RESIDUAL: residual is not None,
-        },
-        {LOW: low, HIGH: high},
-    )
+    values = fields(source, target, windows, weights_block, addresses, residual)
+    return record(ARGUMENTS, values, {LOW: low, HIGH: high})
 
 
 def cost(source: Layout, target: Layout, windows: Windows) -> tuple[int, int]:

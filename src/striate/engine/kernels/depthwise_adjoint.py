@@ -12,14 +12,10 @@ reads become 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-
-import numpy as np
-from numpy.typing import NDArray
 
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Pointer
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Location, Record, record, value_table
 from striate.engine.kernels.depthwise import Windows, covers, pack, pixels
 from striate.engine.kernels.row_walk import Tiles, Walk
 from striate.engine.layout import Layout
@@ -134,19 +130,18 @@ def arguments(
     target: Layout,
     windows: Windows,
     weights_block: int,
-    addresses: tuple[int, int, int],
-    table: Callable[[NDArray[np.int64]], int],
-) -> NDArray[np.int64]:
+    addresses: tuple[Location, Location, Location],
+) -> Record:
     """The record. addresses: of the memory of the output's and the input's gradient, and of the forward step's packed
-    weights (`pack`), `weights_block` bytes a block; table: keeps an array as long as the record, and says where."""
+    weights (`pack`), `weights_block` bytes a block."""
     down, across = windows
     dy, dx, weights = addresses
     vector = 4 * target.lanes
     (next_u, back_u), (next_v, back_v) = _steps(down), _steps(across)
 
-    def phases(window: Window, step: int, weight: int) -> int:
+    def phases(window: Window, step: int, weight: int) -> Location:
         entries = [(taps, place * step, u * weight, count) for taps, place, u, count in _phases(window)]
-        return table(np.array(entries, np.int64))
+        return value_table([number for entry in entries for number in entry])
 
     return record(
         ARGUMENTS,

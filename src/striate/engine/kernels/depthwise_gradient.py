@@ -12,15 +12,14 @@ Sums over some images at a time lose less to rounding than one long sum.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Int, Pointer, Variable
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Location, Record, record, table
 from striate.engine.kernels.depthwise import SPECIALIZED_WIDTHS, Windows, covers, padding
 from striate.engine.layout import Layout
 from striate.engine.target import Target
@@ -167,11 +166,9 @@ def arguments(
     source: Layout,
     gradient: Layout,
     windows: Windows,
-    addresses: tuple[int, int, int],
-    table: Callable[[NDArray[np.int64]], int],
-) -> NDArray[np.int64]:
-    """The record. addresses: of the memory of x, dy and the result; table: keeps an array as long as the record, and
-    says where it lies. The input needs the border that `padding(windows)` says."""
+    addresses: tuple[Location, Location, Location],
+) -> Record:
+    """The record. addresses: of the memory of x, dy and the result. The input has the border of `padding(windows)`."""
     down, across = windows
     x, dy, out = addresses
     output = result(gradient, windows)

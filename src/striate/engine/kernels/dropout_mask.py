@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from striate.engine.codegen import ir
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Int
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import array_record
 from striate.engine.target import Target
 
 PHILOX_ROUNDS = 10
@@ -120,4 +120,4 @@ def rows(count: int) -> int:
 def arguments(out: int, rate: float, place: int) -> NDArray[np.int64]:
     """The record, still without its key. out: address of float32, room for whole groups."""
     numbers = {OUT: out, PLACE: place, THRESHOLD: threshold(rate)}
-    return record(ARGUMENTS, numbers, {FACTOR: factor(rate)})
+    return array_record(ARGUMENTS, numbers, {FACTOR: factor(rate)})

@@ -11,13 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Int
 from striate.engine.kernels import expression as expressions
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Location, Record, Value, record
 from striate.engine.kernels.lanes import clear_padding_lanes
 from striate.engine.kernels.operands import OPERAND_SIZE, OperandPlace, entries, operands
 from striate.engine.kernels.row_walk import Walk
@@ -79,13 +76,13 @@ def emit(target: Target, expression: str, kinds: str) -> str:
     return code.finish()
 
 
-def arguments(output: Layout, address: int, places: Sequence[OperandPlace]) -> NDArray[np.int64]:
+def arguments(output: Layout, address: Location, places: Sequence[OperandPlace]) -> Record:
     """The record: an output layout whose memory starts at an address, and where its operands lie, in order.
 
     Rows are output.images · output.height, parts are output.blocks.
     """
     out = OperandPlace.of(output, address)
-    numbers = {
+    numbers: dict[int, Value] = {
         OUT: out.address, OUT_IMAGE: out.image, OUT_BLOCK: out.block, OUT_ROW: out.row,
         ROWS: output.height, COLUMNS: output.width, CHANNELS: output.channels,
     }  # fmt: skip

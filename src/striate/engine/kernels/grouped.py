@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Pointer, Variable
 from striate.engine.kernels import depthwise
+from striate.engine.kernels.argument_record import Location, Record, Value, record, table
 from striate.engine.kernels.depthwise import (
     COLUMNS,
     IN,
@@ -165,15 +166,16 @@ def places(source: Layout, target: Layout, groups: int) -> NDArray[np.int64]:
 
 
 def arguments(
-    source: Layout, target: Layout, windows: Windows, weights_block: int, addresses: tuple[int, int, int],
-    table: NDArray[np.int64] | None, low: float = -np.inf, high: float = np.inf, residual: int | None = None,
-) -> NDArray[np.int64]:  # fmt: skip
-    """The record, as `depthwise.arguments`. table: from `places`, kept as long as the record, where `group` is 0."""
-    fields = depthwise.arguments(source, target, windows, weights_block, addresses, low, high, residual)
-    if table is None:
-        return fields
-    fields[IN_BLOCK // 8] = 0
-    return np.concatenate([fields, np.asarray([table.ctypes.data, table.shape[1]], np.int64)])
+    source: Layout, target: Layout, windows: Windows, weights_block: int,
+    addresses: tuple[Location, Location, Location],
+    offsets: NDArray[np.int64] | None, low: float = -np.inf, high: float = np.inf, residual: Value | None = None,
+) -> Record:  # fmt: skip
+    """The record, as `depthwise.arguments`. offsets: from `places`, where `group` is 0."""
+    values = depthwise.fields(source, target, windows, weights_block, addresses, residual)
+    if offsets is not None:
+        values |= {IN_BLOCK: 0, TABLE: table(offsets), STEPS: offsets.shape[1]}
+    size = depthwise.ARGUMENTS if offsets is None else ARGUMENTS
+    return record(size, values, {depthwise.LOW: low, depthwise.HIGH: high})
 
 
 def cost(source: Layout, target: Layout, windows: Windows, groups: int) -> tuple[int, int]:

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from striate.engine.codegen import ir
 from striate.engine.codegen.emit import Code
 from striate.engine.kernels import expression as expressions
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Location, Record, record
 from striate.engine.kernels.lanes import inside
 from striate.engine.kernels.row_walk import Walk
 from striate.engine.layout import Layout
@@ -91,7 +88,7 @@ def emit(target: Target, expression: str, size: int, squares: int = 1) -> str:
     return code.finish()
 
 
-def arguments(source: Layout, target: Layout, addresses: tuple[int, int]) -> NDArray[np.int64]:
+def arguments(source: Layout, target: Layout, addresses: tuple[Location, Location]) -> Record:
     """The record. addresses: of the input's and output's memory. Rows are those of all images, parts the blocks."""
     x, y = addresses
     return record(

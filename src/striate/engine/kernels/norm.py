@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Int, Pointer
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Location, Record, record
 from striate.engine.kernels.functions import Functions
 from striate.engine.kernels.lanes import fold, inside
 from striate.engine.layout import Layout
@@ -230,10 +230,10 @@ def arguments(
     source: Layout,
     target: Layout,
     over: str,
-    addresses: tuple[int, int, int, int],
+    addresses: tuple[Location, Location, Location, Location],
     eps: float,
     group: int = 0,
-) -> NDArray[np.int64]:
+) -> Record:
     """The record. addresses: of the input's and output's memory, of the packed weight and bias; group: its channels."""
     x, y, weight, bias = addresses
     numbers = source.channels if over == "pixel" else group * source.height * source.width

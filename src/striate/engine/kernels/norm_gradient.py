@@ -11,13 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from striate.engine.codegen import ir
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Int, Pointer
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Location, Record, Value, record
 from striate.engine.kernels.functions import Functions
 from striate.engine.kernels.lanes import fold, inside
 from striate.engine.layout import Layout
@@ -150,12 +147,10 @@ def pixels(target: Target) -> int:
     return max(min(target.registers // max(target.lanes // target.width, 1) // 8, 4), 1)
 
 
-def arguments(
-    layouts: tuple[Layout, Layout, Layout], addresses: tuple[int, ...], eps: float
-) -> NDArray[np.int64]:
+def arguments(layouts: tuple[Layout, Layout, Layout], addresses: tuple[Location, ...], eps: float) -> Record:
     """The record. layouts: of dy, x and dx; addresses: of their memory, of the pixels' means and scales, and of the
     packed weight. Rows are those of all images."""
-    numbers: dict[int, int] = {}
+    numbers: dict[int, Value] = {}
     for first, layout, address in zip((DY, X, DX), layouts, addresses[:3], strict=True):
         numbers |= {
             first: address + layout.origin, first + IMAGE: layout.image, first + BLOCK: layout.block,

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from striate.engine.codegen.values import Int, Pointer
+from striate.engine.kernels.argument_record import Location, Value
 from striate.engine.layout import Layout
 
 KINDS = "sicpku"
@@ -29,25 +30,25 @@ IN, IN_IMAGE, IN_BLOCK, IN_ROW = 0, 8, 16, 24
 class OperandPlace:
     """Where the numbers of an operand lie: address and byte strides."""
 
-    address: int
+    address: Location
     image: int = 0
     block: int = 0
     row: int = 0
 
     @classmethod
-    def of(cls, layout: Layout, address: int) -> OperandPlace:
+    def of(cls, layout: Layout, address: Location) -> OperandPlace:
         """The pixels of a layout whose memory starts at an address."""
         return cls(address + layout.origin, layout.image, layout.block, layout.row)
 
     @classmethod
-    def vector(cls, lanes: int, address: int, images: bool = False, blocks: int = 0) -> OperandPlace:
+    def vector(cls, lanes: int, address: Location, images: bool = False, blocks: int = 0) -> OperandPlace:
         """A number for each channel (kind c) or, with the number of blocks, for each image and channel (kind i)."""
         return cls(address, 4 * lanes * blocks if images else 0, 4 * lanes)
 
 
-def entries(first: int, operands: Sequence[OperandPlace]) -> dict[int, int]:
+def entries(first: int, operands: Sequence[OperandPlace]) -> dict[int, Value]:
     """Numbers of a record whose operands' entries start at byte `first`."""
-    numbers: dict[int, int] = {}
+    numbers: dict[int, Value] = {}
     for k, place in enumerate(operands):
         at = first + k * OPERAND_SIZE
         numbers |= {

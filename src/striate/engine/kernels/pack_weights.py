@@ -15,7 +15,7 @@ outputs are contiguous (stride 4), vectors are copied as they are; smaller piece
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Int, Pointer
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Location, Record, record
+from striate.engine.kernels.argument_record import table as kept
 from striate.engine.kernels.copy import interleave
 from striate.engine.kernels.lanes import inside
 from striate.engine.target import Target
@@ -225,17 +226,16 @@ def factors(scale: Array, groups: int, lanes: int) -> Array:
 
 
 def arguments(
-    table: PackTable, panels: Array, plain: int, packed: int, at: Callable[[Array], int], scale: int = 0
-) -> NDArray[np.int64]:
-    """The record. plain, packed, scale: addresses (scale: of `factors`, or 0); at: keeps an array alive and returns its
-    address.
+    table: PackTable, panels: Array, plain: Location, packed: Location, scale: Location = 0
+) -> Record:
+    """The record. plain, packed, scale: addresses (scale: of `factors`, or 0).
 
     The step has len(table.rows) rows and len(panels) parts.
     """
     return record(
         ARGUMENTS,
         {
-            PLAIN: plain, PACKED: packed, STRIDE: table.stride, SCALE: scale, TABLE: at(table.rows),
-            SQUARES: int(table.squares), FULL: table.full, PANELS: at(panels),
+            PLAIN: plain, PACKED: packed, STRIDE: table.stride, SCALE: scale, TABLE: kept(table.rows),
+            SQUARES: int(table.squares), FULL: table.full, PANELS: kept(panels),
         },
     )  # fmt: skip

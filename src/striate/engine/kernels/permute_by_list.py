@@ -7,11 +7,8 @@ Rows are chunks of CHUNK_PAIRS, parts 1.
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from striate.engine.codegen.emit import Code
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Location, Record, record
 from striate.engine.target import Target
 
 IN, OUT, PAIRS, COUNT = 0, 8, 16, 24
@@ -40,6 +37,6 @@ def rows(count: int) -> int:
     return -(-count // CHUNK_PAIRS)
 
 
-def arguments(source: int, to: int, pairs: int, count: int) -> NDArray[np.int64]:
+def arguments(source: Location, to: Location, pairs: Location, count: int) -> Record:
     """The record, from three addresses."""
     return record(ARGUMENTS, {IN: source, OUT: to, PAIRS: pairs, COUNT: count})

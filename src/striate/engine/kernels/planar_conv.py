@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Pointer
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Location, Record, record
 from striate.engine.kernels.copy import interleave
 from striate.engine.layout import Layout
 from striate.engine.target import Target
@@ -219,9 +219,9 @@ def pack(weight: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.f
 
 
 def arguments(
-    source: Layout, target: Layout, windows: Windows, addresses: tuple[int, int, int, int],
+    source: Layout, target: Layout, windows: Windows, addresses: tuple[Location, Location, Location, Location],
     low: float = -np.inf, high: float = np.inf,
-) -> NDArray[np.int64]:  # fmt: skip
+) -> Record:  # fmt: skip
     """The record. addresses: of the input's and output's memory, of the weights, and of `taps`."""
     down, across = windows
     x, y, w, table = addresses

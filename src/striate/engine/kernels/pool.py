@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Int, Pointer, Variable
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Location, Record, record, table
 from striate.engine.kernels.row_walk import Tiles, Walk
 from striate.engine.layout import Layout
 from striate.engine.target import Target
@@ -232,9 +232,9 @@ def parameters(reduce: str, maps: Maps, padded: bool = False) -> tuple[str, int]
 
 def arguments(
     source: Layout, target: Layout, maps: Maps, tables: tuple[NDArray[np.int32], NDArray[np.int32]],
-    addresses: tuple[int, int],
-) -> NDArray[np.int64]:  # fmt: skip
-    """The record. tables: of rows and columns, from `taps`, kept as long as the record; addresses: of the input's and
+    addresses: tuple[Location, Location],
+) -> Record:  # fmt: skip
+    """The record. tables: of rows and columns, from `taps`; addresses: of the input's and
     the output's memory."""
     first, length, advance = even(tables[1])
     steps = [axis_taps[1] for axis in maps if (axis_taps := taps(axis)) is not None]
@@ -252,8 +252,8 @@ def arguments(
             OUT_ROW: target.row,
             ROWS: target.height,
             COLUMNS: target.width,
-            ROW_TAPS: tables[0].ctypes.data,
-            COLUMN_TAPS: tables[1].ctypes.data,
+            ROW_TAPS: table(tables[0]),
+            COLUMN_TAPS: table(tables[1]),
             TAP_ROW: steps[0] * source.row,
             TAP_COLUMN: steps[1] * source.pixel,
             FIRST: first,

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Int, Pointer, Size
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Location, Record, Value, record, table
 from striate.engine.kernels.pool import COUNT, COUNTED, ENTRY_SIZE, START, Maps, even, taps
 from striate.engine.layout import Layout
 from striate.engine.target import Target
@@ -207,18 +207,18 @@ def arguments(
     gradients: tuple[Layout, Layout],
     maps: Maps,
     tables: tuple[NDArray[np.int32], NDArray[np.int32]],
-    addresses: tuple[int, int, int, int],
+    addresses: tuple[Location, Location, Location, Location],
     low: float = -math.inf,
     high: float = math.inf,
-) -> NDArray[np.int64]:
+) -> Record:
     """The record. source, target: the forward pass's input and output; gradients: of the output and of the input;
-    tables: of rows and columns, from `pool.taps`, kept as long as the record; addresses: of the memory of input,
+    tables: of rows and columns, from `pool.taps`; addresses: of the memory of input,
     output, the output's gradient and the input's. A mean reads neither input nor output: any address will do. low,
     high: of the clamp.
 
     Rows are source.images, parts are source.blocks.
     """
-    fields: dict[int, int] = {}
+    fields: dict[int, Value] = {}
     for at, layout, address in zip((X, Y, DY, DX), (source, target, *gradients), addresses, strict=True):
         strides = address + layout.origin, layout.image, layout.block, layout.row
         fields |= {at + 8 * k: number for k, number in enumerate(strides)}
@@ -229,7 +229,7 @@ def arguments(
         fields
         | {
             ROWS: target.height, COLUMNS: target.width, HEIGHT: source.height, WIDTH: source.width,
-            ROW_TAPS: tables[0].ctypes.data, COLUMN_TAPS: tables[1].ctypes.data,
+            ROW_TAPS: table(tables[0]), COLUMN_TAPS: table(tables[1]),
             TAP_ROW: steps[0], TAP_COLUMN: steps[1] * source.pixel, DONE: source.height if disjoint(maps) else 0,
             FIRST: first, EVEN: length,
         },

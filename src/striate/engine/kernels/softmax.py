@@ -12,12 +12,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Int, Pointer
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Location, Record, record
 from striate.engine.kernels.expression import INSTRUCTIONS
 from striate.engine.kernels.functions import Functions
 from striate.engine.kernels.lanes import fold, inside
@@ -105,7 +102,7 @@ def emit(target: Target, logarithm: int) -> str:
     return code.finish()
 
 
-def arguments(source: Layout, target: Layout, addresses: tuple[int, int]) -> NDArray[np.int64]:
+def arguments(source: Layout, target: Layout, addresses: tuple[Location, Location]) -> Record:
     """The record. addresses: of the input's and output's memory."""
     x, y = addresses
     return record(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from striate.engine.codegen import ir
 from striate.engine.codegen.emit import Code
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import array_record
 from striate.engine.target import Target
 
 IN, OUT, COUNT = 0, 8, 16
@@ -71,4 +71,4 @@ def rows(count: int) -> int:
 
 def arguments(numbers: int, out: int, count: int) -> NDArray[np.int64]:
     """The record, from two addresses; out: one float64 for each row."""
-    return record(ARGUMENTS, {IN: numbers, OUT: out, COUNT: count})
+    return array_record(ARGUMENTS, {IN: numbers, OUT: out, COUNT: count})

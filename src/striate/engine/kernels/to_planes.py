@@ -9,11 +9,8 @@ stored later: then a unit is a whole image; else it is a row, with the border ab
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from striate.engine.codegen.emit import Code
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Location, Record, record
 from striate.engine.kernels.copy import deinterleave
 from striate.engine.kernels.lanes import inside
 from striate.engine.layout import Layout
@@ -71,9 +68,7 @@ def unit(target: Target, width: int, height: int) -> int:
     return 1 if width >= target.lanes else height
 
 
-def arguments(
-    target: Target, source: Layout, planes: Layout, addresses: tuple[int, int]
-) -> NDArray[np.int64]:
+def arguments(target: Target, source: Layout, planes: Layout, addresses: tuple[Location, Location]) -> Record:
     """The record. addresses: of the input's memory and of the planes'."""
     x, y = addresses
     return record(

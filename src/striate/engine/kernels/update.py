@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Int
 from striate.engine.kernels import expression as expressions
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import array_record
 from striate.engine.target import Target
 
 COUNT = 0
@@ -77,7 +77,7 @@ def arguments(
             numbers[slot] = int(operand)
         else:
             floats[slot] = float(operand)
-    return record(OUT + 8 * (len(outputs) + len(kinds)), numbers, floats)
+    return array_record(OUT + 8 * (len(outputs) + len(kinds)), numbers, floats)
 
 
 def number(outputs: int, operand: int) -> int:

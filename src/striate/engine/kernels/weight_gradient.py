@@ -23,11 +23,10 @@ import functools
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Pointer
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Location, Record, record, table, value_table
 from striate.engine.kernels.depthwise import Windows, padding
 from striate.engine.layout import Layout
 from striate.engine.target import Target
@@ -351,12 +350,10 @@ def _band(counts: list[int], pixels: int) -> tuple[int, int, int]:
 
 def arguments(
     product: Product,
-    addresses: tuple[int, int, int],
-    code: Callable[[int, int], int],
-    table: Callable[[NDArray[np.int64]], int],
-) -> NDArray[np.int64]:
-    """The record. addresses: of the memory of x, dy and the result; code: address of a tile (places, vectors);
-    table: keeps an array as long as the record, and says where it lies."""
+    addresses: tuple[Location, Location, Location],
+    code: Callable[[int, int], Location],
+) -> Record:
+    """The record. addresses: of the memory of x, dy and the result; code: address of a tile (places, vectors)."""
     source, gradient, result = product.source, product.gradient, product.result
     x, dy, out = addresses
     down, across = product.windows
@@ -366,10 +363,8 @@ def arguments(
     largest = max(size for _, _, size, _ in product.tiles)
     codes = {}
     for vectors in {vectors for _, vectors in product.panels}:
-        entries = np.zeros(largest + 1, np.int64)
-        for size in {size for _, _, size, _ in product.tiles}:
-            entries[size] = code(size, vectors)
-        codes[vectors] = table(entries)
+        sizes = {size for _, _, size, _ in product.tiles}
+        codes[vectors] = value_table([code(k, vectors) if k in sizes else 0 for k in range(largest + 1)])
     panels = [
         (
             g * depth // source.lanes * source.block if g else 0,
@@ -389,8 +384,8 @@ def arguments(
             DY: dy + gradient.origin, DY_IMAGE: dy_image, DY_ROW: dy_row, DY_PIXEL: dy_pixel,
             DY_BLOCK: gradient.block, IMAGES: images, ROWS: rows, COLUMNS: columns,
             BAND_IMAGES: product.band[0], BAND_ROWS: product.band[1], BAND_COLUMNS: product.band[2],
-            TILES: table(np.array(tiles, np.int64)), GROUP: product.group,
-            PANELS: table(np.array(panels, np.int64)), TOGETHER: product.together,
+            TILES: value_table([value for tile in tiles for value in tile]), GROUP: product.group,
+            PANELS: value_table([value for panel in panels for value in panel]), TOGETHER: product.together,
             OUT_BLOCK: result.block,
         },
     )  # fmt: skip

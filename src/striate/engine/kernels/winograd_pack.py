@@ -13,7 +13,6 @@ instead of 14).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Int, Pointer
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Location, Record, record, table
 from striate.engine.kernels.copy import interleave
 from striate.engine.kernels.lanes import inside
 from striate.engine.kernels.pack_weights import (
@@ -138,24 +137,24 @@ def _times(code: Code, m: int, values: list[Any]) -> list[Any]:
 
 
 def arguments(
-    target: Target, panels: Array, plain: int, packed: int, frequency: int, strides: tuple[int, int],
-    at: Callable[[Array], int], scale: int = 0, flip: bool = False,
-) -> NDArray[np.int64]:  # fmt: skip
+    target: Target, panels: Array, plain: Location, packed: Location, frequency: int, strides: tuple[int, int],
+    scale: Location = 0, flip: bool = False,
+) -> Record:  # fmt: skip
     """The record. The step has as many rows as channels and as many parts as panels.
 
     panels: pack_weights.panels with a step for each channel; plain, packed, scale: addresses (packed: of a line;
     scale: of pack_weights.factors, or 0); frequency: bytes from a frequency's packed weights to the next one's
     (Winograd.w_frequency); strides: bytes of the plain side from an output to the next, and from a channel to the
-    next; at: keeps an array alive and returns its address; flip: rotate kernels by 180 degrees, as for the gradient
-    with respect to the input (where outputs and channels also change roles).
+    next; flip: rotate kernels by 180 degrees, as for the gradient with respect to the input (where outputs and
+    channels also change roles).
     """
     one = 8 * target.lanes
-    fields = record(
+    one_bits = int(np.float64(1).view(np.int64))
+    return record(
         ARGUMENTS,
         {
             PLAIN: plain, STRIDE: strides[0], CHANNEL: strides[1], FIRST: 8 * one if flip else 0,
-            TAP: -one if flip else one, PACKED: packed, FREQUENCY: frequency, SCALE: scale, PANELS: at(panels),
+            TAP: -one if flip else one, PACKED: packed, FREQUENCY: frequency, SCALE: scale, PANELS: table(panels),
+            **dict.fromkeys(range(ONES, ARGUMENTS, 8), one_bits),
         },
     )  # fmt: skip
-    fields[ONES // 8 :].view(np.float64)[:] = 1
-    return fields

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Location, Record, Value, record, value_table
 from striate.engine.layout import Layout
 from striate.engine.target import Target
 
@@ -191,23 +191,23 @@ class Winograd:
         self,
         *,
         source: Layout,
-        source_address: int,
+        source_address: Location,
         pads: tuple[int, int],
         result: Layout,
-        result_address: int,
-        weights: int,
-        bias: int,
-        code: Mapping[str, int],
-        tiles_code: Sequence[int],
+        result_address: Location,
+        weights: Location,
+        bias: Location,
+        code: Mapping[str, Location],
+        tiles_code: Sequence[Location],
         tiles: int,
         parts: int,
-        shared: int = 0,
-        residual: int | None = None,
-        epilogue: int = 0,
+        shared: Location = 0,
+        residual: Value | None = None,
+        epilogue: Location = 0,
         low: float = -math.inf,
         high: float = math.inf,
-    ) -> NDArray[np.int64]:
-        """The step's arguments: the record, then the table of panels. The array must stay where it is.
+    ) -> Record:
+        """The step's arguments.
 
         pads: top and left. Addresses: of both buffers (border included), packed weights, bias (all panels' lanes).
         code: addresses of "input" and "output" transforms; tiles_code: by panel, address of the table of micro-tile
@@ -217,7 +217,17 @@ class Winograd:
         lanes = 4 * self.target.lanes
         start = source.origin - pads[0] * source.row - pads[1] * source.pixel
         v_frequency = self.v_frequency(self.tiles if shared else tiles)
-        numbers = {
+        panels: list[Value] = []
+        first = 0
+        for p, vectors in enumerate(self.panels):
+            entry: dict[int, Value] = {
+                P_FIRST: first * lanes, P_BYTES: vectors * lanes, P_VECTORS: vectors,
+                P_WEIGHTS: first * lanes * self.channels, P_OUT: first * result.block, P_BIAS: bias + first * lanes,
+                P_TILES: tiles_code[p], P_MOST: self.target.tiles[vectors - 1],
+            }  # fmt: skip
+            panels += [entry.get(offset, 0) for offset in range(0, PANEL_SIZE, 8)]
+            first += vectors
+        numbers: dict[int, Value] = {
             IN: source_address + start, IN_IMAGE: source.image, IN_ROW: source.row, IN_PIXEL: source.pixel,
             IN_BLOCK: source.block, BLOCKS: self.blocks, CHANNELS: self.channels,
             OUT: result_address + result.origin, OUT_IMAGE: result.image, OUT_ROW: result.row,
@@ -229,19 +239,9 @@ class Winograd:
             WEIGHTS: weights, W_FREQUENCY: self.w_frequency,
             INPUT: code["input"], OUTPUT: code["output"],
             RESIDUAL: residual or 0, HAS_RESIDUAL: residual is not None, EPILOGUE: epilogue,
+            PANELS: value_table(panels),
         }  # fmt: skip
-        first = 0
-        for p, vectors in enumerate(self.panels):
-            entry = {
-                P_FIRST: first * lanes, P_BYTES: vectors * lanes, P_VECTORS: vectors,
-                P_WEIGHTS: first * lanes * self.channels, P_OUT: first * result.block, P_BIAS: bias + first * lanes,
-                P_TILES: tiles_code[p], P_MOST: self.target.tiles[vectors - 1],
-            }  # fmt: skip
-            numbers |= {ARGUMENTS + p * PANEL_SIZE + offset: value for offset, value in entry.items()}
-            first += vectors
-        fields = record(ARGUMENTS + PANEL_SIZE * len(self.panels), numbers, {LOW: low, HIGH: high})
-        fields[PANELS // 8] = fields.ctypes.data + ARGUMENTS
-        return fields
+        return record(ARGUMENTS, numbers, {LOW: low, HIGH: high})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from numpy.typing import NDArray
-
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import border as borders
 from striate.engine.kernels import lrn
 from striate.engine.kernels.argument_record import record
 from striate.engine.plan import copies, dense, elements, generic, planar, windows, winograd
 from striate.engine.plan.computation import Copies, Correlation, LocalResponseNorm, Norm, Pool, Softmax
-from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
+from striate.engine.plan.kernel_calls import KernelCall, PlanContext
 from striate.engine.plan.units import Buffer, Enter, FusedElementwise, Leave, Unit
 
 
@@ -81,18 +77,16 @@ def zero_border(unit: Unit, value: Buffer, context: PlanContext) -> KernelCall:
     layout = value.layout
     lines = layout.top + layout.height + layout.bottom
 
-    def record_(memory: Memory) -> NDArray[Any]:
-        return record(
-            borders.ARGUMENTS,
-            {
-                borders.OUT: memory.start(value), borders.OUT_IMAGE: layout.image,
-                borders.OUT_BLOCK: layout.block, borders.OUT_ROW: layout.row,
-                borders.TOP: layout.top, borders.HEIGHT: layout.height, borders.BOTTOM: layout.bottom,
-                borders.LEFT: layout.left, borders.WIDTH: layout.width, borders.RIGHT: layout.right,
-            },
-        )  # fmt: skip
-
+    arguments = record(
+        borders.ARGUMENTS,
+        {
+            borders.OUT: value.start_address, borders.OUT_IMAGE: layout.image,
+            borders.OUT_BLOCK: layout.block, borders.OUT_ROW: layout.row,
+            borders.TOP: layout.top, borders.HEIGHT: layout.height, borders.BOTTOM: layout.bottom,
+            borders.LEFT: layout.left, borders.WIDTH: layout.width, borders.RIGHT: layout.right,
+        },
+    )  # fmt: skip
     return KernelCall(
-        unit, "border", "", Kernel("border", ("constant", layout.lanes)), record_,
+        unit, "border", "", Kernel("border", ("constant", layout.lanes)), arguments,
         layout.images * lines, layout.blocks, [], [value], only_writes=True, by_parts=True,
     )  # fmt: skip

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-from numpy.typing import NDArray
 
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import copy
 from striate.engine.kernels.argument_record import record
 from striate.engine.layout import Layout
 from striate.engine.plan.computation import Copies, Copy
-from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
+from striate.engine.plan.kernel_calls import KernelCall, PlanContext
 from striate.engine.plan.units import Buffer, Unit
 
 
@@ -48,32 +45,30 @@ def _step(
     first, last, shift = span
     rows, columns = area or (result.height, result.width)
 
-    def record_(memory: Memory) -> NDArray[Any]:
-        return record(
-            copy.ARGUMENTS,
-            {
-                copy.IN: memory.at(x) + start,
-                copy.IN_IMAGE: source.image,
-                copy.IN_BLOCK: source.block,
-                copy.IN_ROW: source.row * skip[0],
-                copy.IN_PIXEL: source.pixel * skip[1],
-                copy.OUT: memory.at(y) + end,
-                copy.OUT_IMAGE: result.image,
-                copy.OUT_BLOCK: result.block,
-                copy.OUT_ROW: result.row * apart[0],
-                copy.OUT_PIXEL: result.pixel * apart[1],
-                copy.ROWS: rows,
-                copy.COLUMNS: columns,
-                copy.FIRST: first,
-                copy.LAST: last,
-                copy.SHIFT: shift,
-                copy.CHANNELS: x.channels,
-            },
-        )
-
+    arguments = record(
+        copy.ARGUMENTS,
+        {
+            copy.IN: x.address + start,
+            copy.IN_IMAGE: source.image,
+            copy.IN_BLOCK: source.block,
+            copy.IN_ROW: source.row * skip[0],
+            copy.IN_PIXEL: source.pixel * skip[1],
+            copy.OUT: y.address + end,
+            copy.OUT_IMAGE: result.image,
+            copy.OUT_BLOCK: result.block,
+            copy.OUT_ROW: result.row * apart[0],
+            copy.OUT_PIXEL: result.pixel * apart[1],
+            copy.ROWS: rows,
+            copy.COLUMNS: columns,
+            copy.FIRST: first,
+            copy.LAST: last,
+            copy.SHIFT: shift,
+            copy.CHANNELS: x.channels,
+        },
+    )
     turn = copy.rotation(shift, source.lanes, result.lanes)
     return KernelCall(
-        unit, name, f"{source.lanes}->{result.lanes}", Kernel("copy", (source.lanes, result.lanes, turn)), record_,
+        unit, name, f"{source.lanes}->{result.lanes}", Kernel("copy", (source.lanes, result.lanes, turn)), arguments,
         x.images * rows, copy.parts(first, last, result.lanes), [x], [y],
     )  # fmt: skip
 

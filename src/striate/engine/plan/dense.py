@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from striate.engine import aligned
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import dense_conv, pack_weights, tile
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import Address, Constant, Value, record, table, value_table
 from striate.engine.layout import Layout
 from striate.engine.plan import packing
 from striate.engine.plan.computation import Correlation
-from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
+from striate.engine.plan.kernel_calls import KernelCall, Packed, PlanContext
 from striate.engine.plan.units import Buffer, Unit
 from striate.engine.target import Target
 
@@ -251,99 +251,70 @@ def _product(
         for pixels_ in range(1, min(target.tiles[vectors - 1], max(pixels, 1)) + 1)
     }
     epilogue = None if unit.epilogue is None else epilogue_kernel(unit)
-    order = functools.cache(lambda: _order(body, pieces, shape, target.lanes))
 
-    def record_(memory: Memory) -> Array:
-        key = (unit.name, "direct", phase, target.name, tuple(one))
+    def weights() -> packing.Packing:
+        table, lanes = _order(body, pieces, shape, target.lanes), target.lanes
+        span = 4 * unit.weights["weight"].size // body.groups
+        parts = pack_weights.panels(one, body.outputs, total, table.stride, lanes, body.groups, span)
+        return packing.direct(unit, table, parts, lanes, body.groups, total * sum(split) * lanes)
 
-        def weights_() -> packing.Packing:
-            table, lanes = order(), target.lanes
-            span = 4 * unit.weights["weight"].size // body.groups
-            parts = pack_weights.panels(one, body.outputs, total, table.stride, lanes, body.groups, span)
-            size = total * sum(split) * lanes
-            return packing.direct(unit, table, parts, lanes, body.groups, size)
+    def bias() -> Array:
+        padded = np.zeros((body.groups, blocks * target.lanes), np.float32)
+        padded[:, : body.outputs] = packing.bias(unit, body.groups * body.outputs).reshape(body.groups, -1)
+        return padded.reshape(-1)
 
-        def bias_() -> Array:
-            padded = np.zeros((body.groups, blocks * target.lanes), np.float32)
-            padded[:, : body.outputs] = packing.bias(unit, body.groups * body.outputs).reshape(
-                body.groups, -1
-            )
-            return padded.reshape(-1)
-
-        base, biases = memory.packed(key, weights_), memory.constant((*key, "bias"), bias_)
-        contexts = np.zeros(len(chunks) * tile.CONTEXT_SIZE // 8, np.int64)
-        table = []
-        delta = 0
-        if unit.residual is not None:
-            delta = memory.at(unit.residual) - memory.at(y)
-        for k, chunk in enumerate(chunks):
-            last = k == len(chunks) - 1
-            fields = record(
-                tile.CONTEXT_SIZE,
-                {
-                    tile.RUNS: memory.table(np.array(chunk, np.int64)),
-                    tile.COUNT: len(chunk),
-                    tile.BLOCK: result.block,
-                    tile.RESIDUAL: delta,
-                    tile.HAS_RESIDUAL: int(k == 0 and unit.residual is not None),
-                },
-                {
-                    tile.LOW: unit.low if last else -math.inf,
-                    tile.HIGH: unit.high if last else math.inf,
-                },
-            )
-            contexts[k * len(fields) : (k + 1) * len(fields)] = fields
-        address = base
-        rows = []
-        tiles = {}
-        for vectors in set(one):
-            code = np.zeros(target.tiles[vectors - 1] + 1, np.int64)
-            for (count, width), kernel in kernels.items():
-                if width == vectors:
-                    code[count] = memory.kernel(kernel)
-            tiles[vectors] = memory.table(code)
-        for index, vectors in enumerate(split):
-            group, inner = divmod(index, len(one))
-            before = sum(one[:inner])
-            rows += [
-                group * (body.outputs // target.lanes) * result.block + before * result.block,
-                biases + 4 * target.lanes * (group * blocks + before),
-                tiles[vectors],
-                vectors,
-                group * (body.depth // target.lanes) * source.block if body.groups > 1 else 0,
-                target.tiles[vectors - 1],
-            ]
-            for chunk in chunks:
-                table.append(address)
-                address += 4 * target.lanes * vectors * sum(steps for _, steps in chunk)
-        return record(
-            dense_conv.ARGUMENTS,
-            {
-                dense_conv.IN: memory.at(x) + h.start * source.row + w.start * source.pixel,
-                dense_conv.IN_IMAGE: source.image,
-                dense_conv.IN_ROW: h.stride * source.row,
-                dense_conv.IN_PIXEL: w.stride * source.pixel,
-                dense_conv.OUT: memory.at(y) + h.target * result.row + w.target * result.pixel,
-                dense_conv.OUT_IMAGE: result.image,
-                dense_conv.OUT_ROW: h.jump * result.row,
-                dense_conv.OUT_PIXEL: w.jump * result.pixel,
-                dense_conv.ROWS: h.count,
-                dense_conv.COLUMNS: w.count,
-                dense_conv.CHUNKS: len(chunks),
-                dense_conv.CONTEXTS: memory.table(contexts),
-                dense_conv.PANELS: memory.table(np.array(rows, np.int64)),
-                dense_conv.WEIGHTS: memory.table(np.array(table, np.int64)),
-                dense_conv.EPILOGUE: memory.kernel(epilogue) if epilogue is not None else 0,
-            },
-        )
-
+    key = (unit.name, "direct", phase, target.name, tuple(one))
+    address, biases = Address(Packed(key, weights)), Address(Constant((*key, "bias"), bias))
+    tiles = {
+        vectors: value_table([
+            Address(kernels[count, vectors]) if (count, vectors) in kernels else 0
+            for count in range(target.tiles[vectors - 1] + 1)
+        ])
+        for vectors in set(one)
+    }  # fmt: skip
+    rows: list[Value] = []
+    panel_weights = []
+    for index, vectors in enumerate(split):
+        group, inner = divmod(index, len(one))
+        before = sum(one[:inner])
+        rows += [
+            group * (body.outputs // target.lanes) * result.block + before * result.block,
+            biases + 4 * target.lanes * (group * blocks + before),
+            tiles[vectors],
+            vectors,
+            group * (body.depth // target.lanes) * source.block if body.groups > 1 else 0,
+            target.tiles[vectors - 1],
+        ]
+        for chunk in chunks:
+            panel_weights.append(address)
+            address += 4 * target.lanes * vectors * sum(steps for _, steps in chunk)
+    arguments = record(
+        dense_conv.ARGUMENTS,
+        {
+            dense_conv.IN: x.address + h.start * source.row + w.start * source.pixel,
+            dense_conv.IN_IMAGE: source.image,
+            dense_conv.IN_ROW: h.stride * source.row,
+            dense_conv.IN_PIXEL: w.stride * source.pixel,
+            dense_conv.OUT: y.address + h.target * result.row + w.target * result.pixel,
+            dense_conv.OUT_IMAGE: result.image,
+            dense_conv.OUT_ROW: h.jump * result.row,
+            dense_conv.OUT_PIXEL: w.jump * result.pixel,
+            dense_conv.ROWS: h.count,
+            dense_conv.COLUMNS: w.count,
+            dense_conv.CHUNKS: len(chunks),
+            dense_conv.CONTEXTS: _contexts(unit, chunks, result.block),
+            dense_conv.PANELS: value_table(rows),
+            dense_conv.WEIGHTS: value_table(panel_weights),
+            dense_conv.EPILOGUE: 0 if epilogue is None else Address(epilogue),
+        },
+    )
     weight_bytes = 4 * total * sum(split) * target.lanes
     return KernelCall(
         unit,
         "direct",
         f"{target.tiles[max(one) - 1]}x{max(one)}",
         Kernel("dense_conv"),
-        record_,
+        arguments,
         x.images * h.count,
         len(split),
         unit.reads,
@@ -353,6 +324,27 @@ def _product(
         weights=weight_bytes,
         by_parts=weight_bytes > source.bytes and len(split) >= 2 * context.threads,
     )
+
+
+def _contexts(unit: Unit, chunks: list[list[tuple[int, int]]], block: int) -> Address:
+    """What a tile needs to know of each chunk; the residual is added first, the clamp comes last."""
+    residual, last = unit.residual_offset, len(chunks) - 1
+    values: dict[int, Value] = {}
+    limits: dict[int, float] = {}
+    for k, chunk in enumerate(chunks):
+        at = k * tile.CONTEXT_SIZE
+        values |= {
+            at + tile.RUNS: table(np.array(chunk, np.int64)),
+            at + tile.COUNT: len(chunk),
+            at + tile.BLOCK: block,
+            at + tile.RESIDUAL: 0 if residual is None else residual,
+            at + tile.HAS_RESIDUAL: k == 0 and residual is not None,
+        }
+        limits |= {
+            at + tile.LOW: unit.low if k == last else -math.inf,
+            at + tile.HIGH: unit.high if k == last else math.inf,
+        }
+    return Address(record(len(chunks) * tile.CONTEXT_SIZE, values, limits))
 
 
 def epilogue_kernel(unit: Unit) -> Kernel:

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import elementwise, expression, lrn, norm, softmax
+from striate.engine.kernels.argument_record import Address, Constant
 from striate.engine.kernels.operands import OperandPlace
 from striate.engine.plan.computation import LocalResponseNorm, Norm, Softmax
-from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
+from striate.engine.plan.kernel_calls import KernelCall, PlanContext
 from striate.engine.plan.units import Buffer, FusedElementwise, Unit
 from striate.statement import walk
 
@@ -38,17 +39,15 @@ def _elementwise(unit: Unit, body: FusedElementwise, y: Buffer, context: PlanCon
     text = expression.text(body.value, {load: letters[load.tensor] for load in walk(body.value)})
     kinds = "".join(body.kinds[name][0] for name in names)
 
-    def place_(memory: Memory, name: str) -> OperandPlace:
+    def place_(name: str) -> OperandPlace:
         value = body.values.get(name)
         if value is None:
             key = (unit.name, "elementwise", name, lanes)
-            vector = memory.constant(key, lambda: norm.pack(lanes, y.channels, body.constants[name]))
-            return OperandPlace.vector(lanes, vector)
-        return place(memory, value, body.kinds[name])
+            vector = Constant(key, lambda: norm.pack(lanes, y.channels, body.constants[name]))
+            return OperandPlace.vector(lanes, Address(vector))
+        return place(value, body.kinds[name])
 
-    def record(memory: Memory) -> Array:
-        return elementwise.arguments(y.layout, memory.base(y), [place_(memory, name) for name in names])
-
+    record = elementwise.arguments(y.layout, y.base_address, [place_(name) for name in names])
     flops, _ = elementwise.cost(y.layout, text, kinds)
     reads = [body.values[name] for name in names if name in body.values]
     return KernelCall(
@@ -57,12 +56,12 @@ def _elementwise(unit: Unit, body: FusedElementwise, y: Buffer, context: PlanCon
     )  # fmt: skip
 
 
-def place(memory: Memory, value: Buffer, kind: str) -> OperandPlace:
+def place(value: Buffer, kind: str) -> OperandPlace:
     """Address of an operand of some kind."""
     layout = value.layout
     if kind == "i":
-        return OperandPlace(memory.at(value), layout.image, layout.block)
-    return OperandPlace.of(layout, memory.base(value))
+        return OperandPlace(value.address, layout.image, layout.block)
+    return OperandPlace.of(layout, value.base_address)
 
 
 def norm_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
@@ -73,17 +72,15 @@ def norm_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     over = "group" if body.groups else "pixel"
     group = x.channels // body.groups if body.groups else 0
 
-    def vector(memory: Memory, name: str, missing: float) -> int:
-        parameter = unit.weights[name].reshape(-1) if body.scaled else None
-        return memory.constant(
-            (unit.name, "norm", name, lanes), lambda: norm.pack(lanes, x.channels, parameter, missing)
-        )
+    def vector(name: str, missing: float) -> Address:
+        def pack() -> Array:
+            parameter = unit.weights[name].reshape(-1) if body.scaled else None
+            return norm.pack(lanes, x.channels, parameter, missing)
 
-    def record(memory: Memory) -> Array:
-        vectors = vector(memory, "weight", 1.0), vector(memory, "bias", 0.0)
-        addresses = memory.base(x), memory.base(y), *vectors
-        return norm.arguments(x.layout, y.layout, over, addresses, body.eps, group)
+        return Address(Constant((unit.name, "norm", name, lanes), pack))
 
+    addresses = x.base_address, y.base_address, vector("weight", 1.0), vector("bias", 0.0)
+    record = norm.arguments(x.layout, y.layout, over, addresses, body.eps, group)
     flops, _ = norm.cost(x.layout)
     rows = x.images if body.groups else x.images * x.height
     return [
@@ -102,9 +99,7 @@ def local_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     text = expression.text(body.value, {"x0": "a", "t0": "b"})
     numbers = (text, body.size) if body.squares else (text, body.size, 0)
 
-    def record(memory: Memory) -> Array:
-        return lrn.arguments(x.layout, y.layout, (memory.base(x), memory.base(y)))
-
+    record = lrn.arguments(x.layout, y.layout, (x.base_address, y.base_address))
     flops, _ = lrn.cost(x.layout, text, body.size)
     return [
         KernelCall(
@@ -119,9 +114,7 @@ def softmax_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
     assert isinstance(body, Softmax)
 
-    def record(memory: Memory) -> Array:
-        return softmax.arguments(x.layout, y.layout, (memory.base(x), memory.base(y)))
-
+    record = softmax.arguments(x.layout, y.layout, (x.base_address, y.base_address))
     flops, _ = softmax.cost(x.layout)
     return [
         KernelCall(

@@ -37,6 +37,11 @@ class ExecutionPlan(Stage):
     outputs: dict[str, Buffer]
 
     @property
+    def outside(self) -> frozenset[Buffer]:
+        """Buffers whose memory belongs to the caller, and that may lie elsewhere in each run."""
+        return frozenset((*self.inputs.values(), *self.outputs.values()))
+
+    @property
     def kernels(self) -> list[Kernel]:
         """All kernels of the plan."""
         return list(dict.fromkeys(k for step in self.steps for k in (step.kernel, *step.uses)))

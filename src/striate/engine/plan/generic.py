@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from striate.engine.kernels.argument_record import Address, Constant
 from striate.engine.plan import elements
-from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
+from striate.engine.plan.kernel_calls import KernelCall, PlanContext
 from striate.engine.plan.nest import Axes, NestKernel, nests
 from striate.engine.plan.units import Buffer, Unit
-
-Array = NDArray[Any]
 
 
 def axes(value: Buffer) -> Axes:
@@ -46,17 +41,12 @@ def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
 def step(unit: Unit, nest: NestKernel, values: Mapping[str, Buffer]) -> KernelCall:
     """The kernel call of one nest; tensors that are not buffers are weights of the unit."""
 
-    def record(memory: Memory) -> Array:
-        where = {}
-        for name in nest.tensors:
-            if name in values:
-                where[name] = memory.at(values[name])
-            else:
-                array = unit.weights[name]
-                where[name] = memory.constant((unit.name, "nest", name), lambda array=array: array)  # type: ignore[misc]
-        tables = [memory.table(np.frombuffer(table, np.int32)) for table in nest.tables]
-        return nest.arguments(where, tables)
+    def address(name: str) -> Address:
+        if name in values:
+            return values[name].address
+        return Address(Constant((unit.name, "nest", name), lambda: unit.weights[name]))
 
+    record = nest.arguments({name: address(name) for name in nest.tensors})
     target, *sources = (values[name] for name in nest.tensors if name in values)
     if nest.adds or not sources:  # an accumulating nest also reads its target
         sources.append(target)

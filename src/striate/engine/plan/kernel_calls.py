@@ -2,62 +2,35 @@
 
 from __future__ import annotations
 
-import abc
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from striate.engine import aligned
 from striate.engine.codegen.kernel import Kernel
+from striate.engine.kernels.argument_record import Array, Key, Record
 from striate.engine.plan.units import Buffer, Unit
 from striate.engine.target import Target
 
 if TYPE_CHECKING:
     from striate.engine.plan.packing import Packing
 
-Array = NDArray[Any]
 Task = tuple[int, int, int, int]
 """Rows from, to; parts from, to."""
 
 
-class Memory(abc.ABC):
-    """Source of addresses for argument records."""
+@dataclasses.dataclass(frozen=True)
+class Packed:
+    """Weights that a kernel packs, where `packing` says how; those of one key are the same."""
 
-    @abc.abstractmethod
-    def start(self, value: Buffer) -> int:
-        """Address of the memory that holds a buffer (its root's)."""
+    key: Key
+    packing: Callable[[], Packing] = dataclasses.field(compare=False, repr=False)
 
-    @abc.abstractmethod
-    def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
-        """Address of packed weights; made once per key and kept for all batch sizes."""
-
-    def packed(self, key: tuple[Any, ...], packing: Callable[[], Packing]) -> int:
-        """Address of weights that a kernel packs; as `constant`."""
-        return self.constant(key, lambda: packing().pack(self.kernel))
-
-    @abc.abstractmethod
-    def keep(self, array: Array) -> Array:
-        """Keep a small array of one kernel call; returns it in its final place."""
-
-    def table(self, array: Array) -> int:
-        """Address of such an array."""
-        return aligned.address(self.keep(array))
-
-    @abc.abstractmethod
-    def kernel(self, kernel: Kernel) -> int:
-        """Address of machine code."""
-
-    def base(self, value: Buffer) -> int:
-        """Address of a buffer's first block, border included."""
-        return self.start(value) + value.begin
-
-    def at(self, value: Buffer) -> int:
-        """Address of a buffer's first number inside its border."""
-        return self.base(value) + value.layout.origin
+    def pack(self, code: Mapping[Kernel, int]) -> Array:
+        """As `Constant.pack`."""
+        return self.packing().pack(code)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -72,7 +45,7 @@ class KernelCall:
     algorithm: str
     tile: str
     kernel: Kernel
-    record: Callable[[Memory], Array]
+    record: Record
     rows: int
     parts: int
     reads: list[Buffer]

@@ -18,11 +18,9 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import expression
+from striate.engine.kernels.argument_record import Address, Location, Record, record
 from striate.engine.layout import Layout
 from striate.engine.target import Target
 from striate.geometry import AxisMap, Shift, Whole, Window
@@ -73,10 +71,11 @@ class NestKernel:
     adds: bool = False
     """Whether it adds to the target."""
 
-    def arguments(self, tensors: Mapping[str, int], tables: Sequence[int]) -> NDArray[np.int64]:
-        """The record for tensors and tables at these addresses."""
-        first = (tensors[name] + origin for name, origin in zip(self.tensors, self.origins, strict=True))
-        return np.array([*first, *tables], np.int64)
+    def arguments(self, tensors: Mapping[str, Location]) -> Record:
+        """The record for tensors at these addresses."""
+        values = [tensors[name] + origin for name, origin in zip(self.tensors, self.origins, strict=True)]
+        values += [Address(Record(table)) for table in self.tables]
+        return record(8 * len(values), {8 * k: value for k, value in enumerate(values)})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

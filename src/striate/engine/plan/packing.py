@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from striate.engine import aligned
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import pack_weights, winograd_pack
+from striate.engine.kernels.argument_record import Location, Record, Resolver
+from striate.engine.kernels.argument_record import table as kept
 from striate.engine.kernels.winograd_sizes import Winograd
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.units import Unit
@@ -33,7 +35,7 @@ class Packing:
     """A kernel call that packs a unit's weights into the order of use.
 
     size: packed numbers; scratch: bytes. record: makes the argument record from the addresses of the plain and the
-    packed weights and a function that keeps an array alive and returns its address.
+    packed weights.
     """
 
     unit: Unit
@@ -42,26 +44,18 @@ class Packing:
     parts: int
     size: int
     scratch: int
-    record: Callable[[int, int, Callable[[Array], int]], Array]
+    record: Callable[[Location, Location], Record]
 
-    def pack(self, code: Callable[[Kernel], int]) -> Array:
+    def pack(self, code: Mapping[Kernel, int]) -> Array:
         """Pack on this thread; other threads may pack other weights meanwhile."""
-        at, packed = _LiveArrays(), aligned.zeros(self.size)
-        record = self.record(at(_weight(self.unit)), aligned.address(packed), at)
-        scratch = at(aligned.zeros(self.scratch, np.uint8))
-        _STEP(code(self.kernel))(aligned.address(record), 0, self.rows, 0, self.parts, scratch)
+        plain = np.ascontiguousarray(self.unit.weights["weight"], np.float32)
+        packed, scratch = aligned.zeros(self.size), aligned.zeros(self.scratch, np.uint8)
+        tables = Resolver({}, lambda array: array)
+        record = tables.array(self.record(aligned.address(plain), aligned.address(packed)))
+        _STEP(code[self.kernel])(
+            aligned.address(record), 0, self.rows, 0, self.parts, aligned.address(scratch)
+        )
         return packed
-
-
-class _LiveArrays:
-    """Arrays that must stay alive while a kernel reads them."""
-
-    def __init__(self) -> None:
-        self._arrays: list[Array] = []
-
-    def __call__(self, array: Array) -> int:
-        self._arrays.append(np.ascontiguousarray(array))
-        return aligned.address(self._arrays[-1])
 
 
 def direct(
@@ -69,8 +63,8 @@ def direct(
 ) -> Packing:
     """A unit's weights in `size` numbers, by a table of steps."""
 
-    def record(plain: int, packed: int, at: Callable[[Array], int]) -> Array:
-        return pack_weights.arguments(table, panels, plain, packed, at, _factors(unit, groups, lanes, at))
+    def record(plain: Location, packed: Location) -> Record:
+        return pack_weights.arguments(table, panels, plain, packed, _factors(unit, groups, lanes))
 
     return Packing(unit, PACK, len(table.rows), len(panels), size, 0, record)
 
@@ -81,11 +75,10 @@ def winograd(unit: Unit, shape: Winograd) -> Packing:
     assert isinstance(body, Correlation)
     strides = (36, 36 * shape.outputs) if body.adjoint else (36 * shape.channels, 36)
 
-    def record(plain: int, packed: int, at: Callable[[Array], int]) -> Array:
+    def record(plain: Location, packed: Location) -> Record:
         panels = pack_weights.panels(shape.panels, shape.outputs, shape.channels, strides[0], lanes)
         return winograd_pack.arguments(
-            shape.target, panels, plain, packed, shape.w_frequency, strides, at,
-            _factors(unit, 1, lanes, at), body.adjoint,
+            shape.target, panels, plain, packed, shape.w_frequency, strides, _factors(unit, 1, lanes), body.adjoint,
         )  # fmt: skip
 
     scratch = winograd_pack.scratch_bytes(shape.target, shape.m)
@@ -104,10 +97,6 @@ def bias(unit: Unit, outputs: int) -> Array:
     return np.asarray(values, np.float32)
 
 
-def _weight(unit: Unit) -> Array:
-    return np.asarray(unit.weights["weight"], np.float32)
-
-
-def _factors(unit: Unit, groups: int, lanes: int, at: Callable[[Array], int]) -> int:
+def _factors(unit: Unit, groups: int, lanes: int) -> Location:
     scaling = unit.scaling
-    return 0 if scaling is None else at(pack_weights.factors(scaling[0], groups, lanes))
+    return 0 if scaling is None else kept(pack_weights.factors(scaling[0], groups, lanes))

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import planar_conv, to_planes
+from striate.engine.kernels.argument_record import Address, Constant, table
 from striate.engine.kernels.planar_conv import Windows
 from striate.engine.layout import Layout
 from striate.engine.plan import elements, winograd
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.dense import fold_weights
-from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
+from striate.engine.plan.kernel_calls import KernelCall, PlanContext
 from striate.engine.plan.units import Buffer, Unit
 
 Array = NDArray[Any]
@@ -94,7 +95,7 @@ def steps(unit: Unit, windows: Windows, context: PlanContext) -> list[KernelCall
     body, (x,), (y,), target = unit.body, unit.inputs, unit.outputs, context.target
     assert isinstance(body, Correlation)
     rows, vectors = planar_conv.group(target, y.channels, y.height, y.width)
-    table = planar_conv.taps(windows[0], rows, not body.adjoint)
+    taps = planar_conv.taps(windows[0], rows, not body.adjoint)
     calls, source, layout = [], x, x.layout
     if x.root.lanes > 1:
         planes = Layout(x.images, x.channels, x.height, x.width, 1).with_border(
@@ -106,22 +107,20 @@ def steps(unit: Unit, windows: Windows, context: PlanContext) -> list[KernelCall
         layout = dataclasses.replace(planes, shares_image_slot=source.shares_image_slot)
         calls.append(_to_planes(unit, source, layout, context))
 
-    def record(memory: Memory) -> Array:
-        def packed() -> Array:
-            weight, bias = fold_weights(unit)
-            taps = weight.reshape(*weight.shape[:2], windows[0].kernel, windows[1].kernel)
-            return planar_conv.pack(planar_conv.flip_weight(taps) if body.adjoint else taps, bias)
+    def packed() -> Array:
+        weight, bias = fold_weights(unit)
+        weight = weight.reshape(*weight.shape[:2], windows[0].kernel, windows[1].kernel)
+        return planar_conv.pack(planar_conv.flip_weight(weight) if body.adjoint else weight, bias)
 
-        weights = memory.constant((unit.name, "planar"), packed)
-        addresses = memory.base(source), memory.base(y), weights, memory.table(table)
-        return planar_conv.arguments(layout, y.layout, windows, addresses, unit.low, unit.high)
-
+    weights = Address(Constant((unit.name, "planar"), packed))
+    addresses = source.base_address, y.base_address, weights, table(taps)
+    record = planar_conv.arguments(layout, y.layout, windows, addresses, unit.low, unit.high)
     flops, _ = planar_conv.cost(y.layout, windows, body.depth)
     calls.append(
         KernelCall(
             unit, "planar", f"{rows * vectors}x{body.outputs}",
             Kernel("planar_conv", (body.outputs, rows, vectors)), record,
-            y.images * len(table), 1, [source], unit.outputs,
+            y.images * len(taps), 1, [source], unit.outputs,
             scratch=planar_conv.scratch_bytes(target, body.outputs, rows, vectors), flops=flops,
             weights=4 * body.outputs * (1 + body.depth * windows[0].kernel * windows[1].kernel),
         )
@@ -134,9 +133,7 @@ def _to_planes(unit: Unit, to: Buffer, layout: Layout, context: PlanContext) -> 
     (x,), target = unit.inputs, context.target
     units = x.height // to_planes.unit(target, x.width, x.height)
 
-    def record(memory: Memory) -> Array:
-        return to_planes.arguments(target, x.layout, layout, (memory.base(x), memory.start(to)))
-
+    record = to_planes.arguments(target, x.layout, layout, (x.base_address, to.start_address))
     return KernelCall(
         unit, "to planes", "", Kernel("to_planes"), record, x.images * units, x.layout.blocks, [x], [to]
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.engine.kernels.argument_record import Address, Offset
 from striate.engine.layout import Layout
 from striate.engine.plan.algebra import affine
 from striate.engine.plan.computation import Copies, Correlation, LocalResponseNorm, Norm, Pool, Softmax
@@ -52,7 +54,7 @@ class Buffer:
         return self.is_input or self.is_result
 
     def size(self, role: str) -> int:
-        return math.prod(n for n, r in zip(self.shape, self.roles, strict=True) if r == role)
+        return _size(self.shape, self.roles, role)
 
     @property
     def images(self) -> int:
@@ -95,18 +97,47 @@ class Buffer:
     def layout(self) -> Layout:
         """The layout of its root, with its own number of channels."""
         root = self.root
-        root_layout = Layout(
-            root.images, root.channels, root.height, root.width, root.lanes, *root.pads,
-            shares_image_slot=root.shares_image_slot,
-        )  # fmt: skip
-        if root is self:
-            return root_layout
-        return dataclasses.replace(root_layout, channels=self.channels, apart=root_layout.image)
+        channels = None if root is self else self.channels
+        return _layout(root.shape, root.roles, root.lanes, root.pads, root.shares_image_slot, channels)
+
+    @property
+    def start_address(self) -> Address:
+        """Of its root's memory."""
+        return Address(self)
+
+    @property
+    def base_address(self) -> Address:
+        """Of its first block, border included."""
+        return Address(self, self.begin)
+
+    @property
+    def address(self) -> Address:
+        """Of its first number inside its border."""
+        return self.base_address + self.layout.origin
 
     @property
     def begin(self) -> int:
         """Offset in bytes of its first block, from the start of its root's memory."""
         return self.first // self.root.lanes * self.root.layout.block
+
+
+@functools.lru_cache(maxsize=4096)
+def _size(shape: tuple[int, ...], roles: str, role: str) -> int:
+    return math.prod(n for n, r in zip(shape, roles, strict=True) if r == role)
+
+
+@functools.lru_cache(maxsize=4096)
+def _layout(
+    shape: tuple[int, ...], roles: str, lanes: int, pads: tuple[int, int, int, int], shares: bool,
+    channels: int | None,
+) -> Layout:  # fmt: skip
+    """channels: of a part of a buffer with this shape, or None for the whole."""
+    images, whole, rows, columns = (
+        _size(shape, roles, "n"), _size(shape, roles, "c"),
+        _size(shape, roles, "d") * _size(shape, roles, "h"), _size(shape, roles, "w"),
+    )  # fmt: skip
+    layout = Layout(images, whole, rows, columns, lanes, *pads, shares_image_slot=shares)
+    return layout if channels is None else dataclasses.replace(layout, channels=channels, apart=layout.image)
 
 
 @dataclasses.dataclass(eq=False)
@@ -151,6 +182,11 @@ class Unit:
     def derived(self) -> bool:
         """Whether another unit computes the weight in every run, so that a separate call must pack it."""
         return "weight" in self.parameters and not self.parameters["weight"].is_input
+
+    @property
+    def residual_offset(self) -> Offset | None:
+        """From an output to the number that is added to it."""
+        return None if self.residual is None else self.residual.address - self.outputs[0].address
 
     @property
     def clamped(self) -> bool:

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import depthwise, grouped, pool
+from striate.engine.kernels.argument_record import Address, Constant
 from striate.engine.plan import elements
 from striate.engine.plan.computation import Correlation, Pool
 from striate.engine.plan.dense import fold_weights
-from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
+from striate.engine.plan.kernel_calls import KernelCall, PlanContext
 from striate.engine.plan.units import Unit
 from striate.geometry import Whole, Window
 
@@ -37,20 +38,12 @@ def depthwise_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     assert isinstance(body, Correlation) and body.windows is not None
     windows, lanes = body.windows, context.target.lanes
 
-    def record(memory: Memory) -> Array:
-        def packed() -> Array:
-            weight, bias = fold_weights(unit)
-            return depthwise.pack(lanes, weight, bias)
-
-        taps = windows[0].kernel * windows[1].kernel
-        weights = memory.constant((unit.name, "depthwise", lanes), packed)
-        residual = None if unit.residual is None else memory.at(unit.residual) - memory.at(y)
-        addresses = memory.base(x), memory.base(y), weights
-        block = 4 * lanes * (1 + taps)
-        return depthwise.arguments(
-            x.layout, y.layout, windows, block, addresses, unit.low, unit.high, residual
-        )
-
+    weights = Constant((unit.name, "depthwise", lanes), lambda: depthwise.pack(lanes, *fold_weights(unit)))
+    addresses = x.base_address, y.base_address, Address(weights)
+    block = 4 * lanes * (1 + windows[0].kernel * windows[1].kernel)
+    record = depthwise.arguments(
+        x.layout, y.layout, windows, block, addresses, unit.low, unit.high, unit.residual_offset
+    )
     flops, _ = depthwise.cost(x.layout, y.layout, windows)
     step = KernelCall(
         unit, "depthwise", f"{windows[0].kernel}x{windows[1].kernel}",
@@ -75,21 +68,18 @@ def grouped_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     windows, target = body.windows, context.target
     small = grouped.group(target, body.depth, body.outputs)
 
-    def record(memory: Memory) -> Array:
-        def packed() -> Array:
-            weight, bias = fold_weights(unit)
-            taps = windows[0].kernel, windows[1].kernel
-            return grouped.pack(target, windows, body.groups, weight.reshape(*weight.shape[:2], *taps), bias)
+    def packed() -> Array:
+        weight, bias = fold_weights(unit)
+        taps = windows[0].kernel, windows[1].kernel
+        return grouped.pack(target, windows, body.groups, weight.reshape(*weight.shape[:2], *taps), bias)
 
-        weights = memory.constant((unit.name, "grouped", target.name), packed)
-        table = None if small else memory.keep(grouped.places(x.layout, y.layout, body.groups))
-        residual = None if unit.residual is None else memory.at(unit.residual) - memory.at(y)
-        addresses = memory.base(x), memory.base(y), weights
-        block = packed_bytes(body, context)
-        return grouped.arguments(
-            x.layout, y.layout, windows, block, addresses, table, unit.low, unit.high, residual
-        )
-
+    weights = Constant((unit.name, "grouped", target.name), packed)
+    offsets = None if small else grouped.places(x.layout, y.layout, body.groups)
+    addresses = x.base_address, y.base_address, Address(weights)
+    record = grouped.arguments(
+        x.layout, y.layout, windows, packed_bytes(body, context), addresses, offsets, unit.low, unit.high,
+        unit.residual_offset,
+    )  # fmt: skip
     flops, _ = grouped.cost(x.layout, y.layout, windows, body.groups)
     taps = windows[0].kernel * windows[1].kernel
     step = KernelCall(
@@ -129,12 +119,9 @@ def pool_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
     assert isinstance(body, Pool)
     maps = pool_windows(body)
-    tables = [axis_taps[0] for m in maps if (axis_taps := pool.taps(m, body.padded)) is not None]
-
-    def record(memory: Memory) -> Array:
-        rows, columns = (memory.keep(table) for table in tables)
-        return pool.arguments(x.layout, y.layout, maps, (rows, columns), (memory.base(x), memory.base(y)))
-
+    rows, columns = (axis_taps[0] for m in maps if (axis_taps := pool.taps(m, body.padded)) is not None)
+    addresses = x.base_address, y.base_address
+    record = pool.arguments(x.layout, y.layout, maps, (rows, columns), addresses)
     flops, _ = pool.cost(x.layout, y.layout, maps)
     return [
         KernelCall(

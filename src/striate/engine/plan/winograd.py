@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import winograd_sizes as sizes
+from striate.engine.kernels.argument_record import Address, Constant, value_table
 from striate.engine.plan import dense, packing
 from striate.engine.plan.computation import Correlation
-from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
+from striate.engine.plan.kernel_calls import KernelCall, Packed, PlanContext
 from striate.engine.plan.units import Buffer, Unit
 from striate.geometry import Window
 
@@ -93,39 +94,31 @@ def steps(unit: Unit, shape: sizes.Winograd, context: PlanContext) -> list[Kerne
     parts = -(-count // tasks) if shared else count
     block = shape.block(context.cache, parts, shared)
 
-    def record(memory: Memory) -> Array:
-        def bias() -> Array:
-            padded = np.zeros(sum(shape.panels) * target.lanes, np.float32)
-            padded[: shape.outputs] = packing.bias(unit, shape.outputs)
-            return padded
+    def bias() -> Array:
+        padded = np.zeros(sum(shape.panels) * target.lanes, np.float32)
+        padded[: shape.outputs] = packing.bias(unit, shape.outputs)
+        return padded
 
-        key = (unit.name, "winograd", shape.m, target.name, shape.panels)
-        table = {
-            vectors: memory.table(np.array([0, *(memory.kernel(k) for k in kernels)], np.int64))
-            for vectors, kernels in tiles.items()
-        }
-        arguments = shape.arguments(
-            source=x.layout,
-            source_address=memory.base(x),
-            pads=pads,
-            result=y.layout,
-            result_address=memory.base(y),
-            weights=memory.packed(key, lambda: packing.winograd(unit, shape)),
-            bias=memory.constant((*key, "bias"), bias),
-            code={part: memory.kernel(kernel) for part, kernel in code.items()},
-            tiles_code=[table[vectors] for vectors in shape.panels],
-            tiles=block,
-            parts=parts,
-            shared=memory.base(transformed) if transformed is not None else 0,
-            residual=None if unit.residual is None else memory.at(unit.residual) - memory.at(y),
-            low=unit.low,
-            high=unit.high,
-            epilogue=0 if epilogue is None else memory.kernel(epilogue),
-        )
-        panels = sizes.ARGUMENTS // 8
-        arguments[sizes.PANELS // 8] = memory.table(arguments[panels:])  # the record itself may move
-        return arguments
-
+    key = (unit.name, "winograd", shape.m, target.name, shape.panels)
+    tables = {vectors: value_table([0, *map(Address, kernels)]) for vectors, kernels in tiles.items()}
+    record = shape.arguments(
+        source=x.layout,
+        source_address=x.base_address,
+        pads=pads,
+        result=y.layout,
+        result_address=y.base_address,
+        weights=Address(Packed(key, lambda: packing.winograd(unit, shape))),
+        bias=Address(Constant((*key, "bias"), bias)),
+        code={part: Address(kernel) for part, kernel in code.items()},
+        tiles_code=[tables[vectors] for vectors in shape.panels],
+        tiles=block,
+        parts=parts,
+        shared=0 if transformed is None else transformed.base_address,
+        residual=unit.residual_offset,
+        low=unit.low,
+        high=unit.high,
+        epilogue=0 if epilogue is None else Address(epilogue),
+    )
     flops = 2.0 * y.images * y.height * y.width * 9 * x.channels * y.channels
     needed = 2.0 * shape.tiles * shape.frequencies * x.channels * y.channels
     name = f"F({shape.m}x{shape.m})"

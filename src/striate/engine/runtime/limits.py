@@ -12,7 +12,7 @@ from striate.diagnostics import EngineError
 from striate.engine import aligned
 from striate.engine.codegen.code import addresses
 from striate.engine.codegen.kernel import Kernel
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import array_record
 from striate.engine.kernels.limits import FMA_CHAINS
 from striate.engine.runtime.loaded_plan import assemble_program
 from striate.engine.runtime.thread_pool import pool
@@ -79,7 +79,7 @@ def _loop(target: Target, what: str, size: int, threads: int) -> Callable[[int],
     code = addresses(target, [kernel])[kernel]
     buffer = aligned.zeros(size * threads // 4)
     buffer[:] = 1  # pages never written are all the same one, in the first cache
-    arguments = record(24, {0: aligned.address(buffer), 8: size, 16: 1})
+    arguments = array_record(24, {0: aligned.address(buffer), 8: size, 16: 1})
     tables: list[Array] = []
 
     def table(array: Array) -> int:

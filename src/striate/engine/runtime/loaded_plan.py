@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import math
 import os
 import threading
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from striate.engine import aligned
 from striate.engine.codegen.code import addresses
-from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import driver
+from striate.engine.kernels.argument_record import Constant, Key, Record, Resolver
 from striate.engine.plan.execution_plan import ExecutionPlan
-from striate.engine.plan.kernel_calls import Memory, Task
+from striate.engine.plan.kernel_calls import Packed, Task
 from striate.engine.plan.stages import VERIFY
 from striate.engine.plan.units import Buffer
 from striate.engine.runtime.thread_pool import pool, sched_yield_address
@@ -41,10 +41,10 @@ class Constants:
 
     def __init__(self, allocate: aligned.Allocate = aligned.zeros) -> None:
         self._allocate = allocate
-        self._arrays: dict[tuple[Any, ...], Array] = {}
-        self._stale: set[tuple[Any, ...]] = set()
+        self._arrays: dict[Key, Array] = {}
+        self._stale: set[Key] = set()
 
-    def get(self, key: tuple[Any, ...], make: Callable[[], Array]) -> Array:
+    def get(self, key: Key, make: Callable[[], Array]) -> Array:
         if key not in self._arrays:
             self._arrays[key] = aligned.aligned_copy(make(), self._allocate)
         elif key in self._stale:
@@ -61,7 +61,7 @@ class Constants:
         return sum(array.nbytes for array in self._arrays.values())
 
 
-class LoadedPlan(Memory):
+class LoadedPlan:
     """A plan's steps as records that the driver reads. One run at a time.
 
     allocate: source of all memory. With another one than the default, each buffer, result and table is allocated by
@@ -83,27 +83,12 @@ class LoadedPlan(Memory):
 
             verify(plan)
         self._lock = fork_safe_lock()
-        self._end_addresses = {id(value): 0 for value in (*plan.inputs.values(), *plan.outputs.values())}
-        self._places = self._memory()
-        self._records = self._make_records()
-        self._relocations = self._bind()
+        self._resolver = self._resolve()
+        self._records = [self._resolver.array(step.record) for step in plan.steps]
         self._program = self._assemble()
-        self._small = self._staging_buffers()
         self._at = aligned.address(self._program)
         self._threads = self._thread_count()
-        results = [(name, *_axis_order(value)) for name, value in plan.outputs.items()]
-        place = {name: at for at, name in enumerate(plan.net.inputs)}
-        self._staged_inputs = [(place[v.name], room) for v, room in self._small.items() if v.is_input]
-        self._staged_results = [(v.name, room) for v, room in self._small.items() if not v.is_input]
-        small = {name for name, _ in self._staged_results}
-        self._large = [(name, shape) for name, shape, _ in results if name not in small]
-        self._open_inputs = [
-            (place[v.name], record, slot) for v, record, slot in self._relocations if v.is_input
-        ]
-        self._open_results = [
-            (v.name, record, slot) for v, record, slot in self._relocations if not v.is_input
-        ]
-        self._permutations = [(name, order) for name, _, order in results if order is not None]
+        self._bind()
         self._pool = pool(plan.context.target)
 
     # addresses
@@ -131,58 +116,65 @@ class LoadedPlan(Memory):
         for room in self._spoilable or ():
             room.fill(np.nan)
 
-    def start(self, value: Buffer) -> int:
-        return (
-            self._end_addresses[id(value)] if id(value) in self._end_addresses else self._places[value.root]
-        )
+    def _pack(self) -> dict[Any, int]:
+        """Address of everything that is packed; packs it unless that has been done, for large networks in parallel."""
+        kinds: tuple[type[Constant | Packed], ...] = Constant, Packed
+        every = dict.fromkeys(one for record in self._distinct_records() for one in record.places(*kinds))
+        waiting = iter(reversed(every))  # the last layers are the largest
 
-    def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
-        return aligned.address(self._constants.get(key, make))
+        def work() -> None:
+            for one in waiting:
+                self._packed(one)
 
-    def keep(self, array: Array) -> Array:
-        self._tables.append(aligned.aligned_copy(array, self._allocate))
+        weights = sum(step.weights for step in {id(step.record): step for step in self.plan.steps}.values())
+        run_on_threads(work, self.plan.context.threads if weights >= PARALLEL_PACK_MIN_BYTES else 1)
+        return {one: aligned.address(self._packed(one)) for one in every}
+
+    def _packed(self, one: Constant | Packed) -> Array:
+        return self._constants.get(one.key, functools.partial(one.pack, self._code))
+
+    def _distinct_records(self) -> list[Record]:
+        """Each step's record; the images of a span share it."""
+        return list({id(step.record): step.record for step in self.plan.steps}.values())
+
+    def _resolve(self) -> Resolver:
+        """Addresses of everything that records refer to, except what the caller owns."""
+        memory, late = self._memory(), self.plan.outside
+        values = {value for record in self._distinct_records() for value in record.places(Buffer)}
+        places = {value: memory[value.root] for value in values if value not in late}
+        return Resolver(places | self._code | self._pack(), self._copy, late)
+
+    def _copy(self, array: Array) -> Array:
+        return aligned.aligned_copy(array, self._allocate)
+
+    def _table(self, array: Array) -> int:
+        """Keep an array; returns its address."""
+        return aligned.address(self._keep(array))
+
+    def _keep(self, array: Array) -> Array:
+        self._tables.append(self._copy(array))
         return self._tables[-1]
-
-    def kernel(self, kernel: Kernel) -> int:
-        return self._code[kernel]
 
     # the program
 
     def renew(self) -> None:
-        """Request all constants again by building the records once more; these copies are dropped."""
-        count = len(self._tables)
-        self._make_records()
-        del self._tables[count:]
+        """Pack all weights again that are stale."""
+        self._pack()
 
-    def _make_records(self) -> list[Array]:
-        """Each step's record; the images of a span share it."""
-        records: dict[Callable[[Memory], Array], Array] = {}
-        waiting = list({step.record: step for step in self.plan.steps}.values())
-
-        def work() -> None:
-            with contextlib.suppress(IndexError):
-                while True:
-                    step = waiting.pop()
-                    records[step.record] = aligned.aligned_copy(step.record(self), self._allocate)
-
-        weights = sum(step.weights for step in waiting)
-        run_on_threads(work, self.plan.context.threads if weights >= PARALLEL_PACK_MIN_BYTES else 1)
-        return [records[step.record] for step in self.plan.steps]
-
-    def _bind(self) -> list[tuple[Buffer, Array, int]]:
-        """(input or result, record, slot) for every address that is known only at run time."""
-        ends: list[tuple[Buffer, Array, int]] = []
-        first = {id(record): k for k, record in reversed(list(enumerate(self._records)))}
-        for k in first.values():
-            step = self.plan.steps[k]
-            for value in (*step.reads, *step.writes):
-                if id(value) in self._end_addresses:
-                    self._end_addresses[id(value)] = 1 << 40
-                    probe = step.record(self)
-                    self._end_addresses[id(value)] = 0
-                    (slots,) = np.nonzero(probe != self._records[k])
-                    ends += [(value, self._records[k], int(slot)) for slot in slots]
-        return ends
+    def _bind(self) -> None:
+        """Find the slots of inputs and results; small ones are copied through arrays of the plan."""
+        plan, small = self.plan, self._staging_buffers()
+        results = [(name, *_axis_order(value)) for name, value in plan.outputs.items()]
+        place = {name: at for at, name in enumerate(plan.net.inputs)}
+        self._staged_inputs = [(place[v.name], room) for v, room in small.items() if v.is_input]
+        self._staged_results = [(v.name, room) for v, room in small.items() if not v.is_input]
+        self._large = [(name, shape) for name, shape, _ in results if plan.outputs[name] not in small]
+        inputs = [(place[name], value) for name, value in plan.inputs.items() if value not in small]
+        outputs = [(name, value) for name, value in plan.outputs.items() if value not in small]
+        slots = self._resolver.slots
+        self._open_inputs = [(at, *slot) for at, value in inputs for slot in slots[value]]
+        self._open_results = [(name, *slot) for name, value in outputs for slot in slots[value]]
+        self._permutations = [(name, order) for name, _, order in results if order is not None]
 
     def _staging_buffers(self) -> dict[Buffer, Array]:
         """Arrays for small batches and results: copying them costs less than setting their addresses."""
@@ -191,10 +183,9 @@ class LoadedPlan(Memory):
             for value in (*self.plan.inputs.values(), *self.plan.outputs.values())
             if 0 < 4 * math.prod(value.shape) <= COPY_MAX_BYTES
         }
-        for value, record, slot in self._relocations:
-            if value in rooms:
-                record[slot] = aligned.address(rooms[value])
-        self._relocations = [end for end in self._relocations if end[0] not in rooms]
+        for value, room in rooms.items():
+            for record, slot, offset in self._resolver.slots[value]:
+                record[slot] = aligned.address(room) + offset
         return rooms
 
     def _thread_count(self) -> int:
@@ -208,11 +199,11 @@ class LoadedPlan(Memory):
         self._rooms = [self._scratch() for _ in range(threads)]
         waits = [k > 0 and plan.epochs[k] != plan.epochs[k - 1] for k in range(len(plan.steps))]
         steps = zip(plan.steps, self._records, waits, strict=True)
-        return self.keep(
+        return self._keep(
             assemble_program(
                 [(self._code[s.kernel], record, s.tasks, wait) for s, record, wait in steps],
                 self._rooms,
-                self.table,
+                self._table,
             )
         )
 
@@ -230,10 +221,10 @@ class LoadedPlan(Memory):
                 room[...] = x[at]
             if self._open_inputs:
                 x = tuple(a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in x)
-                for at, record, slot in self._open_inputs:
-                    record[slot] = aligned.address(x[at])
-            for name, record, slot in self._open_results:
-                record[slot] = aligned.address(results[name])
+                for at, record, slot, offset in self._open_inputs:
+                    record[slot] = aligned.address(x[at]) + offset
+            for name, record, slot, offset in self._open_results:
+                record[slot] = aligned.address(results[name]) + offset
             self._spoil()
             self._pool.run(self._at, self._threads)
             for name, room in self._staged_results:

@@ -20,10 +20,11 @@ from striate.engine.kernels import (
     pool_gradient,
     weight_gradient,
 )
+from striate.engine.kernels.argument_record import Address, Constant
 from striate.engine.layout import Layout
 from striate.engine.plan import choose, dense, elements, generic, windows
 from striate.engine.plan.computation import Correlation, Norm
-from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
+from striate.engine.plan.kernel_calls import KernelCall, PlanContext
 from striate.engine.plan.nest import lower
 from striate.engine.plan.units import ChannelSums, Loops, NormGradient, PoolGradient, Unit, WeightGradient
 from striate.geometry import Window
@@ -74,11 +75,9 @@ def _channel_sums(unit: Unit, body: ChannelSums, context: PlanContext) -> Kernel
     like = Layout(x.images, x.channels, x.height, x.width, lanes)
     row_images = 1 if body.by_image else 0
 
-    def record(memory: Memory) -> Array:
-        outputs = [memory.base(y) for y in unit.outputs]
-        places = [elements.place(memory, body.values[name], body.kinds[name]) for name in names]
-        return channel_sums.arguments(like, outputs, places, row_images)
-
+    outputs = [y.base_address for y in unit.outputs]
+    places = [elements.place(body.values[name], body.kinds[name]) for name in names]
+    record = channel_sums.arguments(like, outputs, places, row_images)
     flops, _ = channel_sums.cost(like, kinds, texts)
     return KernelCall(
         unit, "channel sums", kinds, Kernel("channel_sums", (kinds, *texts)), record,
@@ -114,15 +113,11 @@ def _depthwise_adjoint(unit: Unit, body: Correlation, context: PlanContext) -> K
     maps, lanes = body.windows, context.target.lanes
     taps = maps[0].kernel * maps[1].kernel
 
-    def record(memory: Memory) -> Array:
-        weights = memory.constant(
-            (unit.name, "depthwise", lanes), lambda: depthwise.pack(lanes, *dense.fold_weights(unit))
-        )
-        addresses = memory.base(dy), memory.base(dx), weights
-        return depthwise_adjoint.arguments(
-            dy.layout, dx.layout, maps, 4 * lanes * (1 + taps), addresses, memory.table
-        )
-
+    weights = Constant(
+        (unit.name, "depthwise", lanes), lambda: depthwise.pack(lanes, *dense.fold_weights(unit))
+    )
+    addresses = dy.base_address, dx.base_address, Address(weights)
+    record = depthwise_adjoint.arguments(dy.layout, dx.layout, maps, 4 * lanes * (1 + taps), addresses)
     flops, _ = depthwise_adjoint.cost(dy.layout, dx.layout, maps)
     return KernelCall(
         unit, "depthwise adjoint", f"{maps[0].kernel}x{maps[1].kernel}", Kernel("depthwise_adjoint"), record,
@@ -136,10 +131,8 @@ def _depthwise_gradient(unit: Unit, windows_: tuple[Window, Window], context: Pl
     (x, dy), (dw,), target = unit.inputs, unit.outputs, context.target
     numbers = depthwise_gradient.parameters(target, windows_)
 
-    def record(memory: Memory) -> Array:
-        addresses = memory.base(x), memory.base(dy), memory.base(dw)
-        return depthwise_gradient.arguments(target, x.layout, dy.layout, windows_, addresses, memory.table)
-
+    addresses = x.base_address, dy.base_address, dw.base_address
+    record = depthwise_gradient.arguments(target, x.layout, dy.layout, windows_, addresses)
     flops, _ = depthwise_gradient.cost(x.layout, dy.layout, windows_)
     return KernelCall(
         unit, "depthwise gradient", f"{windows_[0].kernel}x{windows_[1].kernel}",
@@ -157,12 +150,8 @@ def _weight_gradient(unit: Unit, body: Correlation, context: PlanContext) -> Ker
     product = weight_gradient.product(context.target, x.layout, dy.layout, body.windows, body.groups)
     inner = {numbers: Kernel("weight_gradient", numbers) for numbers in product.numbers}
 
-    def record(memory: Memory) -> Array:
-        addresses = memory.base(x), memory.base(dy), memory.base(dw)
-        return weight_gradient.arguments(
-            product, addresses, lambda *numbers: memory.kernel(inner[numbers]), memory.table
-        )
-
+    addresses = x.base_address, dy.base_address, dw.base_address
+    record = weight_gradient.arguments(product, addresses, lambda *numbers: Address(inner[numbers]))
     return KernelCall(
         unit, "weight gradient", "", Kernel("weight_gradient"), record, product.rows, product.parts,
         [x, dy], [dw], tuple(inner.values()), flops=product.flops, by_parts=True,
@@ -175,11 +164,9 @@ def _norm(unit: Unit, body: Norm, context: PlanContext) -> KernelCall:
     over = "group" if body.groups else "pixel"
     group = x.channels // body.groups if body.groups else 0
 
-    def record(memory: Memory) -> Array:
-        vectors = _vector(memory, unit, 1, lanes, 1.0), _vector(memory, unit, 2, lanes, 0.0)
-        addresses = memory.base(x), memory.base(y), *vectors
-        return norm.arguments(x.layout, y.layout, over, addresses, body.eps, group)
-
+    vectors = _vector(unit, 1, lanes, 1.0), _vector(unit, 2, lanes, 0.0)
+    addresses = x.base_address, y.base_address, *vectors
+    record = norm.arguments(x.layout, y.layout, over, addresses, body.eps, group)
     flops, _ = norm.cost(x.layout)
     return KernelCall(
         unit, "norm", over, Kernel("norm", (over,)), record, norm.rows(x.layout, over),
@@ -188,25 +175,21 @@ def _norm(unit: Unit, body: Norm, context: PlanContext) -> KernelCall:
     )  # fmt: skip
 
 
-def _vector(memory: Memory, unit: Unit, at: int, lanes: int, missing: float) -> int:
+def _vector(unit: Unit, at: int, lanes: int, missing: float) -> Address:
     """Address of one of a unit's vectors: an input, or `missing` for every channel."""
     if at < len(unit.inputs):
-        return memory.base(unit.inputs[at])
+        return unit.inputs[at].base_address
     channels = unit.outputs[0].channels
-    return memory.constant(
-        ("norm", missing, channels, lanes), lambda: norm.pack(lanes, channels, None, missing)
-    )
+    key = ("norm", missing, channels, lanes)
+    return Address(Constant(key, lambda: norm.pack(lanes, channels, None, missing)))
 
 
 def _norm_back(unit: Unit, body: Norm, context: PlanContext) -> KernelCall:
     (dy, x, *_), (dx, mean, scale), lanes = unit.inputs, unit.outputs, context.target.lanes
 
-    def record(memory: Memory) -> Array:
-        weight = _vector(memory, unit, 2, lanes, 1.0)
-        layouts = dy.layout, x.layout, dx.layout
-        addresses = [memory.base(value) for value in (dy, x, dx, mean, scale)]
-        return norm_gradient.arguments(layouts, (*addresses, weight), body.eps)
-
+    layouts = dy.layout, x.layout, dx.layout
+    addresses = [value.base_address for value in (dy, x, dx, mean, scale)]
+    record = norm_gradient.arguments(layouts, (*addresses, _vector(unit, 2, lanes, 1.0)), body.eps)
     flops, _ = norm_gradient.cost(x.layout)
     return KernelCall(
         unit, "norm gradient", "pixel", Kernel("norm_gradient"), record, x.images * x.height, 1,
@@ -219,15 +202,11 @@ def _pool(unit: Unit, body: PoolGradient, context: PlanContext) -> KernelCall:
     dy, (dx,) = unit.inputs[0], unit.outputs
     x, y = unit.inputs[1:] or (dx, dy)
     maps = windows.pool_windows(body.body)
-    tables = [pool.taps(m, body.body.padded) for m in maps]
-
-    def record(memory: Memory) -> Array:
-        rows, columns = (memory.keep(axis_taps[0]) for axis_taps in tables if axis_taps is not None)
-        addresses = memory.base(x), memory.base(y), memory.base(dy), memory.base(dx)
-        return pool_gradient.arguments(
-            x.layout, y.layout, (dy.layout, dx.layout), maps, (rows, columns), addresses, body.low, body.high
-        )
-
+    rows, columns = (axis_taps[0] for m in maps if (axis_taps := pool.taps(m, body.body.padded)) is not None)
+    addresses = x.base_address, y.base_address, dy.base_address, dx.base_address
+    record = pool_gradient.arguments(
+        x.layout, y.layout, (dy.layout, dx.layout), maps, (rows, columns), addresses, body.low, body.high
+    )
     numbers = pool_gradient.parameters(body.body.reduce, maps, body.body.padded, body.low, body.high)
     flops, _ = pool_gradient.cost(dx.layout, dy.layout, maps, body.body.reduce)
     return KernelCall(

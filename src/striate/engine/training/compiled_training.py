@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,10 @@ from striate.engine.codegen.kernel import Kernel
 from striate.engine.inputs import InputBatch, arrays_by_input, rows
 from striate.engine.interface import TrainingProgram
 from striate.engine.kernels import driver, dropout_mask, permute_by_list
+from striate.engine.kernels.argument_record import Constant, Key, table
 from striate.engine.numpy_.numpy_engine import NumpyTraining, batched
 from striate.engine.numpy_.philox import draw_key
-from striate.engine.plan.kernel_calls import PlanContext, Task, cut
-from striate.engine.plan.packing import Packing
+from striate.engine.plan.kernel_calls import Packed, PlanContext, Task, cut
 from striate.engine.plan.stages import Stage
 from striate.engine.plan.units import Buffer, Unit
 from striate.engine.runtime.loaded_plan import Constants, LoadedPlan, assemble_program
@@ -43,8 +43,6 @@ Array = NDArray[Any]
 Job = tuple[int, Array, list[Task], bool]
 """A kernel call of a program, as `assemble_program` takes it."""
 
-FAKE_ADDRESS = 1 << 40
-"""A fake address: slots of a record that differ by it hold the address of a tensor."""
 SINGLE_THREAD_MAX_NUMBERS = 1 << 14
 """Up to this many numbers are moved or drawn by one thread."""
 
@@ -68,6 +66,7 @@ class LoadedTrainingPlan(LoadedPlan):
         self, plan: TrainingPlan, constants: Constants, allocate: aligned.Allocate, room: Array | None
     ) -> None:
         self._room = room
+        self._at_value: dict[Buffer, Array] = {}
         super().__init__(plan, constants, allocate)
 
     def _memory(self) -> dict[Buffer, int]:
@@ -80,49 +79,33 @@ class LoadedTrainingPlan(LoadedPlan):
         self._register_spoilable(*self._buffers.values())
         return {value: aligned.address(array) for value, array in self._buffers.items()}
 
-    def packed(self, key: tuple[Any, ...], packing: Callable[[], Packing]) -> int:
-        return self.start(self.plan.packed[key]) if key in self.plan.packed else 0
+    def _pack(self) -> dict[Any, int]:
+        """Constants hold zeros now; the calls of `_permute_job` copy the real weights into place before every run.
 
-    def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
-        """Pack zeros now; the calls of `_permute_job` copy the real weights into place before every run."""
-        address, unit = super().constant(key, make), self._unit
+        Weights that calls pack lie in the arena.
+        """
+        self._moves: dict[Key, tuple[Unit, int, dict[str, Array]]] = {}
+        places: dict[Any, int] = {}
+        for step in self.plan.steps:
+            for packed in step.record.places(Packed):
+                value = self.plan.packed.get(packed.key)
+                places[packed] = 0 if value is None else aligned.address(self._buffers[value])
+            for constant in step.record.places(Constant):
+                places[constant] = aligned.address(self._constants.get(constant.key, constant.make))
+                self._find_moves(step.unit, constant, places[constant])
+        return places
+
+    def _find_moves(self, unit: Unit, constant: Constant, address: int) -> None:
+        key = constant.key
         names = [name for name in self.plan.weights.get(unit, ()) if key[-1] != "bias" or name == "bias"]
         if names and key not in self._moves:
             try:
-                self._moves[key] = unit, address, trace_permutation(unit, names, make)
+                self._moves[key] = unit, address, trace_permutation(unit, names, constant.make)
             except OverflowError:
                 raise Unsupported(unit.name) from None
-        return address
 
-    def _make_records(self) -> list[Array]:
-        self._moves: dict[tuple[Any, ...], tuple[Unit, int, dict[str, Array]]] = {}
-        records = []
-        for step in self.plan.steps:
-            self._unit = step.unit
-            records.append(aligned.aligned_copy(step.record(self), self._allocate))
-        return records
-
-    def _bind(self) -> list[Any]:
-        """Find the slots of all addresses that are known only at run time: buffer -> (record, slot) pairs."""
-        self._slots: dict[int, list[tuple[Array, int]]] = {}
-        visited: set[int] = set()
-        for step, record in zip(self.plan.steps, self._records, strict=True):
-            if id(record) in visited:
-                continue
-            visited.add(id(record))
-            self._unit = step.unit
-            for value in (*step.reads, *step.writes):
-                if id(value) in self._end_addresses:
-                    self._end_addresses[id(value)] = FAKE_ADDRESS
-                    probe = step.record(self)
-                    self._end_addresses[id(value)] = 0
-                    (slots,) = np.nonzero(probe - record == FAKE_ADDRESS)  # tables lie elsewhere each time
-                    self._slots.setdefault(id(value), []).extend((record, int(slot)) for slot in slots)
-        self._at_value: dict[int, Array] = {}
-        return []
-
-    def _staging_buffers(self) -> dict[Buffer, Array]:
-        return {}
+    def _bind(self) -> None:
+        """Nothing is bound yet: `put` sets addresses."""
 
     def _assemble(self) -> Array:
         program = super()._assemble()
@@ -142,7 +125,7 @@ class LoadedTrainingPlan(LoadedPlan):
         ]
         self._draws: list[Array] = []
         jobs += [self._noise_job(place) for place in range(len(self.plan.buffers.noise))]
-        self._before = self.keep(assemble_program(jobs, self._rooms, self.table)) if jobs else None
+        self._before = self._keep(assemble_program(jobs, self._rooms, self._table)) if jobs else None
         self._allocate_results()
         return program
 
@@ -161,9 +144,9 @@ class LoadedTrainingPlan(LoadedPlan):
 
     def _permute_job(self, unit: Unit, name: str, pairs: Array, to: int) -> Job:
         """A kernel call that copies a parameter's numbers to their positions in a constant."""
-        record = self.keep(permute_by_list.arguments(0, to, self.table(pairs), len(pairs)))
         value = self.plan.buffers.parameters[self.plan.weights[unit][name]]
-        self._slots.setdefault(id(value), []).append((record, permute_by_list.IN // 8))
+        arguments = permute_by_list.arguments(value.start_address, to, table(pairs), len(pairs))
+        record = self._resolver.array(arguments)
         return self._job(PERMUTE, record, permute_by_list.rows(len(pairs)), len(pairs))
 
     def _noise_job(self, place: int) -> Job:
@@ -172,7 +155,7 @@ class LoadedTrainingPlan(LoadedPlan):
         groups = dropout_mask.rows(math.prod(noise.shape))
         room = self._allocate(groups * dropout_mask.GROUP_NUMBERS, np.float32)
         self.put(value, room)
-        self._draws.append(self.keep(dropout_mask.arguments(aligned.address(room), noise.rate, place)))
+        self._draws.append(self._keep(dropout_mask.arguments(aligned.address(room), noise.rate, place)))
         return self._job(DROPOUT_MASK, self._draws[-1], groups, room.size)
 
     def _job(self, kernel: Kernel, record: Array, rows: int, numbers: int) -> Job:
@@ -189,12 +172,12 @@ class LoadedTrainingPlan(LoadedPlan):
 
     def put(self, value: Buffer, array: Array) -> None:
         """Set the array of an input or a result."""
-        if self._at_value.get(id(value)) is array:
+        if self._at_value.get(value) is array:
             return
-        self._at_value[id(value)] = array
+        self._at_value[value] = array
         address = aligned.address(array)
-        for record, slot in self._slots.get(id(value), ()):
-            record[slot] = address
+        for record, slot, offset in self._resolver.slots.get(value, ()):
+            record[slot] = address + offset
 
     def prepare(self, key: tuple[int, int]) -> None:
         """Pack the weights that no call packs, and draw this run's noise."""

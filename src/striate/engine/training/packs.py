@@ -4,52 +4,19 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from numpy.typing import NDArray
-
-from striate.engine.codegen.kernel import Kernel
+from striate.engine.kernels.argument_record import Constant, Key
 from striate.engine.plan import arena
 from striate.engine.plan.computation import Correlation
-from striate.engine.plan.kernel_calls import KernelCall, Memory, cut
+from striate.engine.plan.kernel_calls import KernelCall, Packed, cut
 from striate.engine.plan.packing import Packing
 from striate.engine.plan.units import Buffer, Unit
-
-Array = NDArray[Any]
-Key = tuple[Any, ...]
 
 SINGLE_THREAD_MAX_NUMBERS = 1 << 14
 """Up to this many numbers are packed by one thread."""
 SERIAL_MIN_BYTES = 1 << 21
 """From this size on, saving memory matters more than a few microseconds in which threads wait for each other."""
-
-
-class _Requests(Memory):
-    """Memory that collects the constants and packings that a kernel call requests, before anything has an address."""
-
-    def __init__(self) -> None:
-        self.packings: dict[Key, Packing] = {}
-        self.constants: dict[Key, int] = {}
-
-    def start(self, value: Buffer) -> int:
-        return 0
-
-    def constant(self, key: Key, make: Callable[[], Array]) -> int:
-        if key not in self.constants:
-            self.constants[key] = make().nbytes
-        return 0
-
-    def packed(self, key: Key, packing: Callable[[], Packing]) -> int:
-        if key not in self.packings:
-            self.packings[key] = packing()
-        return 0
-
-    def keep(self, array: Array) -> Array:
-        return array
-
-    def kernel(self, kernel: Kernel) -> int:
-        return 0
 
 
 def insert_packing(
@@ -66,10 +33,13 @@ def insert_packing(
     readers: dict[Key, tuple[int, Packing]] = {}
     for at, step in enumerate(steps):
         if isinstance(step.unit.body, Correlation):
-            requests = _Requests()
-            step.record(requests)
-            constants |= requests.constants
-            readers |= {key: (at, packing) for key, packing in requests.packings.items() if packing.size}
+            for constant in step.record.places(Constant):
+                if constant.key not in constants:
+                    constants[constant.key] = constant.make().nbytes
+            for packed in step.record.places(Packed):
+                packing = packed.packing()
+                if packing.size:
+                    readers[packed.key] = at, packing
     when = arena.epochs(steps)
     before: dict[int, list[KernelCall]] = {}
     for key, (at, packing) in readers.items():
@@ -91,9 +61,7 @@ def insert_packing(
 
 
 def _step(reader: KernelCall, packing: Packing, plain: Buffer, value: Buffer, threads: int) -> KernelCall:
-    def record(memory: Memory) -> Array:
-        return packing.record(memory.start(plain), memory.start(value), memory.table)
-
+    record = packing.record(plain.start_address, value.start_address)
     tasks = cut(packing.rows, packing.parts, threads if packing.size > SINGLE_THREAD_MAX_NUMBERS else 1)
     return KernelCall(
         reader.unit, "pack", "", packing.kernel, record, packing.rows, packing.parts, [plain], [value],

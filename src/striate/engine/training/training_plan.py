@@ -55,6 +55,11 @@ class TrainingPlan(ExecutionPlan):
     """The values of the forward pass that it computes again."""
 
     @property
+    def outside(self) -> frozenset[Buffer]:
+        parameters = (value for value in self.buffers.parameters.values() if value.outside)
+        return super().outside.union(parameters)
+
+    @property
     def bytes(self) -> int:
         """Memory that a run of this plan needs, with gradients, noise and the plan, without parameters."""
         noise_bytes = sum(

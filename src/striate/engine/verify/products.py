@@ -100,8 +100,8 @@ def _winograd(call: KernelTask) -> Accesses:
         accesses.reads.append(at)
     else:
         accesses.reads.append(_patches(call, tiles, np.arange(call[w.BLOCKS])))
-    first = w.ARGUMENTS // 8
-    panels = call.record[first:].reshape(-1, w.PANEL_SIZE // 8)
+    panel_slots = w.PANEL_SIZE // 8
+    panels = numbers(call[w.PANELS], call.task[3] * panel_slots).reshape(-1, panel_slots)
     image, line = call.rows // rows, call.rows % rows
     down = once(
         np.concatenate([

@@ -6,7 +6,7 @@ In a record made with these, every address identifies its value, even where two 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from striate.engine import aligned
 from striate.engine.codegen.kernel import Kernel
-from striate.engine.plan.kernel_calls import Memory
-from striate.engine.plan.packing import Packing
+from striate.engine.kernels.argument_record import Constant, Key, Record, Resolver
+from striate.engine.plan.kernel_calls import Packed
 from striate.engine.plan.units import Buffer
 
 Array = NDArray[Any]
@@ -25,44 +25,46 @@ FIRST, SPACE, HALF = 1 << 50, 1 << 38, 1 << 37
 negative offsets are detected, too."""
 
 
-class Regions(Memory):
+class Regions:
     """Buffer or key of a constant, and bytes, of each region, in order. packed: where weights lie that steps pack."""
 
-    def __init__(self, packed: dict[tuple[Any, ...], Buffer] | None = None) -> None:
-        self.owners: list[Buffer | tuple[Any, ...]] = []
+    def __init__(self, packed: Mapping[Key, Buffer] | None = None) -> None:
+        self.owners: list[Buffer | Key] = []
         self.sizes: list[int] = []
-        self.requested: list[tuple[Any, ...]] = []
-        """Keys of the constants that the current record has requested."""
-        self._packed = packed
-        self._at: dict[int | tuple[Any, ...], int] = {}
-        self._tables: list[Array] = []
+        self._packed = packed or {}
+        self._at: dict[Any, int] = {}
+        self._resolver = Resolver(self._at, aligned.aligned_copy)
 
-    def _region(self, key: int | tuple[Any, ...], owner: Buffer | tuple[Any, ...], size: int) -> int:
-        if key not in self._at:
-            self._at[key] = FIRST + len(self.owners) * SPACE + HALF
-            self.owners.append(owner)
-            self.sizes.append(size)
-        return self._at[key]
+    def array(self, record: Record) -> Array:
+        """A record with addresses in regions. Tables lie in memory."""
+        for value in record.places(Buffer):
+            self._buffer(value)
+        for constant in record.places(Constant):
+            if constant not in self._at:
+                self._at[constant] = self._region(constant.key, constant.make().nbytes)
+        for packed in record.places(Packed):
+            if packed.key in self._packed:
+                self._at[packed] = self._buffer(self._packed[packed.key])
+            elif packed not in self._at:
+                self._at[packed] = self._region(packed.key, 4 * packed.packing().size)
+        for kernel in record.places(Kernel):
+            self._at[kernel] = _vectors(kernel)
+        return self._resolver.array(record)
 
-    def start(self, value: Buffer) -> int:
-        return self._region(id(value), value, value.root.layout.bytes)
+    def _buffer(self, value: Buffer) -> int:
+        if value not in self._at:
+            self._at[value] = self._region(value, value.root.layout.bytes)
+        return self._at[value]
 
-    def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
-        self.requested.append(key)
-        return self._at[key] if key in self._at else self._region(key, key, make().nbytes)
+    def _region(self, owner: Buffer | Key, size: int) -> int:
+        self.owners.append(owner)
+        self.sizes.append(size)
+        return FIRST + (len(self.owners) - 1) * SPACE + HALF
 
-    def packed(self, key: tuple[Any, ...], packing: Callable[[], Packing]) -> int:
-        if self._packed is not None and key in self._packed:
-            return self.start(self._packed[key])
-        return self._at[key] if key in self._at else self._region(key, key, 4 * packing().size)
 
-    def keep(self, array: Array) -> Array:
-        self._tables.append(aligned.aligned_copy(array))
-        return self._tables[-1]
-
-    def kernel(self, kernel: Kernel) -> int:
-        """The number of vectors of a tile, in place of the address of its code."""
-        return int(kernel.parameters[-1]) if kernel.template == "weight_gradient" and kernel.parameters else 1
+def _vectors(kernel: Kernel) -> int:
+    """The number of vectors of a tile, in place of the address of its code."""
+    return int(kernel.parameters[-1]) if kernel.template == "weight_gradient" and kernel.parameters else 1
 
 
 def numbers(address: Any, count: Any, kind: type = np.int64) -> Array:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import EngineError
+from striate.engine.kernels.argument_record import Constant
 from striate.engine.plan import recognize
 from striate.engine.plan.computation import Copies
 from striate.engine.plan.execution_plan import ExecutionPlan
@@ -124,17 +125,14 @@ class Replay:
 
     def run(self) -> list[Fault]:
         epoch, task = -1, 0
-        turns: dict[Any, int] = {}
-        records: dict[Any, Array] = {}
+        turns: dict[int, int] = {}
         for step, when in zip(self.plan.steps, self.plan.epochs, strict=True):
             if when != epoch:
                 epoch, self._first = when, task + 1
-            turn = turns[step.record] = turns.get(step.record, 0) + 1
-            if step.record not in records:
-                self.regions.requested.clear()
-                records[step.record] = step.record(self.regions)
+            turn = turns[id(step.record)] = turns.get(id(step.record), 0) + 1
+            if turn == 1:
                 self._check_permuted(step)
-            record = records[step.record]
+            record = self.regions.array(step.record)
             for one in step.tasks:
                 task += 1
                 self._task(
@@ -156,7 +154,7 @@ class Replay:
         parameters, of the size that the unit expects."""
         if not isinstance(self.plan, TrainingPlan):
             return
-        for key in self.regions.requested:
+        for key in (constant.key for constant in step.record.places(Constant)):
             for name, parameter in self.plan.weights.get(step.unit, {}).items():
                 if key[-1] == "bias" and name != "bias":
                     continue
