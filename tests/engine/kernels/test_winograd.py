@@ -95,7 +95,7 @@ def run(
         residual=None if memory is None else memory.ctypes.data - outputs.ctypes.data, low=limit[0], high=limit[1],
         epilogue=code[after[0]] if after else 0,
     )  # fmt: skip
-    panel_tables = Resolver({}, held)
+    panel_tables = Resolver({}, lambda numbers: held(numbers).view(numbers.dtype))
     arguments = panel_tables.array(record)
     before = border(result, outputs)
     if shared:
