@@ -1,5 +1,7 @@
 """What the tests of single stages of the plan share: buffers, calls without a kernel, and units of small networks."""
 
+import itertools
+
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels.argument_record import record
 from striate.engine.plan import choose
@@ -16,6 +18,7 @@ from striate.tensor import TensorSpec
 from striate.weights import initialize
 
 CONTEXT = PlanContext(AVX512, 1)
+NUMBERS = itertools.count()
 
 
 def buffer(name="x", shape=(1, 16, 4, 4), lanes=16, **more):
@@ -29,7 +32,7 @@ def unit(inputs, outputs, body=None, nodes=("node",), weights=None, **more):
 def call(reads, writes, algorithm="copy", rows=1, parts=1, **more):
     """A kernel call that is never run."""
     return KernelCall(
-        unit(reads, writes), algorithm, "", Kernel("none"), record(0, {}), rows, parts,
+        unit(reads, writes), algorithm, "", Kernel("none"), record(8, {0: next(NUMBERS)}), rows, parts,
         list(reads), list(writes), **more,
     )  # fmt: skip
 

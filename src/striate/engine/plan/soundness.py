@@ -8,10 +8,11 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from striate.engine.codegen.kernel import Kernel
+from striate.engine.kernels.argument_record import Record
 from striate.engine.layout import ALIGN_BYTES
 from striate.engine.plan.kernel_calls import KernelCall, Task
 from striate.engine.plan.units import Buffer, Unit
@@ -99,9 +100,9 @@ def spans_alone(
 # ------------------------------------------------------------------ calls
 def tasks_cover(calls: Sequence[KernelCall]) -> Iterator[str]:
     """The tasks of the calls of a kernel that share a record cover its rows and parts once."""
-    groups: dict[Any, list[KernelCall]] = {}
+    groups: dict[tuple[int, Kernel], list[KernelCall]] = {}
     for call in calls:
-        groups.setdefault((call.record, call.kernel), []).append(call)
+        groups.setdefault((id(call.record), call.kernel), []).append(call)
     for some in groups.values():
         rows, parts = sum(call.rows for call in some), some[0].parts
         tasks = [task for call in some for task in call.tasks]
@@ -169,7 +170,7 @@ def read_before_overwritten(
     """No buffer is read after another was written over it, and no epoch uses two that share memory; `lasting` ones are
     intact at the end."""
     over = _overlaps(offsets)
-    first_writer: dict[Buffer, Any] = {}
+    first_writer: dict[Buffer, Record] = {}
     intact: set[Buffer] = set()
     for epoch, pairs in itertools.groupby(zip(calls, epochs, strict=True), lambda pair: pair[1]):
         some = [call for call, _ in pairs]
@@ -179,7 +180,7 @@ def read_before_overwritten(
                 yield f"{value.name} and {other.name} share memory in epoch {epoch}"
         for call in some:
             for value in _roots([call], lambda call: call.writes):
-                if first_writer.setdefault(value, call.record) == call.record:  # for any image
+                if first_writer.setdefault(value, call.record) is call.record:  # for any image
                     intact.add(value)
                 intact -= over.get(value, set())
             for value in _roots([call], lambda call: call.reads):
