@@ -21,7 +21,7 @@ from striate.engine import aligned
 from striate.engine.codegen.code import addresses
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import dense_conv, tile
-from striate.engine.kernels.argument_record import record
+from striate.engine.kernels.argument_record import array_record
 from striate.engine.kernels.limits import FMA_CHAINS
 from striate.engine.plan import dense
 from striate.engine.registry import get_engine
@@ -98,14 +98,14 @@ class Loop:
         code[pixels] = codes[kernel]
         bias = aligned.address(self.weights) + 4 * steps * vectors * lanes
         runs = np.array([(0, steps)], np.int64)
-        context = record(
+        context = array_record(
             tile.CONTEXT_SIZE,
             {tile.RUNS: runs.ctypes.data, tile.COUNT: 1, tile.BLOCK: 4 * lanes * columns},
             {tile.LOW: -np.inf, tile.HIGH: np.inf},
         )
         panel = np.array([0, bias, code.ctypes.data, vectors, 0, pixels], np.int64)
         starts = np.array([aligned.address(self.weights)], np.int64)
-        self.arguments = record(
+        self.arguments = array_record(
             dense_conv.ARGUMENTS,
             {
                 dense_conv.IN: aligned.address(self.inputs), dense_conv.IN_PIXEL: 4 * steps * streams,
@@ -133,7 +133,7 @@ class Peak:
         kernel, self.times = Kernel("limits", ("multiply",)), 50_000
         self.buffer = aligned.zeros(1024)
         self.code = CALL(addresses(target, [kernel])[kernel])
-        self.arguments = record(24, {0: aligned.address(self.buffer), 8: 4096, 16: self.times})
+        self.arguments = array_record(24, {0: aligned.address(self.buffer), 8: 4096, 16: self.times})
         self.flops = 2.0 * FMA_CHAINS[target.registers] * target.width * self.times
 
     def run(self) -> None:
