@@ -186,6 +186,13 @@ class CompiledEngine(Engine):
 
         return CompiledTraining(runnable(net), weights, self.context())
 
+    def differentiate(
+        self, net: Network, weights: Mapping[str, Array], values: Sequence[str]
+    ) -> TrainingProgram:
+        from striate.engine.training.compiled_training import CompiledTraining
+
+        return CompiledTraining(runnable(net), weights, self.context(), values=values)
+
     def learner(
         self, net: Network, rule: UpdateRule, store: OptimizerState, process_group: ProcessGroup
     ) -> Learner | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import dataclasses
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -25,6 +26,7 @@ from striate.engine.inputs import InputBatch, join_arguments
 from striate.engine.learner import Learner, OptimizerState, UpdateRule
 from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup, launch_environment
 from striate.network import Network
+from striate.op import Declaration
 
 Array = NDArray[Any]
 
@@ -73,7 +75,8 @@ class TrainingProgram(abc.ABC):
 
     @abc.abstractmethod
     def backward(self, gradients: Sequence[Array]) -> dict[str, Array]:
-        """Gradients of all trainable parameters, by full name, from those of the outputs of the last forward pass."""
+        """Gradients of all trainable parameters, by full name, from those of the outputs of the last forward pass; of
+        a program that `Engine.differentiate` made those of its values, by name."""
 
 
 class Engine(abc.ABC):
@@ -102,6 +105,15 @@ class Engine(abc.ABC):
     @abc.abstractmethod
     def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
         """The network ready to train; the arrays in `weights` may be changed between runs."""
+
+    @abc.abstractmethod
+    def differentiate(
+        self, net: Network, weights: Mapping[str, Array], values: Sequence[str]
+    ) -> TrainingProgram:
+        """The network in its inference form, ready to compute gradients with respect to inputs and values of nodes.
+
+        `backward` gives those of `values`, zeros where no output depends on one; parameters get none.
+        """
 
     @property
     def description(self) -> str:
@@ -143,6 +155,17 @@ def is_strict(precision: str) -> bool:
             fix=f"write {near!r}" if near else "leave it out: fast",
         )
     return precision == "strict"
+
+
+def frozen_declarations(net: Network) -> dict[str, Declaration]:
+    """Every node's declaration in inference, in which no parameter is trained."""
+    return {
+        name: dataclasses.replace(
+            declaration,
+            parameters=tuple(dataclasses.replace(p, trainable=False) for p in declaration.parameters),
+        )
+        for name, declaration in net.declarations.items()
+    }
 
 
 def runnable(net: Network) -> Network:

@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.inputs import InputBatch, arrays_by_input, rows
-from striate.engine.interface import Engine, Program, TrainingProgram, is_strict, runnable
+from striate.engine.interface import (
+    Engine,
+    Program,
+    TrainingProgram,
+    frozen_declarations,
+    is_strict,
+    runnable,
+)
 from striate.engine.numpy_ import philox
 from striate.engine.numpy_.vectorized import OpTape, backward, forward
 from striate.network import Network, Node
@@ -91,22 +98,30 @@ class NumpyProgram(Program):
 
 
 class NumpyTraining(TrainingProgram):
-    """Forward passes that keep their tapes, and backward runs that read them."""
+    """Forward passes that keep their tapes, and backward runs that read them.
 
-    def __init__(self, net: Network, weights: Mapping[str, Array]) -> None:
-        self.net = net
+    values: names of values whose gradients are computed instead of the parameters', in the network's inference form.
+    """
+
+    def __init__(
+        self, net: Network, weights: Mapping[str, Array], values: Sequence[str] | None = None
+    ) -> None:
+        self.net, self._gradient_values = net, values
         self.updates = {}
         self._weights = weights
         self._tapes: dict[str, OpTape] = {}
+        self._arrays: dict[str, Array] = {}
+        """Values of the last forward pass whose gradients are computed."""
 
     def forward(self, x: InputBatch, rng: np.random.Generator) -> tuple[Array, ...]:
         values = arrays_by_input(self.net, x)
         size, dtype = rows(values), next(iter(values.values())).dtype
         net = batched(self.net, size)
+        declarations = net.training if self._gradient_values is None else frozen_declarations(net)
         self._tapes, self.updates = {}, {}
         key, noise_numbers = philox.draw_key(rng), itertools.count()
         for node in net.nodes:
-            declaration = net.training[node.name]
+            declaration = declarations[node.name]
             # Nodes that share statistics update them one after another.
             now = collections.ChainMap(self.updates, self._weights)  # type: ignore[arg-type]
             weights = _node_weights(node, declaration, now, dtype)
@@ -117,6 +132,7 @@ class NumpyTraining(TrainingProgram):
             values.update(zip(node.outputs, (tape.tensors[f"y{k}"] for k in range(len(node.outputs)))))
             for parameter, tensor in declaration.updates.items():
                 self.updates[node.key(parameter)] = tape.tensors[tensor]
+        self._arrays = {name: values[name] for name in self._gradient_values or ()}
         return tuple(values[name] for name in self.net.outputs)
 
     def backward(self, gradients: Sequence[Array]) -> dict[str, Array]:
@@ -124,11 +140,14 @@ class NumpyTraining(TrainingProgram):
         for name, gradient in zip(self.net.outputs, gradients, strict=True):
             arriving[name] = arriving[name] + gradient if name in arriving else gradient
         totals: dict[str, Array] = {}
+        entered = self._arrays.keys() & self.net.inputs.keys()
         for node in reversed(self.net.nodes):
             tape = self._tapes[node.name]
+            for value in self._arrays.keys() & {*node.outputs}:
+                totals[value] = arriving.get(value, np.zeros_like(self._arrays[value]))
             node_gradients = backward(tape, [arriving.pop(value, None) for value in node.outputs])
             for k, value in enumerate(node.inputs):
-                if value in self.net.producers:
+                if value in self.net.producers or value in entered:
                     input_gradient = node_gradients[f"x{k}"]
                     arriving[value] = (
                         arriving[value] + input_gradient if value in arriving else input_gradient
@@ -137,6 +156,8 @@ class NumpyTraining(TrainingProgram):
                 if parameter.trainable:
                     full, gradient = node.key(parameter.name), node_gradients[parameter.name]
                     totals[full] = totals[full] + gradient if full in totals else gradient
+        for value in entered:
+            totals[value] = arriving.get(value, np.zeros_like(self._arrays[value]))
         return {name: totals[name] for name in sorted(totals)}
 
 
@@ -159,3 +180,8 @@ class NumpyEngine(Engine):
 
     def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
         return NumpyTraining(runnable(net), weights)
+
+    def differentiate(
+        self, net: Network, weights: Mapping[str, Array], values: Sequence[str]
+    ) -> TrainingProgram:
+        return NumpyTraining(runnable(net), weights, values)

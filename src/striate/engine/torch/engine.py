@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,7 +14,7 @@ from striate.engine.learner import Learner, OptimizerState, UpdateRule
 from striate.engine.process_group import ProcessGroup
 from striate.engine.torch import devices, processes
 from striate.engine.torch.program import TorchProgram
-from striate.engine.torch.training import TorchLearner, TorchTraining
+from striate.engine.torch.training import TorchGradients, TorchLearner, TorchTraining
 from striate.network import Network
 
 Array = NDArray[Any]
@@ -53,6 +53,11 @@ class TorchEngine(Engine):
 
     def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
         return TorchTraining(runnable(net), weights, self.device)
+
+    def differentiate(
+        self, net: Network, weights: Mapping[str, Array], values: Sequence[str]
+    ) -> TrainingProgram:
+        return TorchGradients(runnable(net), weights, self.device, values)
 
     def learner(
         self, net: Network, rule: UpdateRule, store: OptimizerState, process_group: ProcessGroup

@@ -23,7 +23,7 @@ from striate.engine.interface import TrainingProgram
 from striate.engine.learner import Arrays, Learner, OptimizerState, UpdateRule
 from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup
 from striate.engine.torch.devices import memory, to_device
-from striate.engine.torch.lowering import Lowered
+from striate.engine.torch.lowering import Lowered, lower
 from striate.engine.torch.processes import Processes, translate_errors
 from striate.engine.torch.program import tensor
 from striate.engine.torch.sharing import Part, share, shared
@@ -159,6 +159,38 @@ class TorchTraining(TrainingProgram):
         return {
             name: np.zeros(t.shape, np.float32) if t.grad is None else _array(t.grad)
             for name, t in sorted(self._module.trainable.items())
+        }
+
+
+class TorchGradients(TrainingProgram):
+    """Gradients of values of a network in its inference form, in the type of the batch."""
+
+    def __init__(
+        self, net: Network, weights: Mapping[str, Array], device: torch.device, values: Sequence[str]
+    ) -> None:
+        self.net, self.updates = net, {}
+        self._weights, self._device, self._names = weights, device, values
+        self._values: dict[str, Any] = {}
+
+    def forward(self, x: InputBatch, rng: np.random.Generator) -> tuple[Array, ...]:
+        arrays = arrays_by_input(self.net, x)
+        dtype = next(iter(arrays.values())).dtype
+        weights = {name: self._weights[name].astype(dtype, copy=False) for name in self.net.parameters}
+        module = to_device(lower(self.net, weights), self._device).requires_grad_(False)
+        inputs = {name: to_device(tensor(a), self._device).requires_grad_() for name, a in arrays.items()}
+        with memory(rows(arrays)), translate_errors():
+            self._values = module.values(inputs, {*self.net.outputs, *self._names})
+        return tuple(_array(self._values[name]) for name in self.net.outputs)
+
+    def backward(self, gradients: Sequence[Array]) -> dict[str, Array]:
+        outputs = [self._values[name] for name in self.net.outputs]
+        watched = [self._values[name] for name in self._names]
+        arriving = [tensor(g).to(y) for y, g in zip(outputs, gradients, strict=True)]
+        with translate_errors():
+            results = torch.autograd.grad(outputs, watched, arriving, allow_unused=True, retain_graph=True)
+        return {
+            name: np.zeros(tuple(value.shape), np.float32) if g is None else _array(g)
+            for name, value, g in zip(self._names, watched, results, strict=True)
         }
 
 

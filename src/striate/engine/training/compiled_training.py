@@ -138,8 +138,12 @@ class LoadedTrainingPlan(LoadedPlan):
             self.put(value, room)
             self.updates[name] = room.reshape(shapes[name].shape)
         arrays = {name: self._buffers[value] for name, value in sorted(buffers.gradients.items())}
+        specs = self.plan.net.specs
         self.gradients = Gradients(
-            {name: array.reshape(shapes[name].shape) for name, array in arrays.items()}
+            {
+                name: array.reshape((specs if name in specs else shapes)[name].shape)
+                for name, array in arrays.items()
+            }
         )
 
     def _permute_job(self, unit: Unit, name: str, pairs: Array, to: int) -> Job:
@@ -214,7 +218,8 @@ class CompiledTraining(TrainingProgram):
     """Forward and backward passes in machine code; the numpy engine trains networks whose gradients have no kernels.
 
     memory: budget in bytes for a training step, 0 = unlimited. reserved: bytes of that budget that parameters and
-    optimizer moments take. All batch sizes share the memory of the largest.
+    optimizer moments take. values: names of values whose gradients are computed instead of the parameters', in the
+    network's inference form. All batch sizes share the memory of the largest.
     """
 
     def __init__(
@@ -225,7 +230,9 @@ class CompiledTraining(TrainingProgram):
         allocate: aligned.Allocate = aligned.zeros,
         memory: int = 0,
         reserved: int = 0,
+        values: Sequence[str] | None = None,
     ) -> None:
+        self._gradient_values = values
         self.net, self._weights, self._context = net, weights, context
         self._limits = memory, reserved
         self.updates: dict[str, Array] = {}
@@ -238,7 +245,7 @@ class CompiledTraining(TrainingProgram):
 
     def _numpy(self) -> NumpyTraining:
         if self._numpy_program is None:
-            self._numpy_program = NumpyTraining(self.net, self._weights)
+            self._numpy_program = NumpyTraining(self.net, self._weights, self._gradient_values)
         return self._numpy_program
 
     @property
@@ -278,7 +285,9 @@ class CompiledTraining(TrainingProgram):
     def _load_plan(self, size: int) -> LoadedTrainingPlan:
         net = batched(self.net, size)
         training_plan = (
-            plan_within(net, self._context, *self._limits) if self._limits[0] else plan(net, self._context)
+            plan_within(net, self._context, *self._limits)
+            if self._limits[0]
+            else plan(net, self._context, self._gradient_values)
         )
         apart = self._allocate is not aligned.zeros
         if not apart and training_plan.arena.bytes > self._shared.nbytes:
@@ -321,7 +330,13 @@ class CompiledTraining(TrainingProgram):
     def backward(self, gradients: Sequence[Array]) -> dict[str, Array]:
         if self._now is None:
             return self._numpy().backward(gradients)
-        return {name: gradient.copy() for name, gradient in self.backward_in_place(gradients).arrays.items()}
+        results = {
+            name: gradient.copy() for name, gradient in self.backward_in_place(gradients).arrays.items()
+        }
+        for name in self._gradient_values or ():
+            if name not in results:  # no output depends on it
+                results[name] = np.zeros(self._now.plan.net.specs[name].shape, np.float32)
+        return results
 
     def backward_in_place(self, gradients: Sequence[Array]) -> Gradients:
         """As `backward`, but the gradients stay in memory that the next forward pass overwrites."""

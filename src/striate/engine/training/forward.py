@@ -46,7 +46,8 @@ SPECIALIZED_GROUP_CHANNELS = (2, 4, 8)
 
 
 class ForwardBuilder(NormBuilder):
-    """Units of the forward pass. lanes: vector width of the target. loops: names of nodes to run as loop nests."""
+    """Units of the forward pass. lanes: vector width of the target. loops: names of nodes to run as loop nests. values:
+    names of values whose gradients are results."""
 
     def __init__(
         self,
@@ -55,8 +56,10 @@ class ForwardBuilder(NormBuilder):
         narrow: int,
         lanes: int,
         loops: Collection[str] = (),
+        values: Collection[str] = (),
     ) -> None:
-        super().__init__(net, lanes)
+        super().__init__(net, declarations, lanes)
+        self._gradient_values = values
         self._runs: list[TapedNode] = []
         self._tensors: dict[str, Tensor] = {}
         self._readers: dict[str, int] = {}
@@ -91,7 +94,8 @@ class ForwardBuilder(NormBuilder):
             ):
                 lanes = spec.shape[1]
         self.inputs[name], copy = self._copy_in(name, spec.shape, ROLES.get(len(spec.shape), ""), lanes)
-        self.sources.add(copy)
+        if name not in self._gradient_values:
+            self.sources.add(copy)
         self._tensors[name] = Tensor(name, spec.shape, copy.roles, self._expr_of(copy), buffer=copy)
 
     def _forward(self, node: Node, declaration: Declaration, loops: bool) -> None:

@@ -47,7 +47,7 @@ class LoopBuilder(UnitBuilder):
     `parameter_inputs` in row-major order.
     """
 
-    def __init__(self, net: Network, lanes: int) -> None:
+    def __init__(self, net: Network, declarations: Mapping[str, Declaration], lanes: int) -> None:
         super().__init__()
         self.net, self.lanes = net, lanes
         self.noise: list[tuple[Buffer, Noise]] = []
@@ -55,7 +55,7 @@ class LoopBuilder(UnitBuilder):
         self.gradients: dict[str, Buffer] = {}
         self._statistics: dict[str, Any] = {}
         self._last = {
-            node.key(parameter): node for node in net.nodes for parameter in net.training[node.name].updates
+            node.key(parameter): node for node in net.nodes for parameter in declarations[node.name].updates
         }
         self.sources: set[Buffer] = set()
         self._pending: dict[Tensor, Expr] = {}

@@ -43,7 +43,8 @@ from striate.statement import Affine, Const, Domain, Expr, Load, Statement, inde
 class TapeBuilder(ForwardBuilder):
     """Units of one training step, forward then backward.
 
-    outputs, gradients: results by name; seeds: the outputs' gradients, by output.
+    outputs, gradients: results by name, the gradients of parameters and of `values`; seeds: the outputs' gradients, by
+    output.
     """
 
     def __init__(
@@ -53,8 +54,9 @@ class TapeBuilder(ForwardBuilder):
         narrow: int,
         lanes: int,
         loops: Collection[str] = (),
+        values: Collection[str] = (),
     ) -> None:
-        super().__init__(net, declarations, narrow, lanes, loops)
+        super().__init__(net, declarations, narrow, lanes, loops, values)
         self.outputs: dict[str, Buffer] = {}
         self.seeds: dict[str, Buffer] = {}
         for name in net.outputs:
@@ -65,10 +67,14 @@ class TapeBuilder(ForwardBuilder):
             self._seed(name)
         for run in reversed(self._runs):
             try:
+                for y in run.outputs:
+                    self._value_gradient(y)
                 self._backward(run)
             except Unsupported as error:
                 error.nodes = error.nodes or (run.node.name,)
                 raise
+        for name in net.inputs:
+            self._value_gradient(self._tensors[name])
 
     def taped(self) -> Taped:
         """The units and their buffers."""
@@ -86,6 +92,18 @@ class TapeBuilder(ForwardBuilder):
         source, copy = self._copy_in(f"gradient of {name}", tensor.shape, ROLES[len(tensor.shape)])
         self.seeds[name] = source
         self._accumulate_gradient(tensor, self._expr_of(copy))
+
+    def _value_gradient(self, tensor: Tensor) -> None:
+        """Emit the gradient of one of `values`, which is complete; none where no output depends on it."""
+        if tensor.name not in self._gradient_values:
+            return
+        if tensor.plain is not tensor:
+            raise Unsupported("the gradient of a view", tensor.maker)
+        g = self._pop_gradient(tensor)
+        if g != ZERO:
+            value = self._gradient_memory(tensor, g)
+            self._pending[tensor] = self._expr_of(value)
+            self.gradients[tensor.name] = self._copy_out(tensor.name, value)
 
     def _backward(self, run: TapedNode) -> None:
         pattern = run.pattern
@@ -341,7 +359,8 @@ class TapeBuilder(ForwardBuilder):
         low, high = limits
         result = self._expr_of(y.buffer)
         passed: Expr = Load("arriving", ())
-        if self._fuse_clamp_gradient(g, y.buffer, low, high):
+        watched = run.outputs[0].name in self._gradient_values
+        if not watched and self._fuse_clamp_gradient(g, y.buffer, low, high):
             return {"own x0": passed}
         if math.isfinite(high):
             passed = where(Const(high) - result, passed, ZERO)
@@ -374,13 +393,19 @@ def _as_convolution(body: Correlation, x: Buffer) -> Correlation:
     return dataclasses.replace(body, depth=x.channels, windows=(Window(h, h, h), Window(w, w, w)))
 
 
-def build_tape(net: Network, declarations: Mapping[str, Declaration], narrow: int, lanes: int) -> Taped:
+def build_tape(
+    net: Network,
+    declarations: Mapping[str, Declaration],
+    narrow: int,
+    lanes: int,
+    values: Collection[str] = (),
+) -> Taped:
     """The units of a network, with loop nests where kernels are missing. Raises Unsupported if loop nests cannot
     help."""
     loops: set[str] = set()
     while True:
         try:
-            return TapeBuilder(net, declarations, narrow, lanes, loops).taped()
+            return TapeBuilder(net, declarations, narrow, lanes, loops, values).taped()
         except Unsupported as error:
             more = set(error.nodes)
             if more <= loops:  # expressions of its neighbors

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from striate.engine.interface import frozen_declarations
 from striate.engine.kernels import dropout_mask
 from striate.engine.plan import arena
 from striate.engine.plan.computation import Correlation
@@ -86,16 +87,25 @@ def training_declarations(net: Network) -> dict[str, Declaration]:
     return dict(net.training)
 
 
-def plan(net: Network, context: PlanContext) -> TrainingPlan:
-    """Plan a network whose input spec has the whole batch. Raises Unsupported, and OpError as declarations do."""
-    return plan_tape(record_tape(net, training_declarations(net), context), context)
+def plan(net: Network, context: PlanContext, values: Sequence[str] | None = None) -> TrainingPlan:
+    """Plan a network whose input spec has the whole batch. Raises Unsupported, and OpError as declarations do.
+
+    values: names of values whose gradients are computed instead of the parameters', in the network's inference form.
+    """
+    declarations = training_declarations(net) if values is None else frozen_declarations(net)
+    return plan_tape(record_tape(net, declarations, context, values or ()), context)
 
 
-def record_tape(net: Network, declarations: Mapping[str, Declaration], context: PlanContext) -> Taped:
+def record_tape(
+    net: Network,
+    declarations: Mapping[str, Declaration],
+    context: PlanContext,
+    values: Collection[str] = (),
+) -> Taped:
     """Record the units of a training step. Where weights are larger than maps, the input's gradient comes before the
     weight's: packed weights and the weight's gradient then do not need memory at the same time. Raises Unsupported.
     """
-    taped = build_tape(net, declarations, PIXEL_MAJOR_MAX_CHANNELS, context.target.lanes)
+    taped = build_tape(net, declarations, PIXEL_MAJOR_MAX_CHANNELS, context.target.lanes, values)
     units = list(taped.units)
     for at in range(len(units) - 1, taped.first_backward - 1, -1):
         unit = units[at]
