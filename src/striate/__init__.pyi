@@ -19,6 +19,8 @@ from striate.models import list_models as list_models
 from striate.network import Builder as Builder
 from striate.network import Network as Network
 from striate.network import Node as Node
+from striate.probe.attribution import Attribution as Attribution
+from striate.probe.attribution import attribute as attribute
 from striate.probe.experiment import probe as probe
 from striate.tensor import TensorSpec as TensorSpec
 from striate.train.data import open_data as open_data

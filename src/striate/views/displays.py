@@ -168,9 +168,16 @@ def _result(kind: str, value: object) -> str:
     return _picture(scene_of(kind, value, Request())["drawing"])
 
 
+def _attribution(found: Any) -> str:
+    """The image and what was attributed to its pixels."""
+    from striate.views.drawing.attribution import picture
+
+    return _picture(picture(found).scene["drawing"])
+
+
 DISPLAYS: Mapping[str, Callable[[Any], str]] = {
     "Network": _network, "Model": _model, "Analysis": _analysis, "Report": _report, "Sizes": _sizes,
-    "PixelUse": _pixels, "History": _history, "Evaluation": _evaluation,
+    "PixelUse": _pixels, "History": _history, "Evaluation": _evaluation, "Attribution": _attribution,
 }  # fmt: skip
 """Class to what shows it. Classes are named, so that a network is shown without loading those of training."""
 

@@ -1,0 +1,139 @@
+"""Attributions: shapes, targets, completeness, the model's normalization, and what is refused."""
+
+import numpy as np
+import pytest
+
+import striate as st
+from striate.diagnostics import OpError, StriateError, UnknownNameError, UsageError
+from striate.probe.attribution import METHODS
+from striate.probe.attribution_methods import resized
+
+TEXT = "12x12x3 -> conv 3x3 6 pad 1 -> bn -> relu -> maxpool 2 -> conv 3x3 8 -> silu -> flatten -> fc 4"
+IMAGE = np.random.default_rng(0).random((3, 12, 12))
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = st.Model(TEXT, seed=0)
+    model.classes = ("cat", "dog", "cow", "fox")
+    return model
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_gives_the_shape_of_the_image(model, method):
+    found = st.attribute(model, IMAGE.astype(np.float32), method, target="dog")
+    assert found.values.shape in ((3, 12, 12), (1, 12, 12)) and found.heat.shape == (12, 12)
+    assert np.isfinite(found.values).all() and found.values.any()
+    assert found.score == pytest.approx(float(model.predict(IMAGE[None].astype(np.float32))[0, 1]), rel=1e-4)
+    assert "<svg" in found.plot().svg and "<svg" in found._repr_html_()
+
+
+def test_the_predicted_class_is_the_default(model):
+    found = st.attribute(model, IMAGE.astype(np.float32))
+    assert found.target.label == model.classify(IMAGE[None].astype(np.float32))[0][0][0]
+    assert found.target.predicted
+
+
+def test_integrated_gradients_are_complete(model):
+    for target in model.classes:
+        found = st.attribute(model, IMAGE, "integrated-gradients", target=target, steps=200)
+        assert found.values.sum() == pytest.approx(found.score - found.baseline_score, rel=2e-3, abs=1e-3)
+
+
+def test_a_gradient_is_the_limit_of_differences(model):
+    found = st.attribute(model, IMAGE, "gradient-x-input", node="conv2", unit=(5, 2, 1))
+    program = model.engine.compile(model.net, model.weights.current())
+    direction = np.random.default_rng(1).standard_normal(IMAGE.shape)
+
+    def unit(step):
+        return float(program.values((IMAGE + step * direction)[None], ["conv2"])["conv2"][0, 5, 2, 1])
+
+    slope = (unit(1e-6) - unit(-1e-6)) / 2e-6
+    assert float((found.values / IMAGE * direction).sum()) == pytest.approx(slope, rel=1e-5)
+
+
+def test_the_models_normalization_is_applied():
+    plain = st.Model("8x8x1 -> conv 3x3 4 -> silu -> flatten -> fc 3", seed=0)
+    model = st.Model(plain)
+    model.transform = {"steps": [{"step": "normalize", "mean": [0.5], "std": [0.25]}]}
+    pixels = np.random.default_rng(0).random((1, 8, 8)).astype(np.float32)
+    found = st.attribute(model, pixels, target=1)
+    wanted = st.attribute(plain, (pixels - 0.5) / 0.25, target=1)
+    np.testing.assert_allclose(found.values, wanted.values, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.image, pixels, atol=1e-6)
+
+
+def test_scores_are_taken_before_a_softmax():
+    plain = st.Model("8x8x1 -> conv 3x3 4 -> flatten -> fc 3", seed=0)
+    model = st.Model("8x8x1 -> conv 3x3 4 -> flatten -> fc 3 -> softmax", seed=0)
+    x = np.ones((1, 8, 8), np.float32)
+    np.testing.assert_array_equal(
+        st.attribute(model, x, target=1).values, st.attribute(plain, x, target=1).values
+    )
+
+
+def test_a_pixel_of_a_segmentation_depends_on_its_field():
+    model = st.Model("9x9x1 -> conv 3x3 4 pad 1 -> silu -> conv 3x3 2 pad 1", seed=0)
+    x = np.random.default_rng(0).random((1, 9, 9)).astype(np.float32)
+    found = st.attribute(model, x, target=1, pixel=(2, 6))
+    seen = np.argwhere(found.values[0])
+    assert seen.min(axis=0).tolist() == [0, 4] and seen.max(axis=0).tolist() == [4, 8]
+
+
+def test_the_last_node_with_a_map_is_the_default_of_grad_cam(model):
+    found = st.attribute(model, IMAGE.astype(np.float32), "grad-cam", target=0)
+    assert found.node == "silu1" and any("the last node with a map" in note for note in found.notes)
+    other = st.attribute(model, IMAGE.astype(np.float32), "grad-cam", target=0, node="conv1")
+    assert other.node == "conv1" and not np.array_equal(found.values, other.values)
+
+
+def test_occlusion_finds_the_pixel_that_counts():
+    model = st.Model("8x8x1 -> flatten -> fc 2", seed=0)
+    model.weights["fc1.weight"] = np.zeros((2, 64), np.float32)
+    model.weights["fc1.weight"][1, 3 * 8 + 5] = 2.0
+    found = st.attribute(model, np.ones((1, 8, 8), np.float32), "occlusion", target=1, window=1)
+    wanted = np.zeros((8, 8))
+    wanted[3, 5] = 2
+    np.testing.assert_allclose(found.values[0], wanted, atol=1e-6)
+
+
+def test_a_plane_is_enlarged_between_the_centers_of_its_cells():
+    np.testing.assert_allclose(resized(np.array([[0.0, 1.0]]), (1, 4)), [[0, 0.25, 0.75, 1]])
+
+
+def test_nothing_that_changes_is_said():
+    found = st.attribute(
+        "8x8x1 -> conv 3x3 2 -> relu -> flatten -> fc 2", np.zeros((1, 8, 8), np.float32), "gradient-x-input"
+    )
+    assert any("0 everywhere" in note for note in found.notes) and any("untrained" in n for n in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"method": "gradcan"}, UnknownNameError, "grad-cam"),
+        ({"target": "dgo"}, UnknownNameError, "dog"),
+        ({"target": 4}, UnknownNameError, "cat"),
+        ({"method": "grad-cam", "node": "fc1"}, OpError, "silu1"),
+        ({"method": "grad-cam", "node": "nothing"}, UnknownNameError, "nothing"),
+        ({"node": "conv1"}, UsageError, "unit"),
+        ({"node": "conv1", "unit": 6}, UsageError, "5"),
+        ({"unit": 1}, UsageError, "node"),
+        ({"target": 1, "pixel": (1, 1)}, UsageError, "every pixel"),
+    ],
+)
+def test_what_cannot_be_explained_is_refused_with_a_fix(model, settings, error, words):
+    with pytest.raises(error) as caught:
+        st.attribute(model, IMAGE.astype(np.float32), **settings)
+    assert words in str(caught.value) and caught.value.fix
+
+
+def test_several_inputs_and_opaque_nodes_are_refused():
+    from striate.ops import Concat
+
+    builder = st.Builder("two", input={"left": (1, 8, 8), "right": (1, 8, 8)})
+    net = builder.build(builder(Concat(), *builder.inputs.values()))
+    with pytest.raises(UsageError, match="several inputs"):
+        st.attribute(net, IMAGE)
+    with pytest.raises(StriateError):
+        st.attribute(st.Model(TEXT), np.zeros((2, 3, 12, 12), np.float32))
