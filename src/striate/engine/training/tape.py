@@ -103,7 +103,7 @@ class TapeBuilder(ForwardBuilder):
         if g != ZERO:
             value = self._gradient_memory(tensor, g)
             self._pending[tensor] = self._expr_of(value)
-            self.gradients[tensor.name] = self._copy_out(tensor.name, value)
+            self.gradients[tensor.name] = self._copy_out(tensor.name, value, is_result=False)
 
     def _backward(self, run: TapedNode) -> None:
         pattern = run.pattern
