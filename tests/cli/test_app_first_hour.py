@@ -91,6 +91,7 @@ WRITERS = {
     "report": ["7x7x1 -> conv 3x3"],
     "eval": ["RUN"],
     "predict": ["RUN", "IMAGE"],
+    "attribute": ["RUN", "IMAGE"],
     "probe": ["8x8x1 -> conv 3x3 2 -> relu", "--node", "conv1"],
     "bench": ["7x7x1 -> conv 3x3", "--stage", "plan"],
 }

@@ -56,6 +56,12 @@ ANSWERS = {
     "striate.find-lr/1": [["train", "--data", "{images}", "--model", NET, "--find-lr", "--json"]],
     "striate.eval/1": [["eval", "{trained}", "--json"]],
     "striate.predict/1": [["predict", "{trained}", "{images}/test", "--json"]],
+    "striate.attribute/1": [
+        ["attribute", "{trained}", "{photo}", "--json"],
+        ["attribute", "{trained}", "{photo}", "--method", "integrated-gradients", "--class", "1", "--json"],
+        ["attribute", "{trained}", "{photo}", "--method", "grad-cam", "--node", "conv1", "--json"],
+        ["attribute", "{trained}", "{photo}", "--node", "conv1", "--unit", "0", "--json"],
+    ],
     "striate.probe/1": [
         ["probe", "{trained}", "--node", "conv1", "--json"],
         ["probe", "9x9x3 -> conv 5x5 3 -> bn -> relu", "--node", "conv1", "--unit", "1", "--json"],
@@ -127,6 +133,7 @@ def test_records_are_as_documented(schema, command, images, trained, tmp_path):
     known = {
         "{images}": images,
         "{trained}": trained[0],
+        "{photo}": next(images.glob("test/rows/*")),
         "{new}": tmp_path / "new",
         "{spoilt}": tmp_path / "spoilt",
     }

@@ -24,6 +24,7 @@ COMMANDS = (
     "train",
     "eval",
     "predict",
+    "attribute",
     "probe",
     "data",
     "bench",
@@ -39,7 +40,8 @@ ELSEWHERE = {
     "export": "convert", "fit": "train", "test": "eval", "val": "eval", "validate": "eval", "evaluate": "eval",
     "infer": "predict", "classify": "predict", "benchmark": "bench", "help": "--help", "version": "--version",
     "rules": "explain", "linter": "explain", "ls": "models", "zoo": "models", "cost": "show", "flops": "show",
-    "profile": "bench", "datasets": "data", "detect": "predict", "checks": "doctor", "settings": "doctor",
+    "profile": "bench", "datasets": "data", "detect": "predict", "saliency": "attribute", "gradcam": "attribute",
+    "checks": "doctor", "settings": "doctor",
     "tuning": "probe", "electrode": "probe",
 }  # fmt: skip
 """Command names of other tools -> Striate's."""

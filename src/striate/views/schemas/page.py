@@ -8,7 +8,7 @@ import typing
 from collections.abc import Iterator
 from typing import Annotated, Any, NotRequired, Required, Union
 
-from striate.views.schemas import facts, lists, live, machines, networks, probe, scene, training
+from striate.views.schemas import attribution, facts, lists, live, machines, networks, probe, scene, training
 from striate.views.schemas.keys import Key
 
 SCHEMAS: dict[str, type] = {
@@ -28,6 +28,7 @@ SCHEMAS: dict[str, type] = {
     "striate.find-lr/1": training.RateSearch,
     "striate.eval/1": training.Evaluation,
     "striate.predict/1": training.Prediction,
+    "striate.attribute/1": attribution.Attributed,
     "striate.probe/1": probe.Probe,
     "striate.probe-border/1": probe.ProbedBorder,
     "striate.data/1": training.DataCheck,
