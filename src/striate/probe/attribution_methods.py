@@ -20,8 +20,8 @@ from striate.probe.attribution_target import Target, part_of
 
 Array = NDArray[Any]
 
-MAX_BATCH_PIXELS = 1 << 20
-"""Pixels of the images that run together."""
+MAX_BATCH_PIXELS = 1 << 18
+"""Pixels of the images that run together: a backward pass keeps all their activations."""
 MAX_BATCH_IMAGES = 16
 EPSILON = 1e-7
 """Added to the largest value of a map before it is divided by it, as pytorch-grad-cam does."""
