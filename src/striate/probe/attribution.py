@@ -65,8 +65,8 @@ class Attribution(hooks.Displayed, elsewhere.Teaching, metaclass=ExplainMisuse):
     node: whose map Grad-CAM weights, else ""; settings: those of the method; notes: what else is to know; name: of the
     image; network: its name.
 
-    Integrated gradients are complete: their sum is `score` minus `baseline_score`, up to the error of the steps. Raises
-    nothing; `attribute` makes it.
+    Integrated gradients are complete: their sum is `score` minus `baseline_score`, up to the error of the steps.
+    Raises nothing; `attribute` makes it.
 
     >>> import numpy as np
     >>> import striate as st
