@@ -113,7 +113,9 @@ def test_a_file_that_was_written_is_told_with_its_size(command, trained, images,
     """One line on standard error, nothing on standard output."""
     image = str(next((images / "test").rglob("*.png")))
     words = [{"RUN": str(trained[0]), "IMAGE": image}.get(word, word) for word in WRITERS[command]]
-    path = tmp_path / {"draw": "a.svg", "diff": "a.svg", "report": "a.html"}.get(command, "a.txt")
+    path = tmp_path / {"draw": "a.svg", "diff": "a.svg", "attribute": "a.svg", "report": "a.html"}.get(
+        command, "a.txt"
+    )
     done = run(command, *words, "-o", str(path))
     assert (done.code, done.out) == (0, "")
     assert re.fullmatch(rf"{re.escape(str(path))}: [\d.]+ (?:B|KiB|MiB) written\n", done.err)
