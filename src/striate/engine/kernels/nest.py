@@ -10,15 +10,11 @@ with the same code. A free variable's lanes are neighboring numbers of the targe
 Sums are kept in float64: in float32 a hundred thousand terms of one sign lose three digits. Loads of neighboring
 numbers of which some lie outside are masked; lanes that are not neighbors are loaded one by one.
 
-The text is JSON, made by `plan/nest.py`: loops (extents, free ones first; the first `rows` of them make the rows),
-accesses [slot, outside, axes, bytes from lane to lane (-1: irregular), whether a test depends on the lane], axes
-[0, terms, offset, divisor, modulus, limit, lanes, block, step] or [1, table, variable, taps, variable, tested], and
-`lets`, variables that tables define.
+`plan/nest.py` makes the nest; `nest_spec.py` says what it consists of.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,24 +23,26 @@ from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Int, Pointer, Variable
 from striate.engine.kernels import expression
 from striate.engine.kernels.functions import Functions
+from striate.engine.kernels.nest_spec import Access, AffineAxis, NestSpec, TableAxis, parse
 from striate.engine.target import Target
 
+Axis = AffineAxis[int] | TableAxis[int]
 Env = Mapping[int, Int]
 """Loop variable -> its current value; for the vectorized one, the value of lane 0."""
 
 
 def emit(target: Target, text: str) -> str:
     """kernel(arguments, row, end_row, part, end_part, scratch); arguments: addresses of tensors, then of tables."""
-    spec = json.loads(text)
-    code = Code(target, "piiiip", lanes=spec["width"])
+    spec = parse(text)
+    code = Code(target, "piiiip", lanes=spec.width)
     row, end_row = code.arguments[1:3]
     nest = _Nest(code, spec)
     with code.loop(row, end_row) as r:
         env, rest = {}, r
-        for k in reversed(range(spec["rows"])):
-            extent = spec["loops"][k]
-            if k == spec["vector"]:
-                extent = -(-extent // spec["width"])
+        for k in reversed(range(spec.rows)):
+            extent = spec.loops[k]
+            if k == spec.vector:
+                extent = -(-extent // spec.width)
             env[k] = rest % extent if k else rest
             rest = rest // extent if k else rest
         nest.free_loops(0, env, 1)
@@ -54,16 +52,14 @@ def emit(target: Target, text: str) -> str:
 class _Nest:
     """The loops, arithmetic and memory accesses of one nest."""
 
-    def __init__(self, code: Code, spec: dict[str, Any]) -> None:
+    def __init__(self, code: Code, spec: NestSpec) -> None:
         self.code, self.spec = code, spec
-        self.extents: list[int] = spec["loops"]
-        self.count: int = spec["free"]
-        self.vector: int = spec["vector"]
-        self.room = code.buffer((spec["width"] + 1) // 2)
+        self.extents, self.count, self.vector = spec.loops, spec.free, spec.vector
+        self.room = code.buffer((spec.width + 1) // 2)
         self.pointers: dict[int, Pointer] = {}
-        accesses = [spec["target"], *spec["reads"], *spec["starts"]]
-        slots = {access[0] for access in accesses} | {let[0] for let in spec["lets"]}
-        slots |= {axis[1] for access in accesses for axis in access[2] if axis[0]}
+        accesses = [spec.target, *spec.reads, *spec.starts]
+        slots = {access.slot for access in accesses} | {let.table for let in spec.lets}
+        slots |= {axis.table for access in accesses for axis in access.axes if isinstance(axis, TableAxis)}
         for slot in sorted(slots):
             self.pointers[slot] = code.arguments[0].pointer(8 * slot)
 
@@ -71,17 +67,16 @@ class _Nest:
 
     def strips(self, k: int) -> tuple[int, int]:
         """Full strips of a variable, and the width of the rest."""
-        width: int = self.spec["width"]
-        return divmod(self.extents[k], width)
+        return divmod(self.extents[k], self.spec.width)
 
     def free_loops(self, k: int, env: Env, width: int) -> None:
         """Loops over the free variables from number k on."""
-        code, full = self.code, self.spec["width"]
+        code, full = self.code, self.spec.width
         if k == self.count:
             with code.wide(width):
                 self.point(env)
             return
-        is_row = k < self.spec["rows"]
+        is_row = k < self.spec.rows
         if k != self.vector:
             if is_row:
                 self.free_loops(k + 1, env, width)
@@ -110,8 +105,8 @@ class _Nest:
     def point(self, env: Env) -> None:
         """One number of the target, or one vector of them."""
         code, spec = self.code, self.spec
-        if not spec["reduce"]:
-            self.store(self.value("value", "reads", env), env)
+        if not spec.reduce:
+            self.store(self.value(spec.value, spec.reads, env), env)
             return
         widths = self.parts() if self.vector >= self.count else [code.lanes]
         totals = {}
@@ -125,28 +120,28 @@ class _Nest:
                 total = self.combine(total, self.combine_lanes(totals[lanes].get(), lanes))
         else:
             total = totals[code.lanes].get()
-        if spec["start"]:
-            total = self.accumulate(total, self.value("start", "starts", env))
-        if spec["reduce"] == "sum":
+        if spec.start:
+            total = self.accumulate(total, self.value(spec.start, spec.starts, env))
+        if spec.reduce == "sum":
             total = code.builder.fptrunc(total, code.vector)
         self.store(total, env)
 
     def parts(self) -> list[int]:
         """Widths of the strips of the vectorized variable."""
         strips, rest = self.strips(self.vector)
-        return [self.spec["width"]] * bool(strips) + [rest] * bool(rest)
+        return [self.spec.width] * bool(strips) + [rest] * bool(rest)
 
     def reduced_loops(self, k: int, env: Env, totals: Mapping[int, Variable]) -> None:
         """Loops over the reduced variables from number k on; totals: by number of lanes."""
         code = self.code
         if k == len(self.extents):
             total = totals[code.lanes]
-            total.set(self.accumulate(total.get(), self.value("value", "reads", env)))
+            total.set(self.accumulate(total.get(), self.value(self.spec.value, self.spec.reads, env)))
         elif k != self.vector:
             with code.loop(0, self.extents[k]) as i:
                 self.reduced_loops(k + 1, {**env, k: i}, totals)
         else:
-            full = self.spec["width"]
+            full = self.spec.width
             strips, rest = self.strips(k)
             if strips:
                 with code.wide(full), code.loop(0, strips) as i:
@@ -162,20 +157,18 @@ class _Nest:
 
     def neutral(self) -> Any:
         """Initial value of a reduction."""
-        if self.spec["reduce"] == "max":
+        if self.spec.reduce == "max":
             return self.code.broadcast(float("-inf"))
         return ir.Constant(self.double(), [0.0] * self.code.lanes)
 
     def accumulate(self, total: Any, value: Any) -> Any:
         """total ⊕ value"""
-        wide = value if self.spec["reduce"] == "max" else self.code.builder.fpext(value, self.double())
+        wide = value if self.spec.reduce == "max" else self.code.builder.fpext(value, self.double())
         return self.combine(total, wide)
 
     def combine(self, a: Any, b: Any) -> Any:
         """a ⊕ b for totals of any number of lanes."""
-        return (
-            Functions(self.code).max(a, b) if self.spec["reduce"] == "max" else self.code.builder.fadd(a, b)
-        )
+        return Functions(self.code).max(a, b) if self.spec.reduce == "max" else self.code.builder.fadd(a, b)
 
     def combine_lanes(self, vector: Any, lanes: int) -> Any:
         """Combine all lanes of a total into one, halves first."""
@@ -190,10 +183,9 @@ class _Nest:
             vector = self.combine(vector, one)
         return vector
 
-    def value(self, text: str, reads: str, env: Env) -> Any:
+    def value(self, text: str, reads: Sequence[Access[int]], env: Env) -> Any:
         """An expression over its loads."""
-        values = [self.load(read, env) for read in self.spec[reads]]
-        return expression.vector(self.code, self.spec[text], values)
+        return expression.vector(self.code, text, [self.load(read, env) for read in reads])
 
     # memory
 
@@ -203,71 +195,68 @@ class _Nest:
             return self.code.int(0)
         if name < len(self.extents):
             return env[name]
-        table, position, slot, slots = self.spec["lets"][name - len(self.extents)]
-        at: Int = self.variable(position, env) * slots + self.variable(slot, env)
-        value: Int = (self.pointers[table] + at * 4).short()
+        let = self.spec.lets[name - len(self.extents)]
+        at: Int = self.variable(let.position, env) * let.slots + self.variable(let.slot, env)
+        value: Int = (self.pointers[let.table] + at * 4).short()
         return value
 
-    def place(self, axes: Sequence[Any], env: Env) -> tuple[Int, Any]:
+    def place(self, axes: Sequence[Axis], env: Env) -> tuple[Int, Any]:
         """Bytes from a tensor's first number, and the condition that the number is inside (None: always)."""
         code = self.code
         offset, inside = code.int(0), None
         for axis in axes:
             real = None
-            if axis[0]:
-                _, table, out, taps, tap, has_test = axis
-                entry = self.variable(out, env) * taps + self.variable(tap, env)
-                at = (self.pointers[table] + entry * 4).short()
+            if isinstance(axis, TableAxis):
+                entry = self.variable(axis.out, env) * axis.taps + self.variable(axis.tap, env)
+                at = (self.pointers[axis.table] + entry * 4).short()
                 offset = offset + at * 4
-                if has_test:
+                if axis.tested:
                     real = at >= 0
             else:
-                at, limit = self.position(axis, env), axis[5]
-                lanes, block, step = axis[6:]
-                offset = offset + (at // lanes * block + at % lanes * 4 if lanes else at * step)
-                if limit:
-                    real = code.builder.icmp_unsigned("<", at.value, code.int(limit).value)
+                at, lanes = self.position(axis, env), axis.lanes
+                offset = offset + (at // lanes * axis.block + at % lanes * 4 if lanes else at * axis.step)
+                if axis.tested:
+                    real = code.builder.icmp_unsigned("<", at.value, code.int(axis.limit).value)
             if real is not None:
                 inside = real if inside is None else code.builder.and_(inside, real)
         return offset, inside
 
-    def position(self, axis: Sequence[Any], env: Env) -> Int:
+    def position(self, axis: AffineAxis[int], env: Env) -> Int:
         """The index along an affine axis."""
-        _, terms, offset, divisor, modulus = axis[:5]
-        at: Int = self.code.int(offset)
-        for name, factor in terms:
+        at: Int = self.code.int(axis.offset)
+        for name, factor in axis.terms:
             at = at + self.variable(name, env) * factor
-        at = at // divisor if divisor != 1 else at
-        return at % modulus if modulus else at
+        at = at // axis.divisor if axis.divisor != 1 else at
+        return at % axis.modulus if axis.modulus else at
 
-    def number(self, access: Sequence[Any], env: Env) -> Any:
+    def number(self, access: Access[int], env: Env) -> Any:
         """One float32."""
-        code, (slot, outside, axes) = self.code, access[:3]
-        offset, inside = self.place(axes, env)
-        base = self.pointers[slot]
+        code = self.code
+        offset, inside = self.place(access.axes, env)
+        base = self.pointers[access.slot]
         if inside is None:
             return base.number(offset)
         value = base.number(code.select(inside, offset, code.int(0)))
-        return code.select(inside, value, code.number(outside))
+        return code.select(inside, value, code.number(access.outside))
 
     def for_lane(self, env: Env, lane: Int | int) -> Env:
         """The variables of another lane."""
         return {**env, self.vector: env[self.vector] + lane}
 
-    def load(self, access: Sequence[Any], env: Env) -> Any:
+    def load(self, access: Access[int], env: Env) -> Any:
         """A vector of the numbers that the lanes read."""
-        code, (slot, _, axes, stride, has_test) = self.code, access
+        code, axes, stride, has_test = self.code, access.axes, access.stride, access.tested
         if code.lanes == 1 or stride == 0:
             return code.broadcast(self.number(access, env))
         if stride < 0:
             return self.load_lanes(access, env)
         offset, inside = self.place(axes, env)
-        at = self.pointers[slot] + offset
+        at = self.pointers[access.slot] + offset
         if has_test and stride == 4:
-            return self.load_masked(at, axes, env, float(access[1]))
+            return self.load_masked(at, axes, env, float(access.outside))
         if inside is None:
             return self.load_strided(at, stride)
-        result = code.variable(code.broadcast(float(access[1])))
+        result = code.variable(code.broadcast(float(access.outside)))
         if has_test:
             inside = code.builder.and_(inside, self.place(axes, self.for_lane(env, code.lanes - 1))[1])
         with code.choice(inside) as (then, otherwise):
@@ -278,20 +267,20 @@ class _Nest:
                     result.set(self.load_lanes(access, env))
         return result.get()
 
-    def load_masked(self, at: Pointer, axes: Sequence[Any], env: Env, outside: float) -> Any:
+    def load_masked(self, at: Pointer, axes: Sequence[Axis], env: Env, outside: float) -> Any:
         """Masked load of neighboring numbers: those outside are not touched."""
         code, build, kind = self.code, self.code.builder, ir.VectorType(ir.I32, self.code.lanes)
         mask = ir.Constant(ir.VectorType(ir.IntType(1), code.lanes), [True] * code.lanes)
         for axis in axes:
-            if not axis[5]:
+            if not axis.tested:
                 continue
-            if axis[0] or self.vector not in (name for name, _ in axis[1]):
+            if isinstance(axis, TableAxis) or self.vector not in axis.variables:
                 _, real = self.place([axis], env)
                 lanes = self.broadcast(real, ir.IntType(1))
             else:
                 first = self.broadcast(build.trunc(self.position(axis, env).value, ir.I32), ir.I32)
                 here = build.add(first, ir.Constant(kind, list(range(code.lanes))))
-                lanes = build.icmp_unsigned("<", here, ir.Constant(kind, [axis[5]] * code.lanes))
+                lanes = build.icmp_unsigned("<", here, ir.Constant(kind, [axis.limit] * code.lanes))
             mask = build.and_(mask, lanes)
         name = f"llvm.masked.load.v{code.lanes}f32.p0"
         function = code.module.globals.get(name)
@@ -317,7 +306,7 @@ class _Nest:
             result = code.insert(result, at.number(lane * stride), lane)
         return result
 
-    def load_lanes(self, access: Sequence[Any], env: Env) -> Any:
+    def load_lanes(self, access: Access[int], env: Env) -> Any:
         """Lane by lane through memory."""
         code = self.code
         with code.loop(0, code.lanes) as lane:
@@ -326,8 +315,8 @@ class _Nest:
 
     def store(self, value: Any, env: Env) -> None:
         """Write the lanes to the target."""
-        code, (slot, _, axes, stride, _) = self.code, self.spec["target"]
-        base = self.pointers[slot]
+        code, target = self.code, self.spec.target
+        axes, stride, base = target.axes, target.stride, self.pointers[target.slot]
         if code.lanes == 1 or stride == 4:
             offset, inside = self.place(axes, env)
             assert inside is None, "targets are written inside their borders"
@@ -343,10 +332,10 @@ class _Nest:
 
     def fill(self, at: Pointer, env: Env) -> None:
         """Write zeros after the last channel, up to the end of its block."""
-        if not self.spec["fill"]:
+        if not self.spec.fill:
             return
-        channels, lanes = self.spec["fill"]
-        split = [axis for axis in self.spec["target"][2] if not axis[0] and axis[6]]
+        channels, lanes = self.spec.fill
+        split = [axis for axis in self.spec.target.axes if isinstance(axis, AffineAxis) and axis.lanes]
         last = self.position(split[0], env) if split else self.code.int(0)
         with self.code.when(last.equals(channels - 1)), self.code.wide(lanes - channels % lanes):
             at.store(self.code.broadcast(0.0), 4)

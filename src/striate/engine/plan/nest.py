@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import array
 import dataclasses
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import expression
 from striate.engine.kernels.argument_record import Address, Location, Record, record
+from striate.engine.kernels.nest_spec import Access, AffineAxis, Let, NestSpec, TableAxis
 from striate.engine.layout import Layout
 from striate.engine.target import Target
 from striate.geometry import AxisMap, Shift, Whole, Window
@@ -52,6 +52,8 @@ class Axes:
 Place = Layout | Axes | tuple[int, ...]
 """Where a tensor lies: a blocked layout, axes from the first number on, or a plain array's shape (row-major)."""
 
+NamedAxis = AffineAxis[str] | TableAxis[str]
+"""An axis of an access, with its variables by name."""
 SHORT_REDUCTION_STEPS = 64
 """Steps of a reduction below which the innermost free loop stays inside a row: rows should outweigh their start."""
 
@@ -173,8 +175,8 @@ class _StatementLowering:
     ) -> None:
         self.statement, self.places, self.target, self.more = statement, places, target, more
         self.free, self.reduced = dict(statement.domain.free), dict(statement.domain.reduced)
-        self.lets: dict[str, tuple[int, str, str, int]] = {}
-        """Scattered variable -> table, position, slot, slots: how to find it from a position of the target."""
+        self.lets: dict[str, Let[str]] = {}
+        """How to find each scattered variable from a position of the target."""
         loads = [load.tensor for load in statement.loads]
         self.tensors = tuple(dict.fromkeys([statement.target, *loads]))
         self.tables: list[bytes] = []
@@ -208,9 +210,9 @@ class _StatementLowering:
             slots = max(1, *map(len, landing))
             position, slot = f"{out}@", f"{out}#"
             flat = [pair for pairs in landing for pair in [*pairs, *[(-1, -1)] * (slots - len(pairs))]]
-            self.lets[out] = (self._table((max(i, 0) for i, _ in flat), "i"), position, slot, slots)
+            self.lets[out] = Let(self._table((max(i, 0) for i, _ in flat), "i"), position, slot, slots)
             if tap:
-                self.lets[tap] = (self._table((max(u, 0) for _, u in flat), "i"), position, slot, slots)
+                self.lets[tap] = Let(self._table((max(u, 0) for _, u in flat), "i"), position, slot, slots)
             self.free = {position if v == out else v: size if v == out else n for v, n in self.free.items()}
             self.reduced[slot] = slots
             real = self._table((float(i >= 0) for i, _ in flat), "f")
@@ -220,7 +222,7 @@ class _StatementLowering:
 
     # accesses
 
-    def _axis(self, item: Index, size: int, lanes: int, block: int, step: int) -> list[Any] | None:
+    def _axis(self, item: Index, size: int, lanes: int, block: int, step: int) -> NamedAxis | None:
         """One axis of an access as the kernel reads it; None if it does not change the address."""
         if isinstance(item, Tap):
             affine = self._as_affine(item, size)
@@ -238,7 +240,7 @@ class _StatementLowering:
         limit = 0 if low >= 0 and high < size else size
         if not limit and not high:
             return None
-        return [0, item.terms, item.offset, item.divisor, item.modulus, limit, lanes, block, step]
+        return AffineAxis(item.terms, item.offset, item.divisor, item.modulus, limit, lanes, block, step)
 
     def _as_affine(self, item: Tap, size: int) -> Affine | None:
         """The tap's index where the map is affine."""
@@ -255,7 +257,7 @@ class _StatementLowering:
         low, high = _range(affine, self.ranges)
         return affine if m.mode == "zeros" or (low >= 0 and high < size) else None
 
-    def _table_axis(self, item: Tap, lanes: int, block: int, step: int) -> list[Any]:
+    def _table_axis(self, item: Tap, lanes: int, block: int, step: int) -> TableAxis[str]:
         """An axis whose offsets come from a table, in numbers of float32; -1: outside."""
         taps = self.ranges[item.tap] if item.tap else 1
         places = [item.map.position(i, u) for i in range(self.ranges[item.out]) for u in range(taps)]
@@ -263,16 +265,15 @@ class _StatementLowering:
             -1 if p is None else (p // lanes * block + p % lanes * 4 if lanes else p * step) // 4
             for p in places
         ]
-        return [1, self._table(offsets, "i"), item.out, taps, item.tap, int(None in places)]
+        return TableAxis(self._table(offsets, "i"), item.out, taps, item.tap, None in places)
 
-    def _access(self, tensor: str, items: Sequence[Index], outside: float = 0.0) -> list[Any]:
-        """[slot, outside, axes]"""
+    def _access(self, tensor: str, items: Sequence[Index], outside: float = 0.0) -> Access[str]:
         if tensor.startswith("#"):  # a table, read as a plain tensor of one row
             axes = [self._axis(item, 1 << 31, 0, 0, 4) for item in items]
-            return [int(tensor[1:]), outside, [axis for axis in axes if axis]]
+            return Access(int(tensor[1:]), outside, tuple(axis for axis in axes if axis))
         scheme = _axes(self.places[tensor], len(items))
         axes = [self._axis(item, *axis) for item, axis in zip(items, scheme, strict=True)]
-        return [self.tensors.index(tensor), outside, [axis for axis in axes if axis]]
+        return Access(self.tensors.index(tensor), outside, tuple(axis for axis in axes if axis))
 
     def _plain(self, expr: Expr) -> Expr:
         """The expression with tables for the parts that depend only on positions."""
@@ -296,7 +297,7 @@ class _StatementLowering:
         slot = self._table([value(i, u) for i in range(self.ranges[tap.out]) for u in range(taps)], "f")
         return Load(f"#{slot}", index(Affine(((tap.out, taps), (tap.tap, 1)))))
 
-    def _operands(self, expr: Expr) -> tuple[str, list[list[Any]]]:
+    def _operands(self, expr: Expr) -> tuple[str, list[Access[str]]]:
         """The expression's text and the accesses of its operands."""
         plain = self._plain(expr)
         names = expression.operands(plain)
@@ -306,36 +307,35 @@ class _StatementLowering:
 
     def _depends(self, name: str) -> set[str]:
         """Loop variables that a variable depends on."""
-        return {self.lets[name][1], self.lets[name][2]} if name in self.lets else {name}
+        if name not in self.lets:
+            return {name}
+        return {self.lets[name].position, self.lets[name].slot}
 
-    def _motion(self, access: list[Any], name: str, width: int) -> tuple[int, int]:
+    def _motion(self, access: Access[str], name: str, width: int) -> tuple[int, bool]:
         """(bytes from lane to lane, or -1 where it is irregular; whether a test depends on the lane)."""
-        stride, has_test = 0, 0
-        for axis in access[2]:
-            if axis[0]:
-                if any(name in self._depends(v) for v in (axis[2], axis[4]) if v):
-                    return -1, 0
+        stride, has_test = 0, False
+        for axis in access.axes:
+            factors = (
+                [factor for v, factor in axis.terms if v == name] if isinstance(axis, AffineAxis) else []
+            )
+            if not isinstance(axis, AffineAxis) or not factors:
+                if any(name in self._depends(v) for v in axis.variables if v):
+                    return -1, False
                 continue
-            _, terms, offset, divisor, modulus, limit, lanes, _, step = axis
-            factors = [factor for v, factor in terms if v == name]
-            if not factors:
-                if any(name in self._depends(v) for v, _ in terms):
-                    return -1, 0
-                continue
-            if divisor != 1 or modulus:
-                return -1, 0
-            if lanes:
-                rest = [factor for v, factor in terms if v != name] + [offset]
-                if factors != [1] or limit or lanes % width or any(r % width for r in rest):
-                    return -1, 0
-            stride += factors[0] * step
-            has_test |= bool(limit)
+            if axis.divisor != 1 or axis.modulus:
+                return -1, False
+            if axis.lanes:
+                rest = [factor for v, factor in axis.terms if v != name] + [axis.offset]
+                if factors != [1] or axis.tested or axis.lanes % width or any(r % width for r in rest):
+                    return -1, False
+            stride += factors[0] * axis.step
+            has_test |= axis.tested
         return stride, has_test
 
-    def _cost(self, name: str, width: int, reads: Sequence[list[Any]], target: list[Any]) -> float:
+    def _cost(self, name: str, width: int, reads: Sequence[Access[str]], target: Access[str]) -> float:
         """Work of one number with these lanes, in vector loads."""
 
-        def of(access: list[Any]) -> float:
+        def of(access: Access[str]) -> float:
             stride, has_test = self._motion(access, name, width)
             return (3 * width + 10 if stride < 0 else width if stride not in (0, 4) else 1) + has_test
 
@@ -378,34 +378,25 @@ class _StatementLowering:
         count = math.prod(list(strips.values())[:rows])
         names = {name: k for k, name in enumerate((*loops, *self.lets))}
 
-        def axis_spec(axis: list[Any]) -> list[Any]:
-            if axis[0]:
-                return [*axis[:2], names.get(axis[2], -1), axis[3], names.get(axis[4], -1), axis[5]]
-            return [0, [[names[v], factor] for v, factor in axis[1]], *axis[2:]]
-
-        def access_spec(access: list[Any]) -> list[Any]:
-            return [
-                *access[:2],
-                [axis_spec(axis) for axis in access[2]],
-                *self._motion(access, lane_variable, width),
-            ]
+        def numbered(access: Access[str]) -> Access[int]:
+            stride, tested = self._motion(access, lane_variable, width)
+            return dataclasses.replace(access, stride=stride, tested=tested).numbered(names)
 
         scheme = _axes(self.places[self.statement.target], len(self.target_index))
-        fill = next(([size, lanes] for size, lanes, *_ in scheme if lanes and size % lanes), [])
-        reduces = reduced or start
-        spec = {
-            "loops": [0 if k == 0 and rows and lane_variable != first else n for k, n in enumerate(loops.values())],
-            "free": len(free), "rows": rows, "vector": names.get(lane_variable, -1), "width": width,
-            "lets": [[t, names.get(p, -1), names.get(s, -1), n] for t, p, s, n in self.lets.values()],
-            "target": access_spec(target), "fill": fill,
-            "value": text, "reads": [access_spec(read) for read in reads],
-            "reduce": self.statement.reduce if reduces else "",
-            "start": start, "starts": [access_spec(read) for read in starts],
-        }  # fmt: skip
+        fill = next(((size, lanes) for size, lanes, *_ in scheme if lanes and size % lanes), ())
+        extents = [
+            0 if k == 0 and rows and lane_variable != first else n for k, n in enumerate(loops.values())
+        ]
+        spec = NestSpec(
+            tuple(extents), len(free), rows, names.get(lane_variable, -1), width,
+            tuple(let.numbered(names) for let in self.lets.values()), numbered(target), fill,
+            text, tuple(map(numbered, reads)), self.statement.reduce if reduced or start else "",
+            start, tuple(map(numbered, starts)),
+        )  # fmt: skip
         origins = tuple(
             p.origin if isinstance(p := self.places[name], Layout) else 0 for name in self.tensors
         )
-        kernel = Kernel("nest", (json.dumps(spec, separators=(",", ":")),))
+        kernel = Kernel("nest", (spec.text,))
         return NestKernel(kernel, self.tensors, origins, tuple(self.tables), count, self.more)
 
 
