@@ -51,3 +51,17 @@ def test_no_peak_is_a_result(slope):
     frequencies = np.geomspace(0.05, 0.45, 8)
     assert log_gaussian(frequencies, frequencies**slope) == (None, None)
     assert log_gaussian(frequencies, np.eye(8)[3]) == (None, None)
+
+
+@pytest.mark.parametrize("neighbors", [0.06, 0.5, 1.0])
+def test_a_fit_stays_within_numbers(neighbors):
+    """Three frequencies that drive a unit: a Gaussian of no width, or of any, passes through them."""
+    drive = np.zeros(8)
+    drive[3:6] = neighbors, 1.0, neighbors
+    with np.errstate(all="raise", under="ignore"):
+        peak, octaves = log_gaussian(np.geomspace(0.05, 0.45, 8), drive)
+    assert peak is None or (0.05 < peak < 0.45 and 0 < octaves < 10)
+    steps = np.zeros(8)
+    steps[[0, 4, 7]] = 1.0, 0.06, 0.06
+    with np.errstate(all="raise", under="ignore"):
+        log_gaussian(np.geomspace(0.05, 0.45, 8), steps)

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 MAX_STEPS = 80
-DAMPING, SMALLEST_GAIN = 1e-2, 1e-9
+DAMPING, SMALLEST_GAIN = 1e-2, 1e-6
 MIN_R2 = 0.5
 """A fit that explains less of the variance says nothing about the unit, and is left out."""
 MIN_POINTS, MIN_SHARE = 3, 0.05
 """Frequencies that have to drive a unit, by this share of the best, for a curve to be fitted: it has 3 parameters."""
+MIN_WEIGHT, MAX_OCTAVES = 0.1, 8.0
+"""Weight of frequencies that do not drive a unit, and the width above which a curve is flat: it has no peak."""
 LOG2 = math.log(2)
 
 
@@ -60,20 +62,25 @@ def log_gaussian(frequencies: Array, drive: Array) -> tuple[float | None, float 
     if (drive > MIN_SHARE * drive.max()).sum() < MIN_POINTS or not drive.max() > drive.min():
         return None, None
     octave, scale = np.log2(frequencies), float(drive.max())
-    weight = drive / scale  # the form of the peak counts; a real curve leaves it far below
+    weight = np.maximum(drive / scale, MIN_WEIGHT)  # a real curve leaves the form far below its peak
 
     def model(p: Array) -> Array:
-        curve: Array = p[0] * np.exp(-((octave - p[1]) ** 2) / (2 * math.exp(2 * min(p[2], 20))))
+        curve: Array = p[0] * np.exp(-((octave - p[1]) ** 2) / (2 * _octaves(p[2]) ** 2))
         return weight * curve
 
     start = np.array([1.0, octave[int(np.argmax(drive))], math.log(0.8)])
     values, error = least_squares(model, weight * drive / scale, start)
-    peak, width = 2.0 ** float(values[1]), math.exp(min(float(values[2]), 20)) * math.sqrt(8 * LOG2)
+    peak, width = 2.0 ** float(values[1]), _octaves(float(values[2])) * math.sqrt(8 * LOG2)
     target = weight * drive / scale
     explained = error <= (1 - MIN_R2) * float(((target - target.mean()) ** 2).sum())
-    if not explained or not frequencies[0] * 1.01 < peak < frequencies[-1] / 1.01:
+    if not explained or width > MAX_OCTAVES or not frequencies[0] * 1.01 < peak < frequencies[-1] / 1.01:
         return None, None
     return peak, width
+
+
+def _octaves(logarithm: float) -> float:
+    """Width of a Gaussian from its logarithm, within limits: a fit may ask for any."""
+    return math.exp(min(max(logarithm, -4.0), 8.0))
 
 
 @dataclasses.dataclass(frozen=True)
