@@ -12,7 +12,18 @@ from typing import Any
 _LINE = re.compile(r"^from (\S+) import (\w+) as (\w+)$", re.MULTILINE)
 
 
-class Package(types.ModuleType):
+class Facade(types.ModuleType):
+    """A package of which a public name may be that of a module in it: importing this does not replace the name.
+
+    ``st.probe`` is a function, also after ``from striate.probe import maps``, for which Python sets the attribute.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (isinstance(value, types.ModuleType) and name in self.__dict__.get("_hides", ())):
+            super().__setattr__(name, value)
+
+
+class Package(Facade):
     """A package with the name of a command: calling it raises UsageError, with what to write."""
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
@@ -25,17 +36,6 @@ class Package(types.ModuleType):
             where=f"st.{name}(…)",
             fix=elsewhere.MODULES[name],
         )
-
-
-class Facade(types.ModuleType):
-    """A package of which a public name may be that of a module in it: importing this does not replace the name.
-
-    ``st.probe`` is a function, also after ``from striate.probe import maps``, for which Python sets the attribute.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (isinstance(value, types.ModuleType) and name in self.__dict__.get("_hides", ())):
-            super().__setattr__(name, value)
 
 
 class NotImported(AttributeError):
@@ -68,7 +68,8 @@ def attach(
         return getattr(importlib.import_module(home), attribute)
 
     module = sys.modules[package]
-    module.__class__ = Facade
+    if not isinstance(module, Facade):
+        module.__class__ = Facade
     module.__dict__["_hides"] = frozenset(name for name, (home, _) in homes.items() if home != package)
     return load, lambda: sorted(homes), sorted(homes)
 

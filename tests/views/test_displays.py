@@ -1,9 +1,11 @@
 """Displays of notebooks: static HTML for every class that has one, well-formed, without script, whatever names hold."""
 
+import dataclasses
 import re
 from collections import Counter
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 import striate as st
@@ -30,6 +32,11 @@ def named_model():
     return model
 
 
+def attribution(method):
+    model, image = named_model(), np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 8, 8)
+    return dataclasses.replace(st.attribute(model, image, method), name=HOSTILE[0], network=HOSTILE[1])
+
+
 SHOWN = {
     "Network": [lambda: st.parse(NET), lambda: st.parse(BROKEN), siamese, lambda: st.load("lenet5")],
     "Model": [lambda: st.Model(NET, seed=0), lambda: st.Model(siamese(), seed=0), named_model],
@@ -40,6 +47,7 @@ SHOWN = {
                  lambda: st.pixels("3d 6x6x6x1 -> conv 3x3x3")],
     "History": [lambda: history(6, HOSTILE[0]), lambda: history(60, ""), lambda: history(0, "")],
     "Evaluation": [lambda: evaluation(HOSTILE, 20, source=HOSTILE[0]), lambda: evaluation(tuple(map(str, range(50))))],
+    "Attribution": [lambda: attribution("saliency"), lambda: attribution("grad-cam")],
 }  # fmt: skip
 CASES = [(name, number) for name, makers in SHOWN.items() for number in range(len(makers))]
 

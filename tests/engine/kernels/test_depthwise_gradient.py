@@ -61,7 +61,7 @@ def test_equals_numpy(target, windows, channels, images, one, splits, seed, odd)
         patch.setattr(depthwise_gradient, "MIN_SUM_PIXELS", 1 if one else 1024)
         found = run(target, windows, x, dy, splits, rng)
         with np.errstate(invalid="ignore"):
-            expected = weights(windows, x, dy, channels)
+            expected = weights(windows, x, dy, channels, padding=True)
             scale = np.sqrt(dy.size / channels)
             np.testing.assert_allclose(found, expected, rtol=1e-5, atol=4e-6 * scale)
         np.testing.assert_array_equal(found, run(target, windows, x, dy, ([], []), rng))
