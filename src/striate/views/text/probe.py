@@ -95,7 +95,7 @@ def _row(unit: ProbedUnit, shown: int) -> Row:
     if unit["type"] == "none":
         return Row((str(unit["unit"]), "no response", *[""] * (shown - 2)), style="dim")
     cells = (
-        str(unit["unit"]), unit["type"], number(unit["orientation_deg"], "°", 1), number(unit["cv"], "", 2),
+        str(unit["unit"]), unit["type"], orientation(unit["orientation_deg"]), number(unit["cv"], "", 2),
         number(unit["osi"], "", 2), number(unit["bandwidth_deg"], "°", 1), number(unit["frequency_cpp"], "", 3),
         number(unit["f1_f0"], "", 2), unit["color"] or "",
     )  # fmt: skip
@@ -105,6 +105,15 @@ def _row(unit: ProbedUnit, shown: int) -> Row:
 def number(value: float | None, unit: str, places: int) -> str:
     """A measure; a dash if it is undefined, so that it is not taken for 0."""
     return NONE if value is None else f"{value:.{places}f}{unit}"
+
+
+def orientation(degrees: float | None) -> str:
+    """That of a bar, within half a turn: what rounds to 180° is 0°.
+
+    >>> orientation(179.96), orientation(37.04), orientation(None)
+    ('0.0°', '37.0°', '-')
+    """
+    return NONE if degrees is None else number(round(degrees, 1) % 180, "°", 1)
 
 
 def _measures(unit: ProbedUnit) -> Iterator[tuple[str, Text]]:
@@ -129,7 +138,7 @@ def _measures(unit: ProbedUnit) -> Iterator[tuple[str, Text]]:
         ("phase", "phase_deg", unit["phase_deg"], "°", 0),
     ):
         why = next((note.partition(": ")[2] for note in unit["notes"] if note.startswith(f"{name}: ")), "")
-        text = number(value, sign, places)
+        text = orientation(value) if name == "orientation_deg" else number(value, sign, places)
         yield label, why or text if value is None else text + spread(name, sign, places)
     yield "polarity", f"ON and OFF overlap by {number(unit['polarity_overlap'], '', 2)}"
     suppression = unit["surround_suppression"]
@@ -142,16 +151,12 @@ def _measures(unit: ProbedUnit) -> Iterator[tuple[str, Text]]:
         bar = unit["best_bar"]
         yield (
             "best bar",
-            f"{bar['polarity']}, {bar['orientation_deg']:.1f}°, {bar['offset_px']:+.1f} px off center",
+            f"{bar['polarity']}, {orientation(bar['orientation_deg'])}, {bar['offset_px']:+.1f} px off center",
         )
     if unit["gabor"] is not None:
         fit = unit["gabor"]
-        yield (
-            "Gabor fit",
-            (
-                f"{fit['orientation_deg']:.1f}°, {fit['frequency_cpp']:.3f} cycles per pixel, R² {fit['r2']:.2f}"
-            ),
-        )
+        tilt, frequency = orientation(fit["orientation_deg"]), fit["frequency_cpp"]
+        yield "Gabor fit", f"{tilt}, {frequency:.3f} cycles per pixel, R² {fit['r2']:.2f}"
     if unit["natural_share"] is not None:
         yield "photographs", f"the best grating reaches {unit['natural_share']:.0%} of the best photograph"
     yield "color", unit["color"] or NONE
