@@ -8,7 +8,8 @@
     python bench/inference.py --short            all networks, 5 rounds, no torch.compile, layers, start or memory: some
                                                  40 minutes on two cores at rest; it is saved by --reference only
     python bench/inference.py --no-compile       without torch.compile; it takes part where it compiles in two minutes
-    python bench/inference.py --minutes 60       begin no further case after an hour
+    python bench/inference.py --minutes 60       begin no further case after an hour; --reference then keeps the cases
+                                                 that are measured, and says which are not
     python bench/inference.py --resume           go on with the run that was interrupted, or that ran out of minutes
     python bench/inference.py --show [FILE]      a saved run as Markdown: by default the one of this kind of machine
     python bench/inference.py --reference        networks, layers, start and memory; keep this run as that of this kind
@@ -42,7 +43,7 @@ from support.chart import svg  # noqa: E402
 from support.comparison import OURS, group_of, page, text  # noqa: E402
 from support.layers import layers  # noqa: E402
 from support.runs import Run, counted, installed  # noqa: E402
-from support.schedule import PREPARE_S, case_s  # noqa: E402
+from support.schedule import PREPARE_S, TimeIsOver, case_s  # noqa: E402
 
 from striate.peers.contest import environment, once, worker  # noqa: E402
 from striate.peers.subject import Subject  # noqa: E402
@@ -192,6 +193,13 @@ def reference(question: str) -> Path:
     return HERE / "reference" / f"{question}-{record.kept()}.json"
 
 
+def keep(path: Path, saved: Mapping[str, Any]) -> None:
+    """Save the run of this kind of machine, with the chart of README.md."""
+    record.save(path, saved)
+    if path.name.startswith("inference"):
+        (CHARTS / f"{path.stem}.svg").write_text(svg(saved), "utf-8")
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -257,19 +265,22 @@ def main() -> None:
     }
     cases = {part: all_cases[part] for part in parts}
     run.plan(expected(cases, tools_of, settings), chosen.minutes)
-    for part in parts:
-        if part in ("networks", "layers"):
-            side_by_side(run, part, cases[part], tools_of[part])
-        else:
-            {"start": starts, "memory": memory}[part](run, tools_of[part])
+    try:
+        for part in parts:
+            if part in ("networks", "layers"):
+                side_by_side(run, part, cases[part], tools_of[part])
+            else:
+                {"start": starts, "memory": memory}[part](run, tools_of[part])
+    except TimeIsOver:
+        if chosen.reference:
+            keep(kept, run.partial())
+        raise
     print(text(run.saved, before))
     filtered = chosen.only or chosen.quick or chosen.batch or chosen.threads
     if not filtered and parts in (USUAL, [*PARTS], ["layers"]):
         record.save(results, run.saved)
     if chosen.reference:
-        record.save(kept, run.saved)
-        if question == "inference":
-            (CHARTS / f"{kept.stem}.svg").write_text(svg(run.saved), "utf-8")
+        keep(kept, run.saved)
     run.path.unlink(missing_ok=True)
 
 

@@ -78,7 +78,7 @@ def test_a_run_of_limited_tools_stands_in(bench):
     run = {**RUN, "date": "2026-01-02"}
     wide = {"avx512": run, "avx2-limited": run}
     page = comparison.by_kind(wide, lambda kind, _: kind)
-    assert "the other tools limited to AVX2 (no run of a processor without AVX-512" in page
+    assert "the other tools limited to AVX2; ONNX Runtime and ncnn cannot be and are left out (no run" in page
     assert page.endswith("avx2-limited")
     true = comparison.by_kind({**wide, "avx2": run}, lambda kind, _: kind)
     assert "limited" not in true and true.endswith("avx2")
@@ -226,6 +226,15 @@ def test_what_a_run_notes(bench):
     assert left_out == "Left out: MNN in c; d: wrong"
 
 
+def test_a_run_whose_time_was_over_names_the_cases_it_lacks(inference, bench, tmp_path):
+    run = inference.Run(tmp_path / "run.json", {"threads": [1]}, resume=False)
+    run.plan({"a, batch 1, 1 thread": 1.0, "b, batch 1, 1 thread": 1.0})
+    run.saved["rows"].append({"group": "a, batch 1, 1 thread", "name": "MNN", "seconds": [1.0]})
+    partial = run.partial()
+    assert partial["unmeasured"] == ["b, batch 1, 1 thread"] and "unmeasured" not in run.saved
+    assert "The run's time was over before: b, batch 1, 1 thread." in bench("comparison").notes(partial)
+
+
 def test_samples_taken_again_are_counted(bench):
     slow = {"group": "resnet18, batch 8, 1 thread", "name": "MNN", "seconds": [1.0, 1.0], "repeated": 3}
     (said,) = (
@@ -233,7 +242,7 @@ def test_samples_taken_again_are_counted(bench):
         for note in bench("comparison").notes({"rows": [slow], "limits": [], "answers": [], "left_out": []})
         if "again" in note
     )
-    assert said.startswith("3 samples taken again, beside the 2 that are kept")
+    assert said.startswith("3 samples taken again, in addition to the 2 that are kept")
 
 
 def test_a_sample_of_slow_processors_is_taken_again(bench):

@@ -19,8 +19,8 @@ KINDS = {"avx512": "a processor with AVX-512", "avx2": "a processor with AVX2 an
 STAND_INS = {
     "avx2": (
         "avx2-limited",
-        "a processor with AVX-512, Striate and the other tools limited to AVX2 (no run of a processor without "
-        "AVX-512 is saved)",
+        "a processor with AVX-512, Striate and the other tools limited to AVX2; ONNX Runtime and ncnn cannot be "
+        "and are left out (no run of a processor without AVX-512 is saved)",
     )
 }
 """Kind of machine -> the kind of run that is shown where there is none of it, and what it is."""
@@ -133,6 +133,8 @@ def verdict(run: Mapping[str, Any], layers: bool = False) -> str:
 def notes(run: Mapping[str, Any]) -> Iterator[str]:
     """Where Striate stands, limits of the machine, errors, and who was left out."""
     yield from filter(None, (verdict(run), verdict(run, layers=True)))
+    if unmeasured := run.get("unmeasured"):
+        yield f"The run's time was over before: {'; '.join(unmeasured)}."
     yield from limited.notes(run)
     yield from map(limits.sentence, run["limits"])
     if said := repetitions(run):
@@ -169,8 +171,8 @@ def repetitions(run: Mapping[str, Any]) -> str:
     if not again:
         return ""
     return (
-        f"{plural(again, 'sample')} taken again, beside the {samples} that are kept: the processors were below 90 % of "
-        "their best speed."
+        f"{plural(again, 'sample')} taken again, in addition to the {samples} that are kept: the processors "
+        "were below 90 % of their best speed."
     )
 
 

@@ -69,6 +69,11 @@ class Run:
         """Say how long the cases take that the run does not have. minutes: after which no further one begins."""
         self.schedule = Schedule({case: s for case, s in expected.items() if not self.has(case)}, minutes)
 
+    def partial(self) -> dict[str, Any]:
+        """What is measured, and the names of the cases that are not."""
+        assert self.schedule is not None
+        return {**self.saved, "unmeasured": [case for case in self.schedule.left if not self.has(case)]}
+
     def unable(self, tools: Sequence[str]) -> None:
         """Name the tools that cannot be limited, once for the whole run."""
         for tool in (tool for tool in tools if tool in limited.UNABLE):

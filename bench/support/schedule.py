@@ -39,6 +39,10 @@ def length(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
+class TimeIsOver(SystemExit):
+    """The run's minutes are over; what it has measured is kept."""
+
+
 class Schedule:
     """Cases with their expected seconds, in order. minutes: after which no further case begins; 0: there is no end."""
 
@@ -60,7 +64,7 @@ class Schedule:
         """Say which case begins and how long the rest takes. Ends the run when its time is over."""
         self._finish()
         if self.minutes and self.clock() - self.start >= 60 * self.minutes:
-            sys.exit(f"{self.minutes:g} minutes are over; --resume goes on with {case}")
+            raise TimeIsOver(f"{self.minutes:g} minutes are over; --resume goes on with {case}")
         gone = self.clock() - self.start
         rest = sum(self.left.values()) * (gone / self.passed if self.passed > 60 else 1.0)
         done = self.count - len(self.left) + 1
