@@ -17,7 +17,6 @@ import argparse
 import contextlib
 import faulthandler
 import json
-import os
 import subprocess
 import sys
 import time
@@ -29,6 +28,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from support import trials  # noqa: E402
+
+from striate.engine.threads import processors  # noqa: E402
 
 GENERATORS = HERE.parent / "tests" / "generators"
 STATE = HERE / "results" / "soak.json"
@@ -195,8 +196,7 @@ def arguments() -> tuple[argparse.Namespace, list[str]]:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0))
-                        if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)  # fmt: skip
+    parser.add_argument("--processes", type=int, default=len(processors()))
     parser.add_argument("--kind", action="append")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--limit", type=float, default=60.0, metavar="SECONDS", help="of one trial")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import json
-import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from support import limited
 
 from striate.diagnostics import plural
 from striate.engine.target import able
+from striate.engine.threads import processors
 from striate.peers.timing import Summary, Timing
 from striate.views.text.number_format import digits
 
@@ -35,9 +35,8 @@ def machine() -> dict[str, Any]:
             )
     except OSError:
         pass
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     system = f"{platform.system()} {platform.machine()}"
-    known = {"cpu": model, "cores": cores, "system": system, "kind": kind()}
+    known = {"cpu": model, "cores": len(processors()), "system": system, "kind": kind()}
     return known | ({"limited": limited.asked()} if limited.asked() else {})
 
 

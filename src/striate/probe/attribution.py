@@ -254,8 +254,8 @@ def _chosen(
     program = model.engine.compile(part_of(model.net, [value]), explained.weights)
     place: Any = (0, slice(None), *probe.index[1:])
     scores = program.values(x, [value])[value][place]
-    best = int(scores[0] > 0) if len(scores) == 1 and len(model.classes) == 2 else int(scores.argmax())
-    count = 2 if len(scores) == 1 and len(model.classes) == 2 else len(scores)
+    binary = len(scores) == 1 and len(model.classes) == 2
+    best, count = (int(scores[0] > 0), 2) if binary else (int(scores.argmax()), len(scores))
     return model.classes[best] if len(model.classes) == count else str(best), tuple(pixel), True
 
 

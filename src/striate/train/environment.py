@@ -8,6 +8,7 @@ import platform
 import sys
 from typing import Any
 
+from striate.engine.threads import processors
 from striate.version import __version__
 
 PACKAGES = ("numpy", "llvmlite", "pillow", "torch")
@@ -22,7 +23,7 @@ def environment(engine: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpus": len(processors()),
         "byte_order": sys.byteorder,
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "threads": {name: os.environ[name] for name in THREADS if name in os.environ},

@@ -107,12 +107,17 @@ class _Drive:
                 with some, code.when(code.exchange(count, old, self.run * RUN_UNIT + begun + 1)):
                     self.call(step, self.begun.get())
 
+    def report(self) -> None:
+        """Say how many tasks this thread has run since it said so last."""
+        code = self.code
+        with code.when(self.mine.get() > 0):
+            code.count(self.program + DONE, self.mine.get())
+            self.mine.set(code.int(0))
+
     def settle(self, upto: Int) -> None:
         """Wait until all tasks of the steps before `upto` are done."""
         code, done = self.code, self.program + DONE
-        with code.when(self.mine.get() > 0):
-            code.count(done, self.mine.get())
-            self.mine.set(code.int(0))
+        self.report()
         self.turn.set(code.int(0))
         with code.until(lambda: code.shared(done) >= self.before.get()):
             missing = code.shared(self.arrived) < self.threads
@@ -122,9 +127,7 @@ class _Drive:
                     step = self.steps + k * CALL_SIZE
                     with code.when(step.int(NUMBER) > 1), code.loop(1, self.threads) as other:
                         self.take(k, step, (self.thread + other) % self.threads)
-                with code.when(self.mine.get() > 0):
-                    code.count(done, self.mine.get())
-                    self.mine.set(code.int(0))
+                self.report()
             _spin(code, self.turn.get(), self.way)
             self.turn.set(self.turn.get() + 1)
         self.settled.set(upto)
