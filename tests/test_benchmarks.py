@@ -257,12 +257,29 @@ def test_a_sample_of_slow_processors_is_taken_again(bench):
 
 
 def test_a_machine_that_stays_slow_does_not_stop_a_run(bench):
-    speeds = iter([100.0] * 3 + [40.0] * 3 + [50.0] * 6 + [45.0] * 18)
-    seconds = iter([3.0, 2.0, 2.5, 2.5, 2.5])
+    speeds = iter([100.0] * 3 + [40.0] * 3 + [50.0] * 6 + [45.0] * 24)
+    seconds = iter([3.0, 2.0, 2.5, 2.5, 2.5, 2.5])
     row = timing.Timing("group", "row", lambda: timing.Sample(next(seconds)))
     timing.measure([row], rounds=1, warm_up=0, steady=timing.Steady(lambda: next(speeds), wait=0.0))
     assert [sample.seconds for sample in row.samples] == [2.0]  # the one at the highest speed
     assert row.repeated == timing.Steady.AGAIN
+
+
+def test_a_machine_that_is_slow_from_the_beginning_is_known_to_be(bench):
+    speeds = iter([50.0] * 6 + [100.0] * 6)
+    seconds = iter([2.0, 1.0])
+    row = timing.Timing("group", "row", lambda: timing.Sample(next(seconds)))
+    steady = timing.Steady(lambda: next(speeds), wait=0.0, best=100.0)
+    timing.measure([row], rounds=1, warm_up=0, steady=steady)
+    assert [sample.seconds for sample in row.samples] == [1.0] and row.repeated == 1
+
+
+def test_samples_that_scatter_are_taken_again(bench):
+    """Slow between two readings: only the row's other samples tell."""
+    seconds = iter([1.0, 2.0, 1.1, 1.5, 1.05])
+    row = timing.Timing("group", "row", lambda: timing.Sample(next(seconds)))
+    timing.measure([row], rounds=3, warm_up=0, steady=timing.Steady(lambda: 100.0, wait=0.0))
+    assert [sample.seconds for sample in row.samples] == [1.0, 1.05, 1.1] and row.repeated == 2
 
 
 def test_the_expected_time_is_said_and_ends_a_run(bench, capsys):

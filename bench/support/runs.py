@@ -121,7 +121,7 @@ class Run:
         try:
             found = contest(
                 subject, tools, threads, rounds or settings["rounds"], seconds=settings["sample_s"],
-                slow_s=COMPILE_LIMIT_S, steady=True, group=group, report=told, progress=counted,
+                slow_s=COMPILE_LIMIT_S, steady=self._speed(threads), group=group, report=told, progress=counted,
             )  # fmt: skip
         except Failed as why:
             self.add((), left_out=[{"case": group, "tool": "all", "why": str(why)}])
@@ -139,6 +139,12 @@ class Run:
             proofs=proofs,
             bounds=self._bound(subject, group, threads),
             **more(found),
+        )
+
+    def _speed(self, threads: int) -> float:
+        """The multiply-adds of that many threads at the run's beginning, in GFLOP/s; 0 if they were not measured."""
+        return max(
+            (e.get("fma_gflops", 0.0) for e in self.saved["limits"] if e["threads"] == threads), default=0.0
         )
 
     def _bound(self, subject: Subject, group: str, threads: int) -> list[dict[str, Any]]:

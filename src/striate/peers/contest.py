@@ -156,14 +156,15 @@ def _files(
 
 
 @contextlib.contextmanager
-def _steady(subject: Subject, threads: int) -> Iterator[Steady | None]:
-    """Judges samples by the machine's multiply-adds on that many threads; None where no kernels run."""
+def _steady(subject: Subject, threads: int, gflops: float) -> Iterator[Steady | None]:
+    """Judges samples by the machine's multiply-adds on that many threads; None where no kernels run. gflops: what is
+    known of them."""
     process = Process("limits", threads, subject)
     judge = None
     try:
         with contextlib.suppress(Failed):
             process.ask("speed")
-            judge = Steady(lambda: float(process.ask("speed")["gflops"]))
+            judge = Steady(lambda: float(process.ask("speed")["gflops"]), best=gflops)
         yield judge
     finally:
         process.close()
@@ -177,14 +178,15 @@ def contest(
     *,
     seconds: float = 0.2,
     slow_s: float = SLOW_S,
-    steady: bool = False,
+    steady: float | None = None,
     group: str = "",
     report: Callable[[str], None] = lambda text: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Result:
     """Compare the result of every tool with float64, then time the correct ones in interleaved rounds.
 
-    slow_s: seconds in which a `slow` tool must be prepared; steady: take samples again that the machine disturbed.
+    slow_s: seconds in which a `slow` tool must be prepared; steady: take samples again that the machine
+    disturbed; it is known to do so many GFLOP/s.
     report, progress: called with the current step, and with the finished and total rounds. rounds: 0 compares results
     only. Raises Failed if not even the numpy engine can run the network.
     """
@@ -224,7 +226,7 @@ def contest(
             rows[tool] = Timing(group, TOOLS[tool].label, processes[tool].go(seconds), images=subject.batch)
         if rounds:
             report("timing")
-            with _steady(subject, threads) if steady else contextlib.nullcontext() as judge:
+            with contextlib.nullcontext() if steady is None else _steady(subject, threads, steady) as judge:
                 measure(list(rows.values()), rounds, progress=progress, steady=judge)
         if subject.train:
             for tool in rows:

@@ -82,16 +82,18 @@ class Steady:
     """Takes a sample again if the processors were slow right before or after it, whichever tool it is of.
 
     A virtual machine may run two virtual processors on one core for a second: two threads then take up to twice as
-    long. speed: measures the processors at this moment; the best that was seen is what they can do. wait: seconds
-    before a sample is taken again.
+    long. speed: measures the processors at this moment; best: what they can do, as far as it is known; the best that
+    is seen counts too. wait: seconds before a sample is taken again, twice as long each time.
     """
 
     SHARE = 0.9
-    AGAIN = 4
+    SCATTER = 1.2
+    """A sample this many times as long as the shortest of its row was disturbed, though no reading shows it."""
+    AGAIN = 5
     READINGS = 3
 
-    def __init__(self, speed: Callable[[], float], wait: float = 0.25) -> None:
-        self.speed, self.wait, self.best = speed, wait, 0.0
+    def __init__(self, speed: Callable[[], float], wait: float = 0.25, best: float = 0.0) -> None:
+        self.speed, self.wait, self.best = speed, wait, best
 
     def _read(self) -> float:
         """The best of some readings: only that slowness counts that lasts as long as all of them."""
@@ -105,12 +107,23 @@ class Steady:
         for again in range(1 + self.AGAIN):
             if again:
                 row.repeated += 1
-                time.sleep(self.wait)
+                time.sleep(self.wait * 2 ** (again - 1))
             before, sample, after = self._read(), row.go(), self._read()
             taken.append((min(before, after), sample))
             if taken[-1][0] >= self.SHARE * self.best:
                 break
         return max(taken, key=lambda each: each[0])[1]
+
+    def settle(self, row: Timing) -> None:
+        """Take the samples that scatter again; of two the shorter counts, since nothing makes a tool too fast."""
+        for _ in range(self.AGAIN):
+            least = min((sample.seconds for sample in row.samples), default=0.0)
+            late = [k for k, sample in enumerate(row.samples) if sample.seconds > self.SCATTER * least]
+            for k in late:
+                row.repeated += 1
+                row.samples[k] = min(row.samples[k], self.take(row), key=lambda sample: sample.seconds)
+            if not late:
+                break
 
 
 def measure(
@@ -129,6 +142,9 @@ def measure(
             if number >= 0:
                 row.samples.append(sample)
         progress(max(number + 1, 0), rounds)
+    if steady:
+        for row in rows:
+            steady.settle(row)
 
 
 def process(command: Sequence[str], environment: Mapping[str, str], codes: Collection[int] = (0,)) -> Go:
