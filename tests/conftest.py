@@ -138,11 +138,14 @@ def pytest_make_collect_report():
 # ---------------------------------------------------------------- Ctrl-C
 @pytest.fixture
 def interruptible():
-    """Ctrl-C has its usual meaning, here and in the child processes of the test: a shell starts what runs in the
-    background with the signal ignored, and children inherit that."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Ctrl-C and the end of a terminal have their usual meaning, here and in the child processes of the test: a shell
+    starts what runs in the background with the one ignored, nohup with the other, and children inherit that."""
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    if hasattr(signal, "SIGHUP"):
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 # ---------------------------------------------------------------- golden texts

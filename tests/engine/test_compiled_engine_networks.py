@@ -14,6 +14,7 @@ import network_strategies
 import striate
 from engine.compiled import FAST, STRICT, agree, algorithms, described, drawn, images, made, margin, wanted
 from engine.kernels.support import targets
+from exhaustive import EXHAUSTIVE
 from laws.networks import networks as windowed
 from striate.engine.registry import get_engine
 from striate.models import catalogue
@@ -289,7 +290,14 @@ def moved(net: Network) -> dict[str, np.ndarray]:
     return weights
 
 
-@pytest.mark.parametrize("name", lightest())
+LONGEST = (
+    "vgg11", "wide_resnet50_2", "unet", "densenet121", "inception_v3", "efficientnet_v2_s", "fcn_resnet50",
+    "convnext_tiny",
+)  # fmt: skip
+"""Families that take seconds each in float64."""
+
+
+@pytest.mark.parametrize("name", [name for name in lightest() if EXHAUSTIVE or name not in LONGEST])
 def test_one_network_of_every_family(name):
     net = reduced(name)
     weights, x = moved(net), images(net, 2)

@@ -158,7 +158,7 @@ def test_the_way_back_to_few_channels_has_pixels_in_the_lanes():
     agree(net, 2)
 
 
-FEW = ["alexnet", "cifar_resnet20", "lenet5", "mobilenet_v2", "shufflenet_v2_x0_5", "squeezenet1_1"]
+FEW = ["alexnet", "cifar_resnet20", "lenet5", "shufflenet_v2_x0_5", "squeezenet1_1"]
 """Families whose gradients take the least time in float64."""
 
 

@@ -84,7 +84,7 @@ FAMILIES = {
 }  # fmt: skip
 
 
-FEW = ("lenet5", "cifar_resnet20", "squeezenet1_1")
+FEW = ("lenet5", "squeezenet1_1")
 
 
 def test_a_plan_holds_no_weights():
@@ -163,7 +163,7 @@ def test_a_budget_changes_no_bit(text):
 
 @here
 def test_a_budget_changes_no_bit_where_branches_meet():
-    unchanged(st.create(RESIDUAL[0], input=RESIDUAL[1]), 4, (0.0, 0.6))
+    unchanged(st.create(RESIDUAL[0], input=RESIDUAL[1]), 4, (0.0, 0.6) if EXHAUSTIVE else (0.0,))
 
 
 @here

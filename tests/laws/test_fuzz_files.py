@@ -6,6 +6,7 @@ header of .safetensors, to the JSON of a folder, to the comments of written sour
 
 import base64
 import contextlib
+import functools
 import io
 import json
 import os
@@ -320,10 +321,12 @@ def test_comments_that_unpack_without_end():
 
 
 def _bomb():
-    """A gigabyte of blanks in a megabyte, made piece by piece."""
-    squeeze = zlib.compressobj(9)
-    parts = [squeeze.compress(b" " * 2**20) for _ in range(1024)]
-    return base64.b64encode(b"".join(parts) + squeeze.flush()).decode()
+    """A gigabyte of blanks in a megabyte: a piece that ends on a whole byte, again and again, and the sum of all."""
+    squeeze, blanks = zlib.compressobj(9), b" " * 2**20
+    parts = [squeeze.compress(blanks) + squeeze.flush(zlib.Z_FULL_FLUSH) for _ in range(2)]
+    total = functools.reduce(lambda before, _: zlib.adler32(blanks, before), range(1024), 1)
+    end = zlib.compressobj(9, wbits=-15).flush() + total.to_bytes(4, "big")
+    return base64.b64encode(parts[0] + parts[1] * 1023 + end).decode()
 
 
 # ---------------------------------------------------------------- .onnx

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from registry.imports import Import, imports
 from registry.test_layout import ROOT
 
 
@@ -20,16 +21,12 @@ def modules(source: Path) -> dict[str, Path]:
     return found
 
 
-def imported(node: ast.AST) -> set[str]:
-    """What may be a module among the names imported anywhere below a node; the package has no relative imports."""
-    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-        return set().union(*map(imported, node.orelse))
+def imported(node: Import) -> set[str]:
+    """What may be a module among the names of an import; the package has no relative ones."""
     if isinstance(node, ast.Import):
         return {alias.name for alias in node.names}
-    if isinstance(node, ast.ImportFrom):
-        assert not node.level
-        return {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
-    return set().union(*map(imported, ast.iter_child_nodes(node)))
+    assert not node.level
+    return {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
 
 
 def needs(source: Path) -> dict[str, set[str]]:
@@ -37,17 +34,17 @@ def needs(source: Path) -> dict[str, set[str]]:
     `__init__` imports besides; `from room import name` needs the room."""
     known, found = modules(source), {}
     for name, path in known.items():
-        tree = ast.parse(path.read_text("utf-8"))
-        asked = imported(tree) & known.keys()
+        nodes = [*imports(ast.parse(path.read_text("utf-8")), for_checkers=False)]
+        asked = set().union(*map(imported, nodes)) & known.keys()
         rooms = {module.rpartition(".")[0] for module in asked}
-        found[name] = {module for module in asked if module not in rooms or named(tree, module, known)} - {
+        found[name] = {module for module in asked if module not in rooms or named(nodes, module, known)} - {
             name
         }
     return found
 
 
-def named(tree: ast.Module, room: str, known: dict[str, Path]) -> bool:
-    """Whether a file takes something from a room that is not one of its modules."""
+def named(nodes: list[Import], room: str, known: dict[str, Path]) -> bool:
+    """Whether one of the imports takes something from a room that is not one of its modules."""
     return any(
         (isinstance(node, ast.Import) and any(alias.name == room for alias in node.names))
         or (
@@ -55,7 +52,7 @@ def named(tree: ast.Module, room: str, known: dict[str, Path]) -> bool:
             and node.module == room
             and any(f"{room}.{alias.name}" not in known for alias in node.names)
         )
-        for node in ast.walk(tree)
+        for node in nodes
     )
 
 

@@ -26,11 +26,12 @@ def hand_made(source: str) -> list[int]:
         for value, text in zip(node.values, node.values[1:]):
             if not isinstance(value, ast.FormattedValue):
                 continue
-            said = ast.unparse(value.value)
+            by_hand = isinstance(value.value, ast.BinOp | ast.IfExp)
+            habit = isinstance(text, ast.Constant) and HABIT.match(str(text.value))
+            said = ast.unparse(value.value) if by_hand or habit else ""
             if re.fullmatch(r"'s' \* .*|'s' if .* else ''", said):
                 found.append(value.lineno)
-            counts = re.match(r"len\(|sum\(", said) and not NO_COUNTS.search(said)
-            if counts and isinstance(text, ast.Constant) and HABIT.match(str(text.value)):
+            if habit and re.match(r"len\(|sum\(", said) and not NO_COUNTS.search(said):
                 found.append(value.lineno)
     return found
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from registry.imports import packages
+
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "striate"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -43,17 +45,16 @@ def import_name(name: str) -> str:
 @functools.cache
 def used(folder: Path) -> set[str]:
     """Top-level names that the files of a folder import, or look for by name (find_spec, import_module)."""
-    names = set()
+    names, known = set(), set(map(import_name, BASE.union(*EXTRAS.values())))
     for path in folder.rglob("*.py"):
         text = path.read_text("utf-8")
-        by_name = "find_spec" in text or "import_module" in text
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Import):
-                names |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                names.add((node.module or "").partition(".")[0])
-            elif by_name and isinstance(node, ast.Constant) and isinstance(node.value, str):
-                names |= {node.value} & set(map(import_name, BASE.union(*EXTRAS.values())))
+        tree = ast.parse(text)
+        names |= packages(tree)
+        if "find_spec" in text or "import_module" in text:
+            said = {
+                n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+            }
+            names |= said & known
     return names - sys.stdlib_module_names - {"striate", "__future__", ""}
 
 

@@ -354,7 +354,7 @@ def asked_by_word(source):
                 yield node.lineno, ast.unparse(node)
         if (
             isinstance(node, ast.Call)
-            and ast.unparse(node.func) == "hasattr"
+            and getattr(node.func, "id", "") == "hasattr"
             and ".op" in ast.unparse(node.args[0])
         ):
             yield node.lineno, ast.unparse(node)

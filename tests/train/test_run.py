@@ -29,7 +29,7 @@ from train.runner import SETTINGS, run
 
 TESTS = Path(__file__).parents[1]
 RESULTS = (folder.BEST, folder.LAST)
-KILLS = 15 if EXHAUSTIVE else 8
+KILLS = 15 if EXHAUSTIVE else 4
 
 
 @pytest.fixture(scope="module")

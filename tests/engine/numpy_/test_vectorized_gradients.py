@@ -4,8 +4,9 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 
+from exhaustive import EXHAUSTIVE
 from op_cases import RUNNABLE, cases, fixture, op_of
 from striate.engine.numpy_ import reference
 from striate.engine.numpy_.vectorized import backward, forward
@@ -17,6 +18,7 @@ LINEAR = [
     if any(Trait.LINEAR in op_of(word, entry).traits for entry in fixture(word)["sample"])
 ]
 LARGEST = 20_000
+EXAMPLES = settings(max_examples=100 if EXHAUSTIVE else 25)
 
 
 def outputs(case, inputs=None, weights=None):
@@ -40,6 +42,7 @@ def dot(ys, gs):
 
 @pytest.mark.parametrize("word", RUNNABLE)
 def test_forward_is_the_interpreters(word):
+    @EXAMPLES
     @given(cases(word))
     def agrees(case):
         assume(small(case))
@@ -54,6 +57,7 @@ def test_forward_is_the_interpreters(word):
 
 @pytest.mark.parametrize("word", RUNNABLE)
 def test_gradients_are_those_of_differences(word):
+    @EXAMPLES
     @given(cases(word))
     def agrees(case):
         assume(small(case))
@@ -86,6 +90,7 @@ def test_gradients_are_those_of_differences(word):
 def test_backward_is_the_adjoint(word):
     """<f(x) - f(0), dy> = <x, dx>, for every op that is linear in its inputs together."""
 
+    @EXAMPLES
     @given(cases(word))
     def agrees(case):
         assume(small(case) and Trait.LINEAR in case.op.traits)
