@@ -151,9 +151,9 @@ def test_the_home_folder_is_named_alike(images, tmp_path, monkeypatch):
 # ---------------------------------------------------------------- what is shown
 SCRIPT = f"""
 import numpy as np, striate as st
-x = np.random.default_rng(0).random((600, 1, 8, 8), np.float32)
+x = np.random.default_rng(0).random((200, 1, 8, 8), np.float32)
 model = st.Model(st.parse({NET!r}), seed=0, engine="numpy")
-model.fit(x, np.arange(600) % 3, 2, batch_size=4, verbose={{verbose}})
+model.fit(x, np.arange(200) % 3, 2, batch_size=4, verbose={{verbose}})
 """
 
 
@@ -192,8 +192,8 @@ def test_a_bar_in_a_notebook(monkeypatch):
     OutStream.__module__ = "ipykernel.iostream"
     stream = OutStream()
     monkeypatch.setattr(sys, "stdout", stream)
-    x = np.random.default_rng(0).random((600, 1, 8, 8), np.float32)
-    st.Model(st.parse(NET), seed=0, engine="numpy").fit(x, np.arange(600) % 3, 2, batch_size=4)
+    x = np.random.default_rng(0).random((200, 1, 8, 8), np.float32)
+    st.Model(st.parse(NET), seed=0, engine="numpy").fit(x, np.arange(200) % 3, 2, batch_size=4)
     seen = stream.getvalue()
     assert "━" in seen and "\r" in seen
     assert len(LINE.findall(seen.replace("\r", "\n"))) == 2
