@@ -18,6 +18,7 @@ from striate.engine.numpy_.numpy_engine import batched
 from striate.engine.plan import place
 from striate.engine.plan.execution_plan import plan
 from striate.engine.plan.kernel_calls import PlanContext
+from striate.engine.plan.planar import PlanarLowering
 from striate.engine.runtime.loaded_plan import Constants, LoadedPlan
 from striate.engine.target import AVX2, AVX512, NEON, SSE
 from striate.engine.training import training_plan as training
@@ -232,14 +233,12 @@ def test_a_weight_that_is_moved_before_the_run_that_computes_it_is_found(monkeyp
     x = b(Affine(weight=b.input.spec.without_batch), b.input)
     net = b.build(b(Conv(2, (1, 3), padding=((7, 0), (1, 1)), groups=2), x))
     assert not faults(training.plan(batched(net, 1), PlanContext(AVX512, 1)))
-    from striate.engine.plan import planar
+    chosen = PlanarLowering.choose
 
-    chosen = planar.choose
+    def careless(self, unit, context):
+        return chosen(self, dataclasses.replace(unit, parameters={}), context)
 
-    def careless(unit, context):
-        return chosen(dataclasses.replace(unit, parameters={}), context)
-
-    monkeypatch.setattr(planar, "choose", careless)
+    monkeypatch.setattr(PlanarLowering, "choose", careless)
     (found,) = faults(training.plan(batched(net, 1), PlanContext(AVX512, 1)))
     assert "before the run" in found.why
 

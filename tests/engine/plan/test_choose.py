@@ -1,11 +1,13 @@
-"""Which algorithm a unit runs, and the zeros around a buffer."""
+"""Which algorithm a unit runs, and the padding that it reads."""
 
 import dataclasses
 
 import pytest
 
-from engine.plan.support import CONTEXT, buffer, correlation, only, unit
-from striate.engine.plan.choose import border, has_kernel, steps, zero_border
+from engine.plan.support import CONTEXT, correlation, only
+from striate.diagnostics import EngineError
+from striate.engine.plan.choose import border, has_kernel, kernel_calls
+from striate.engine.plan.units import WeightGradient
 from striate.geometry import Window
 
 SAME = Window(8, 3, 1, 1, 1, 1)
@@ -36,14 +38,14 @@ SAME = Window(8, 3, 1, 1, 1, 1)
 )
 def test_algorithms(text, algorithms, pads):
     found = only(text)
-    assert [call.algorithm for call in steps(found, CONTEXT)] == algorithms
+    assert [call.algorithm for call in kernel_calls(found, CONTEXT)] == algorithms
     assert border(found, CONTEXT) == pads
 
 
 def test_strict_has_no_transforms():
     strict = dataclasses.replace(CONTEXT, strict=True)
     found = only("56x56x64 -> conv 3x3 64 pad 1", context=strict)
-    assert [call.algorithm for call in steps(found, strict)] == ["direct"]
+    assert [call.algorithm for call in kernel_calls(found, strict)] == ["direct"]
 
 
 @pytest.mark.parametrize(
@@ -62,9 +64,22 @@ def test_products_that_a_kernel_finishes(body, yes):
     assert has_kernel(body, 16) is yes
 
 
-def test_a_border_is_zeroed_by_a_call_that_nobody_waits_for():
-    """Of all lines, those above and below included, block by block."""
-    value = buffer(shape=(2, 32, 4, 4), pads=(1, 2, 1, 0))
-    call = zero_border(unit([], [value]), value, CONTEXT)
-    assert (call.algorithm, call.rows, call.parts) == ("border", 2 * 7, 2)
-    assert call.only_writes and call.writes == [value] and call.reads == []
+def test_some_kernels_finish_nothing():
+    adjoint = correlation(1, 1, (SAME, SAME), groups=20, adjoint=True)
+    assert has_kernel(adjoint, 16, bare=True) and not has_kernel(adjoint, 16)
+    reflected = correlation(16, 16, (SAME, Window(8, 3, 1, 1, 1, 1, mode="reflect")))
+    assert not has_kernel(reflected, 16, bare=True)
+    for body, yes in ((correlation(16, 16, (SAME, SAME)), True), (reflected, False)):
+        assert has_kernel(WeightGradient(body), 16, bare=True) is yes
+
+
+def test_it_waits_for_the_border_that_it_reads():
+    """Planes have another border than maps in blocks; without that of any kernel, there is none to run."""
+    found = only("32x32x1 -> conv 5x5 6 pad 2")
+    assert border(found, CONTEXT) == found.inputs[0].root.pads == (2, 3, 2, 0)
+    found.inputs[0].root.pads = (2, 2, 2, 2)
+    assert border(found, CONTEXT) == (2, 3, 2, 0)
+    assert [call.algorithm for call in kernel_calls(found, CONTEXT)] == ["direct"]
+    found.inputs[0].root.pads = (0, 0, 0, 0)
+    with pytest.raises(EngineError, match="no kernel computes conv1"):
+        kernel_calls(found, CONTEXT)

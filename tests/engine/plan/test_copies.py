@@ -1,16 +1,18 @@
-"""Copies between layouts, and parts of inputs that become parts of outputs."""
+"""Copies between layouts, parts of inputs that become parts of outputs, and the zeros around a buffer."""
 
 import pytest
 
 from engine.plan.support import CONTEXT, buffer, unit
 from striate.engine.layout import Layout
+from striate.engine.plan.choose import kernel_calls
 from striate.engine.plan.computation import Copies, Copy
-from striate.engine.plan.copies import _piece, enter, leave, plain, steps, zeros
+from striate.engine.plan.copies import _piece, plain, zero_border, zeros
+from striate.engine.plan.units import Enter, Leave
 from striate.geometry import Shift
 
 
 def copies(x, y, *pieces, **more):
-    return steps(unit([x], [y], Copies(pieces, **more)), CONTEXT)
+    return kernel_calls(unit([x], [y], Copies(pieces, **more)), CONTEXT)
 
 
 def said(calls):
@@ -23,7 +25,7 @@ def test_what_comes_in_and_goes_out_is_in_plain_order():
         buffer(),
         buffer("result", lanes=1, is_result=True),
     )
-    (call,) = enter(unit([given], [x]), CONTEXT)
+    (call,) = kernel_calls(unit([given], [x], Enter()), CONTEXT)
     assert (call.algorithm, call.tile, call.rows, call.reads, call.writes) == (
         "copy in",
         "1->16",
@@ -31,9 +33,9 @@ def test_what_comes_in_and_goes_out_is_in_plain_order():
         [given],
         [x],
     )
-    (call,) = leave(unit([x], [result]), CONTEXT)
+    (call,) = kernel_calls(unit([x], [result], Leave()), CONTEXT)
     assert (call.algorithm, call.tile, call.reads, call.writes) == ("copy out", "16->1", [x], [result])
-    (call,) = leave(unit([x], [buffer("flat", lanes=1)]), CONTEXT)
+    (call,) = kernel_calls(unit([x], [buffer("flat", lanes=1)], Leave()), CONTEXT)
     assert call.algorithm == "copy"
     assert plain(buffer(shape=(2, 20, 3, 5), pads=(1, 1, 1, 1))) == Layout(2, 20, 3, 5, 1)
 
@@ -41,7 +43,7 @@ def test_what_comes_in_and_goes_out_is_in_plain_order():
 def test_a_flattened_map_leaves_from_the_map():
     image = buffer()
     flat = buffer("flat", (1, 256), lanes=0, home=image, flat=True)
-    (call,) = leave(unit([flat], [buffer("plain", (1, 256), lanes=1)]), CONTEXT)
+    (call,) = kernel_calls(unit([flat], [buffer("plain", (1, 256), lanes=1)], Leave()), CONTEXT)
     assert call.reads == [image] and call.rows == 4
 
 
@@ -87,3 +89,11 @@ def test_the_adjoint_of_a_copy_writes_where_that_read():
     x, y = buffer("dy", (1, 16, 2, 4)), buffer("dx", (1, 16, 4, 4))
     found = copies(x, y, Copy(0, 0, 0, 0, 16, (Shift(4, -1, -1), Shift(4)), back=True))
     assert said(found) == [("zeros", 4, 1), ("copy", 2, 1)]
+
+
+def test_a_border_is_zeroed_by_a_call_that_nobody_waits_for():
+    """Of all lines, those above and below included, block by block."""
+    value = buffer(shape=(2, 32, 4, 4), pads=(1, 2, 1, 0))
+    call = zero_border(unit([], [value]), value)
+    assert (call.algorithm, call.rows, call.parts) == ("border", 2 * 7, 2)
+    assert call.only_writes and call.writes == [value] and call.reads == []

@@ -5,7 +5,17 @@ import pytest
 
 from engine.plan.support import CONTEXT, buffer, correlation, only, unit
 from striate.engine.layout import Layout
-from striate.engine.plan.dense import Axis, _chunks, _runs, axes, border, covers, fold_weights, panels, steps
+from striate.engine.plan.dense import (
+    Axis,
+    DenseLowering,
+    _chunks,
+    _runs,
+    axes,
+    border,
+    covers,
+    fold_weights,
+    panels,
+)
 from striate.geometry import Window
 from striate.statement import load
 
@@ -117,9 +127,13 @@ def test_an_adjoints_outputs_are_its_second_axis():
     assert weight.reshape(3, 2).tolist() == [[2, 3]] * 3 and bias.tolist() == [0, 0]
 
 
+def direct(unit):
+    return DenseLowering().calls(unit, unit.body, CONTEXT)
+
+
 def test_a_convolution_is_one_call():
     """Of 2 x 6 rows; 40 outputs are 3 vectors. Each number of 3·3·20 inputs is multiplied and added."""
-    (call,) = steps(only("8x8x20 -> conv 3x3 40", batch=2), CONTEXT)
+    (call,) = direct(only("8x8x20 -> conv 3x3 40", batch=2))
     assert (call.algorithm, call.rows) == ("direct", 12)
     assert (call.parts, call.tile) == (1, "8x3")
     assert call.flops == 2 * 72 * 180 * 40
@@ -127,12 +141,12 @@ def test_a_convolution_is_one_call():
 
 
 def test_a_transposed_convolution_is_a_call_for_each_phase():
-    calls = steps(only("8x8x16 -> tconv 2x2 16 /2"), CONTEXT)
+    calls = direct(only("8x8x16 -> tconv 2x2 16 /2"))
     assert [(call.algorithm, call.rows, call.flops) for call in calls] == [
         ("direct", 8, 2 * 64 * 16 * 16)
     ] * 4
 
 
 def test_a_fully_connected_layer_reads_a_map_as_one_window():
-    (call,) = steps(only("4x4x16 -> relu -> flatten -> fc 10", "fc1", batch=3), CONTEXT)
+    (call,) = direct(only("4x4x16 -> relu -> flatten -> fc 10", "fc1", batch=3))
     assert (call.rows, call.flops) == (3, 2 * 3 * 256 * 10)

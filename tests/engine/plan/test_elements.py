@@ -5,7 +5,7 @@ import pytest
 from engine.plan.support import CONTEXT, buffer, fused, only
 from striate.engine.kernels.argument_record import Constant
 from striate.engine.plan import elements
-from striate.engine.plan.choose import steps
+from striate.engine.plan.choose import kernel_calls
 
 
 @pytest.mark.parametrize(
@@ -23,20 +23,20 @@ from striate.engine.plan.choose import steps
 )
 def test_rows_and_parts_of_two_images(text, tile, rows, parts):
     unit = only(text, "prelu1" if "prelu" in text else "", batch=2)
-    (call,) = steps(unit, CONTEXT)
+    (call,) = kernel_calls(unit, CONTEXT)
     assert (call.tile, call.rows, call.parts) == (tile, rows, parts)
     assert call.reads == unit.inputs and call.writes == unit.outputs
 
 
 def test_constants_by_channel_are_packed_once_for_whole_blocks():
-    (call,) = steps(only("8x8x20 -> maxpool 2 -> prelu", "prelu1"), CONTEXT)
+    (call,) = kernel_calls(only("8x8x20 -> maxpool 2 -> prelu", "prelu1"), CONTEXT)
     (constant,) = call.record.places(Constant)
     packed = constant.make()
     assert "weight" in constant.key and packed.reshape(-1).tolist() == [0.25] * 20 + [0.0] * 12
 
 
 def test_a_norm_without_gain_and_bias_has_ones_and_zeros():
-    (call,) = steps(only("8x8x20 -> in"), CONTEXT)
+    (call,) = kernel_calls(only("8x8x20 -> in"), CONTEXT)
     constants = call.record.places(Constant)
     found = {one.key[2]: one.make().reshape(-1)[:20].tolist() for one in constants}
     assert found == {"weight": [1.0] * 20, "bias": [0.0] * 20}

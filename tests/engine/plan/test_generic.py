@@ -1,7 +1,8 @@
 """Loop nests of declarations without a pattern: axes of buffers, and the calls with what they read and write."""
 
 from engine.plan.support import CONTEXT, buffer, only
-from striate.engine.plan.generic import axes, steps
+from striate.engine.plan.choose import kernel_calls
+from striate.engine.plan.generic import axes
 from striate.engine.plan.nest import Axes
 from striate.engine.plan.units import Buffer
 
@@ -26,7 +27,7 @@ def test_plain_order_and_depth():
 def test_a_declaration_is_a_call_for_each_statement():
     """A pool of fourth powers: their sum, which is a buffer of its own, then its root."""
     unit = only("8x8x20 -> lppool 2 p 4", batch=2)
-    first, second = steps(unit, CONTEXT)
+    first, second = kernel_calls(unit, CONTEXT)
     (between,) = first.writes
     assert first.reads == unit.inputs and second.reads == [between] and second.writes == unit.outputs
     assert between.name == "lppool1 t0" and between.layout.bytes >= 4 * 2 * 20 * 16
@@ -36,6 +37,6 @@ def test_a_declaration_is_a_call_for_each_statement():
 def test_a_target_that_is_written_in_part_gets_zeros_first():
     """Zeros read what they write: they wait for whoever reads it still."""
     unit = only("8x8x20 -> tconv 3x3 20 groups 5 /4 bias off")
-    found = steps(unit, CONTEXT)
+    found = kernel_calls(unit, CONTEXT)
     assert found[-1].writes == unit.outputs
     assert all(call.parts == 1 for call in found)

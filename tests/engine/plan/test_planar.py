@@ -5,8 +5,11 @@ import dataclasses
 import pytest
 
 from engine.plan.support import CONTEXT, only
-from striate.engine.plan.planar import border, choose, ready, steps
+from striate.engine.plan.choose import kernel_calls
+from striate.engine.plan.planar import PlanarLowering
 from striate.engine.target import AVX2, AVX512, SSE
+
+PLANAR = PlanarLowering()
 
 
 @pytest.mark.parametrize(
@@ -24,21 +27,22 @@ from striate.engine.target import AVX2, AVX512, SSE
     ],
 )
 def test_few_outputs_of_wide_images(text, yes):
-    assert (choose(only(text), CONTEXT) is not None) is yes
+    assert (PLANAR.choose(only(text), CONTEXT) is not None) is yes
 
 
 @pytest.mark.parametrize(("target", "most"), [(AVX2, 6), (SSE, 5), (AVX512, 12)])
 def test_only_where_lanes_would_be_empty(target, most):
     context = dataclasses.replace(CONTEXT, target=target)
     for outputs, yes in ((most, True), (most + 1, False)):
-        assert (choose(only(f"32x32x1 -> conv 5x5 {outputs}", context=context), context) is not None) is yes
+        unit = only(f"32x32x1 -> conv 5x5 {outputs}", context=context)
+        assert (PLANAR.choose(unit, context) is not None) is yes
 
 
 def test_sums_that_fill_the_registers_wait_in_scratch():
     narrow = dataclasses.replace(CONTEXT, target=AVX2)
     for context, outputs, room in ((narrow, 6, 4 * 8 * 12), (narrow, 4, 0), (CONTEXT, 6, 0)):
         unit = only(f"32x32x1 -> conv 5x5 {outputs}", context=context)
-        (call,) = steps(unit, choose(unit, context), context)
+        (call,) = kernel_calls(unit, context)
         assert call.scratch == room
 
 
@@ -46,16 +50,16 @@ def test_weights_that_change_and_residuals_are_left_to_others():
     text = "32x32x1 -> conv 5x5 6"
     computed = {"weight": only(text).outputs[0]}
     for changes in ({"parameters": computed}, {"residual": only(text).outputs[0]}):
-        assert choose(dataclasses.replace(only(text), **changes), CONTEXT) is None
+        assert PLANAR.choose(dataclasses.replace(only(text), **changes), CONTEXT) is None
 
 
 def test_planes_are_read_in_place_and_blocks_are_turned_into_planes():
     plane, blocks = only("32x32x1 -> conv 5x5 6 pad 2"), only("32x32x64 -> conv 3x3 2 pad 1")
-    (call,) = steps(plane, choose(plane, CONTEXT), CONTEXT)
+    (call,) = kernel_calls(plane, CONTEXT)
     assert call.algorithm == "planar" and call.reads == plane.inputs
     assert call.flops == 2 * 25 * 32 * 32 * 6
     assert call.weights == 4 * 6 * (1 + 25)
-    turned, call = steps(blocks, choose(blocks, CONTEXT), CONTEXT)
+    turned, call = kernel_calls(blocks, CONTEXT)
     assert (turned.parts, call.algorithm) == (4, "planar") and call.reads == turned.writes
     (image,) = turned.writes
     assert image.name == "input in planes" and image.layout.bytes == 4 * 64 * (32 + 3) * (32 + 1)
@@ -63,17 +67,15 @@ def test_planes_are_read_in_place_and_blocks_are_turned_into_planes():
 
 def test_a_map_follows_an_epilogue_other_than_a_clamp():
     unit = only("32x32x1 -> conv 5x5 6 -> silu")
-    calls = steps(unit, choose(unit, CONTEXT), CONTEXT)
+    calls = kernel_calls(unit, CONTEXT)
     assert len(calls) == 2 and calls[1].reads == calls[1].writes == unit.outputs
 
 
-def test_it_waits_for_the_border_that_it_reads():
+def test_planes_have_a_border_of_their_own_and_blocks_need_none():
     unit = only("32x32x1 -> conv 5x5 6 pad 2")
-    windows = choose(unit, CONTEXT)
-    assert border(unit, windows, CONTEXT) == (2, 3, 2, 0)  # a row's right border is the left one of the next
-    assert ready(unit, windows, CONTEXT)
-    unit.inputs[0].root.pads = (2, 2, 2, 0)
-    assert not ready(unit, windows, CONTEXT)
+    windows = PLANAR.choose(unit, CONTEXT)
+    # A row's right border is the left one of the next.
+    assert PLANAR.border(unit, windows, CONTEXT) == unit.inputs[0].root.pads == (2, 3, 2, 0)
     blocks = only("32x32x64 -> conv 3x3 2 pad 1")
-    windows = choose(blocks, CONTEXT)
-    assert border(blocks, windows, CONTEXT) == (0, 0, 0, 0) and ready(blocks, windows, CONTEXT)
+    windows = PLANAR.choose(blocks, CONTEXT)
+    assert PLANAR.border(blocks, windows, CONTEXT) == blocks.inputs[0].root.pads == (0, 0, 0, 0)

@@ -3,18 +3,9 @@
 import pytest
 
 from engine.plan.support import CONTEXT, correlation, only
+from striate.engine.plan.choose import kernel_calls
 from striate.engine.plan.computation import Pool
-from striate.engine.plan.windows import (
-    border,
-    depthwise_steps,
-    grouped_steps,
-    groups,
-    has_pool_kernel,
-    packed_bytes,
-    pool_steps,
-    pool_windows,
-    slides,
-)
+from striate.engine.plan.windows import groups, has_pool_kernel, packed_bytes, padding, pool_windows, slides
 from striate.geometry import Adaptive, Whole, Window
 
 SAME = Window(8, 3, 1, 1, 1, 1)
@@ -43,19 +34,19 @@ def test_what_slides_over_each_channel_and_what_stays_in_a_block(body, depthwise
 
 
 def test_the_border_is_what_the_last_window_reaches():
-    assert border(conv(1, 1, 20)) == (1, 1, 1, 1)
-    assert border(conv(1, 1, 20, Window(8, 3, 2, 1, 1, 1))) == (1, 0, 1, 0)
+    assert padding(conv(1, 1, 20)) == (1, 1, 1, 1)
+    assert padding(conv(1, 1, 20, Window(8, 3, 2, 1, 1, 1))) == (1, 0, 1, 0)
 
 
 def test_a_depthwise_convolution():
     """2 images of 8 rows, 2 blocks of channels, 9 products and sums of 20 channels in whole blocks."""
-    (call,) = depthwise_steps(only("8x8x20 -> dwconv 3x3 pad 1", batch=2), CONTEXT)
+    (call,) = kernel_calls(only("8x8x20 -> dwconv 3x3 pad 1", batch=2), CONTEXT)
     assert (call.algorithm, call.tile, call.rows, call.parts) == ("depthwise", "3x3", 16, 2)
     assert (call.flops, call.weights, call.by_parts) == (2 * 9 * 128 * 32, 4 * 9 * 20, True)
 
 
 def test_a_grouped_convolution():
-    (call,) = grouped_steps(only("8x8x16 -> conv 3x3 16 groups 4 pad 1", batch=2), CONTEXT)
+    (call,) = kernel_calls(only("8x8x16 -> conv 3x3 16 groups 4 pad 1", batch=2), CONTEXT)
     assert (call.algorithm, call.tile, call.rows, call.parts) == ("grouped", "4->4", 16, 1)
     assert (call.flops, call.weights) == (2 * 9 * 4 * 128 * 16, 4 * 9 * 4 * 16)
 
@@ -90,5 +81,5 @@ def test_a_window_over_all_is_a_window_with_one_output(maps, windows):
 )
 def test_pooling(text, call):
     """Of two images: rows are those of the output, parts the blocks of channels."""
-    (made,) = pool_steps(only(text, batch=2), CONTEXT)
+    (made,) = kernel_calls(only(text, batch=2), CONTEXT)
     assert (made.algorithm, made.tile, made.rows, made.parts) == call

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from engine.plan.support import CONTEXT, correlation, only
-from striate.engine.plan.winograd import border, choose, fits, steps
+from striate.engine.plan.choose import border, kernel_calls
+from striate.engine.plan.winograd import choose, fits
 from striate.geometry import Window
 
 SAME = Window(8, 3, 1, 1, 1, 1)
@@ -48,12 +49,12 @@ def test_tiles_reach_beyond_the_map():
     """7 rows are four tiles of 2 outputs, which read 10 rows: 1 before and 2 after."""
     unit = only("7x7x512 -> conv 3x3 512 pad 1")
     shape = choose(unit, CONTEXT)
-    assert shape.m == 2 and border(unit, shape) == (1, 2, 1, 2)
+    assert shape.m == 2 and border(unit, CONTEXT) == (1, 2, 1, 2)
 
 
 def test_one_thread_transforms_as_it_goes():
     unit = only(WIDE, batch=2)
-    (call,) = steps(unit, choose(unit, CONTEXT), CONTEXT)
+    (call,) = kernel_calls(unit, CONTEXT)
     assert (call.algorithm, call.rows) == ("F(4x4)", 2 * 14)  # rows of tiles
     assert call.flops == 2 * 2 * 56 * 56 * 9 * 64 * 64  # as if it were the plain sum
     assert 1 <= call.weights / (4 * 36 * 64 * 64) < 1.01  # 36 numbers for 9, and a line between frequencies
@@ -63,9 +64,9 @@ def test_one_thread_transforms_as_it_goes():
 def test_threads_share_the_transformed_input_where_weights_are_heavy():
     two = dataclasses.replace(CONTEXT, threads=2)
     unit = only("7x7x512 -> conv 3x3 512 pad 1", context=two)
-    before, call = steps(unit, choose(unit, two), two)
+    before, call = kernel_calls(unit, two)
     assert (before.algorithm, call.algorithm) == ("F(2x2) input", "F(2x2)")
     assert before.writes == call.reads[:1] and before.reads == unit.inputs
     assert call.by_parts and call.all_rows
-    (alone,) = steps(unit, choose(unit, CONTEXT), CONTEXT)
+    (alone,) = kernel_calls(unit, CONTEXT)
     assert not alone.all_rows

@@ -2,91 +2,94 @@
 
 from __future__ import annotations
 
-from striate.engine.codegen.kernel import Kernel
-from striate.engine.kernels import border as borders
-from striate.engine.kernels import lrn
-from striate.engine.kernels.argument_record import record
-from striate.engine.plan import copies, dense, elements, generic, planar, windows, winograd
-from striate.engine.plan.computation import Copies, Correlation, LocalResponseNorm, Norm, Pool, Softmax
+from collections.abc import Iterator
+from typing import Any
+
+from striate.diagnostics import EngineError
+from striate.engine.plan import (
+    channel_sums,
+    copies,
+    dense,
+    depthwise_adjoint,
+    elements,
+    generic,
+    norms,
+    planar,
+    pool_gradient,
+    weight_gradient,
+    windows,
+    winograd,
+)
 from striate.engine.plan.kernel_calls import KernelCall, PlanContext
-from striate.engine.plan.units import Buffer, Enter, FusedElementwise, Leave, Unit
+from striate.engine.plan.lowering import Lowering, Pads
+from striate.engine.plan.units import Body, Unit
+
+LOWERINGS: tuple[Lowering[Any], ...] = (
+    copies.EnterLowering(),
+    copies.LeaveLowering(),
+    copies.CopiesLowering(),
+    elements.ElementwiseLowering(),
+    elements.SoftmaxLowering(),
+    elements.LocalNormLowering(),
+    norms.NormLowering(),
+    norms.NormGradientLowering(),
+    channel_sums.ChannelSumsLowering(),
+    windows.PoolLowering(),
+    pool_gradient.PoolGradientLowering(),
+    windows.DepthwiseLowering(),
+    depthwise_adjoint.DepthwiseAdjointLowering(),
+    planar.PlanarLowering(),
+    winograd.WinogradLowering(),
+    dense.DenseLowering(),
+    windows.GroupedLowering(),
+    weight_gradient.DepthwiseGradientLowering(),
+    weight_gradient.DenseGradientLowering(),
+    generic.LoopsLowering(),
+    generic.GenericLowering(),
+)
+"""All lowerings, of both passes, the better one first where two serve the same units."""
+BY_BODY = {
+    body: tuple(lowering for lowering in LOWERINGS if body in lowering.bodies)
+    for body in dict.fromkeys(body for lowering in LOWERINGS for body in lowering.bodies)
+}
+"""The lowerings of each type of body, in that order."""
 
 
-def has_kernel(body: Correlation, lanes: int) -> bool:
-    """Whether a kernel supports this sum of products, epilogue included."""
-    return windows.slides(body) or dense.covers(body, lanes) or windows.groups(body)
+def has_kernel(body: Body, lanes: int, *, bare: bool = False) -> bool:
+    """Whether kernels compute every unit with this body, with all that can be fused into it; bare: without that."""
+    return any((bare or one.finishes) and one.covers(body, lanes) for one in BY_BODY[type(body)])
 
 
-def border(unit: Unit, context: PlanContext) -> tuple[int, int, int, int]:
+def lowerings(unit: Unit, context: PlanContext) -> Iterator[tuple[Lowering[Any], Any, Pads]]:
+    """Those that serve a unit, in order, each with what it chose and the padding that it reads."""
+    for lowering in BY_BODY[type(unit.body)]:
+        choice = lowering.choose(unit, context)
+        if choice is not None:
+            yield lowering, choice, lowering.border(unit, choice, context)
+
+
+def border(unit: Unit, context: PlanContext) -> Pads:
     """Padding that a unit reads around its first input."""
-    body = unit.body
-    if isinstance(body, Correlation) and body.windows is not None:
-        if windows.slides(body):
-            return windows.border(body)
-        x = unit.inputs[0]
-        flat = planar.choose(unit, context)
-        if flat is not None:
-            return planar.border(unit, flat, context)
-        shape = winograd.choose(unit, context)
-        if shape is not None:
-            return winograd.border(unit, shape)
-        if dense.covers(body, context.target.lanes):
-            return dense.border(body, (x.height, x.width))
-        if windows.groups(body):
-            return windows.border(body)
-    return 0, 0, 0, 0
+    for _, _, pads in lowerings(unit, context):
+        return pads
+    raise _uncomputed(unit)
 
 
-def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
-    """The kernel calls of one unit."""
-    body = unit.body
-    if isinstance(body, Enter):
-        return copies.enter(unit, context)
-    if isinstance(body, Leave):
-        return copies.leave(unit, context)
-    if isinstance(body, Copies):
-        return copies.steps(unit, context)
-    if isinstance(body, FusedElementwise):
-        return elements.elementwise_steps(unit, context)
-    if isinstance(body, Norm):
-        return elements.norm_steps(unit, context)
-    if isinstance(body, LocalResponseNorm) and lrn.covers(context.target.lanes, body.size):
-        return elements.local_steps(unit, context)
-    if isinstance(body, Softmax):
-        return elements.softmax_steps(unit, context)
-    if isinstance(body, Pool) and windows.has_pool_kernel(body):
-        return windows.pool_steps(unit, context)
-    if isinstance(body, Correlation):
-        if windows.slides(body):
-            return windows.depthwise_steps(unit, context)
-        flat = planar.choose(unit, context)
-        if flat is not None and planar.ready(unit, flat, context):
-            return planar.steps(unit, flat, context)
-        shape = winograd.choose(unit, context)
-        if shape is not None:
-            return winograd.steps(unit, shape, context)
-        if dense.covers(body, context.target.lanes):
-            return dense.steps(unit, context)
-        if windows.groups(body):
-            return windows.grouped_steps(unit, context)
-    return generic.steps(unit, context)
+def kernel_calls(unit: Unit, context: PlanContext) -> list[KernelCall]:
+    """The kernel calls of a unit whose buffers have their borders.
+
+    Another lowering may be the first one by now, because a sum has left the unit since: it is taken if the input has
+    the border that it reads.
+    """
+    for lowering, choice, pads in lowerings(unit, context):
+        if not any(pads) or all(a >= b for a, b in zip(unit.inputs[0].root.pads, pads, strict=True)):
+            return lowering.calls(unit, choice, context)
+    raise _uncomputed(unit)
 
 
-def zero_border(unit: Unit, value: Buffer, context: PlanContext) -> KernelCall:
-    """A call that zeroes the border of a buffer."""
-    layout = value.layout
-    lines = layout.top + layout.height + layout.bottom
-
-    arguments = record(
-        borders.ARGUMENTS,
-        {
-            borders.OUT: value.start_address, borders.OUT_IMAGE: layout.image,
-            borders.OUT_BLOCK: layout.block, borders.OUT_ROW: layout.row,
-            borders.TOP: layout.top, borders.HEIGHT: layout.height, borders.BOTTOM: layout.bottom,
-            borders.LEFT: layout.left, borders.WIDTH: layout.width, borders.RIGHT: layout.right,
-        },
-    )  # fmt: skip
-    return KernelCall(
-        unit, "border", "", Kernel("border", ("constant", layout.lanes)), arguments,
-        layout.images * lines, layout.blocks, [], [value], only_writes=True, by_parts=True,
-    )  # fmt: skip
+def _uncomputed(unit: Unit) -> EngineError:
+    return EngineError(
+        f"no kernel computes {unit.name}",
+        why=f"no lowering serves a unit of type {type(unit.body).__name__} like this one",
+        fix="report it with the network: this is a bug in Striate",
+    )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from striate.engine.codegen.kernel import Kernel
-from striate.engine.kernels import copy
+from striate.engine.kernels import border, copy
 from striate.engine.kernels.argument_record import record
 from striate.engine.layout import Layout
 from striate.engine.plan.computation import Copies, Copy
 from striate.engine.plan.kernel_calls import KernelCall, PlanContext
-from striate.engine.plan.units import Buffer, Unit
+from striate.engine.plan.lowering import Lowering
+from striate.engine.plan.units import Buffer, Enter, Leave, Unit
 
 
 def plain(value: Buffer) -> Layout:
@@ -18,18 +19,26 @@ def plain(value: Buffer) -> Layout:
     return Layout(value.images, value.channels, value.height, value.width, 1)
 
 
-def enter(unit: Unit, context: PlanContext) -> list[KernelCall]:
+class EnterLowering(Lowering[Enter]):
     """A program's input, or a flattened map in plain order, copied into the layout that kernels read."""
-    (x,), (y,) = unit.inputs, unit.outputs
-    name = "copy in" if x.is_input else "copy"
-    return [_step(unit, name, x, plain(x), y, y.layout, (0, y.layout.blocks * y.layout.lanes, 0))]
+
+    bodies = (Enter,)
+
+    def calls(self, unit: Unit, body: Enter, context: PlanContext) -> list[KernelCall]:
+        (x,), (y,) = unit.inputs, unit.outputs
+        name = "copy in" if x.is_input else "copy"
+        return [_step(unit, name, x, plain(x), y, y.layout, (0, y.layout.blocks * y.layout.lanes, 0))]
 
 
-def leave(unit: Unit, context: PlanContext) -> list[KernelCall]:
+class LeaveLowering(Lowering[Leave]):
     """A value, copied into plain order: a result, or a flattened map."""
-    x, y = unit.inputs[0].shaped, unit.outputs[0]
-    name = "copy out" if y.is_result else "copy"
-    return [_step(unit, name, x, x.layout, y, plain(x), (0, x.channels, 0))]
+
+    bodies = (Leave,)
+
+    def calls(self, unit: Unit, body: Leave, context: PlanContext) -> list[KernelCall]:
+        x, y = unit.inputs[0].shaped, unit.outputs[0]
+        name = "copy out" if y.is_result else "copy"
+        return [_step(unit, name, x, x.layout, y, plain(x), (0, x.channels, 0))]
 
 
 def _step(
@@ -73,25 +82,28 @@ def _step(
     )  # fmt: skip
 
 
-def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
+class CopiesLowering(Lowering[Copies]):
     """One call per copy; zeros where no copy reaches."""
-    body = unit.body
-    assert isinstance(body, Copies)
-    steps_: list[KernelCall] = []
-    for y in unit.outputs:
-        k = unit.outputs.index(y)
-        pieces = sorted((p for p in body.pieces if p.output == k), key=lambda p: p.target)
-        parts = [_piece(unit, piece, unit.inputs[piece.port], y) for piece in pieces]
-        covered = sum(
-            piece.channels * rows * columns for piece, (rows, columns, _) in zip(pieces, parts, strict=True)
-        )
-        gaps = not body.partly and covered < y.channels * y.height * y.width
-        if gaps:
-            steps_.append(zeros(unit, y))
-        for index, (rows, columns, copied) in enumerate(parts):
-            if rows and columns and pieces[index].channels:
-                steps_.append(copied(index == len(pieces) - 1 and not gaps))
-    return steps_
+
+    bodies = (Copies,)
+
+    def calls(self, unit: Unit, body: Copies, context: PlanContext) -> list[KernelCall]:
+        calls: list[KernelCall] = []
+        for y in unit.outputs:
+            k = unit.outputs.index(y)
+            pieces = sorted((p for p in body.pieces if p.output == k), key=lambda p: p.target)
+            parts = [_piece(unit, piece, unit.inputs[piece.port], y) for piece in pieces]
+            covered = sum(
+                piece.channels * rows * columns
+                for piece, (rows, columns, _) in zip(pieces, parts, strict=True)
+            )
+            gaps = not body.partly and covered < y.channels * y.height * y.width
+            if gaps:
+                calls.append(zeros(unit, y))
+            for index, (rows, columns, copied) in enumerate(parts):
+                if rows and columns and pieces[index].channels:
+                    calls.append(copied(index == len(pieces) - 1 and not gaps))
+        return calls
 
 
 def _piece(unit: Unit, piece: Copy, x: Buffer, y: Buffer) -> tuple[int, int, Callable[[bool], KernelCall]]:
@@ -130,3 +142,23 @@ def zeros(unit: Unit, y: Buffer) -> KernelCall:
     """Zeros for the whole buffer: a copy of channels that its source does not have."""
     span = 0, y.layout.blocks * y.layout.lanes, 1 << 40
     return _step(unit, "zeros", y, y.layout, y, y.layout, span)
+
+
+def zero_border(unit: Unit, value: Buffer) -> KernelCall:
+    """A call that zeroes the border of a buffer."""
+    layout = value.layout
+    lines = layout.top + layout.height + layout.bottom
+
+    arguments = record(
+        border.ARGUMENTS,
+        {
+            border.OUT: value.start_address, border.OUT_IMAGE: layout.image,
+            border.OUT_BLOCK: layout.block, border.OUT_ROW: layout.row,
+            border.TOP: layout.top, border.HEIGHT: layout.height, border.BOTTOM: layout.bottom,
+            border.LEFT: layout.left, border.WIDTH: layout.width, border.RIGHT: layout.right,
+        },
+    )  # fmt: skip
+    return KernelCall(
+        unit, "border", "", Kernel("border", ("constant", layout.lanes)), arguments,
+        layout.images * lines, layout.blocks, [], [value], only_writes=True, by_parts=True,
+    )  # fmt: skip

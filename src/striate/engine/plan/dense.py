@@ -21,6 +21,7 @@ from striate.engine.layout import Layout
 from striate.engine.plan import packing
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.kernel_calls import KernelCall, Packed, PlanContext
+from striate.engine.plan.lowering import Lowering, Pads
 from striate.engine.plan.units import Buffer, Unit
 from striate.engine.target import Target
 
@@ -80,7 +81,7 @@ def _phase(m: Any, rest: int, size: int) -> Axis | None:
     return Axis(places[0], 1, step, tuple(taps), count, rest, m.stride)
 
 
-def border(body: Correlation, sizes: tuple[int, int]) -> tuple[int, int, int, int]:
+def border(body: Correlation, sizes: tuple[int, int]) -> Pads:
     """Padding that the products read around a map of this size: top, bottom, left, right."""
     pads = [0, 0, 0, 0]
     for pair in axes(body, sizes):
@@ -203,19 +204,28 @@ def _time(target: Target, pixels: int, vectors: int, steps: int) -> float:
     return steps * step + tile.PIXEL_CYCLES * pixels
 
 
-def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
-    """Direct products for a correlation that `covers` accepts."""
-    body = unit.body
-    assert isinstance(body, Correlation)
-    x, y = unit.inputs[0].shaped, unit.outputs[0]
-    shape = x.channels, x.height, x.width
-    if body.windows is None:
-        return [_linear(unit, body, x, y, shape, context)]
-    calls = [
-        _product(unit, body, x, y, pair, shape, context, k)
-        for k, pair in enumerate(axes(body, (x.height, x.width)))
-    ]
-    return calls
+class DenseLowering(Lowering[Correlation]):
+    """Direct products of whole channel blocks."""
+
+    bodies = (Correlation,)
+    finishes = True
+
+    def covers(self, body: Correlation, lanes: int) -> bool:
+        return covers(body, lanes)
+
+    def border(self, unit: Unit, body: Correlation, context: PlanContext) -> Pads:
+        x = unit.inputs[0]
+        return (0, 0, 0, 0) if body.windows is None else border(body, (x.height, x.width))
+
+    def calls(self, unit: Unit, body: Correlation, context: PlanContext) -> list[KernelCall]:
+        x, y = unit.inputs[0].shaped, unit.outputs[0]
+        shape = x.channels, x.height, x.width
+        if body.windows is None:
+            return [_linear(unit, body, x, y, shape, context)]
+        return [
+            _product(unit, body, x, y, pair, shape, context, k)
+            for k, pair in enumerate(axes(body, (x.height, x.width)))
+        ]
 
 
 def _linear(

@@ -1,27 +1,25 @@
-"""Kernel calls without windows: elementwise functions, normalization and softmax."""
+"""Kernel calls without windows: elementwise functions, local response norms and softmax."""
 
 from __future__ import annotations
-
-from typing import Any
-
-from numpy.typing import NDArray
 
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import elementwise, expression, lrn, norm, softmax
 from striate.engine.kernels.argument_record import Address, Constant
 from striate.engine.kernels.operands import OperandPlace
-from striate.engine.plan.computation import LocalResponseNorm, Norm, Softmax
+from striate.engine.plan.computation import LocalResponseNorm, Softmax
 from striate.engine.plan.kernel_calls import KernelCall, PlanContext
+from striate.engine.plan.lowering import Lowering
 from striate.engine.plan.units import Buffer, FusedElementwise, Unit
 from striate.statement import walk
 
-Array = NDArray[Any]
 
-
-def elementwise_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
+class ElementwiseLowering(Lowering[FusedElementwise]):
     """One elementwise function of several operands."""
-    assert isinstance(unit.body, FusedElementwise)
-    return [_elementwise(unit, unit.body, unit.outputs[0], context)]
+
+    bodies = (FusedElementwise,)
+
+    def calls(self, unit: Unit, body: FusedElementwise, context: PlanContext) -> list[KernelCall]:
+        return [_elementwise(unit, body, unit.outputs[0], context)]
 
 
 def finishing(unit: Unit, context: PlanContext) -> list[KernelCall]:
@@ -64,61 +62,42 @@ def place(value: Buffer, kind: str) -> OperandPlace:
     return OperandPlace.of(layout, value.base_address)
 
 
-def norm_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
-    """Normalization over the channels of a pixel, or over groups of channels of an image."""
-    body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
-    assert isinstance(body, Norm)
-    lanes = context.target.lanes
-    over = "group" if body.groups else "pixel"
-    group = x.channels // body.groups if body.groups else 0
-
-    def vector(name: str, missing: float) -> Address:
-        def pack() -> Array:
-            parameter = unit.weights[name].reshape(-1) if body.scaled else None
-            return norm.pack(lanes, x.channels, parameter, missing)
-
-        return Address(Constant((unit.name, "norm", name, lanes), pack))
-
-    addresses = x.base_address, y.base_address, vector("weight", 1.0), vector("bias", 0.0)
-    record = norm.arguments(x.layout, y.layout, over, addresses, body.eps, group)
-    flops, _ = norm.cost(x.layout)
-    rows = x.images if body.groups else x.images * x.height
-    return [
-        KernelCall(
-            unit, "norm", over, Kernel("norm", (over,)), record, rows,
-            norm.parts(lanes, x.channels, over, group), unit.reads, unit.outputs, flops=flops,
-            scratch=norm.scratch_bytes(lanes, x.channels, over, group),
-        )
-    ]  # fmt: skip
-
-
-def local_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
+class LocalNormLowering(Lowering[LocalResponseNorm]):
     """A function of each number and of the squares around it along the channels."""
-    body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
-    assert isinstance(body, LocalResponseNorm)
-    text = expression.text(body.value, {"x0": "a", "t0": "b"})
-    numbers = (text, body.size) if body.squares else (text, body.size, 0)
 
-    record = lrn.arguments(x.layout, y.layout, (x.base_address, y.base_address))
-    flops, _ = lrn.cost(x.layout, text, body.size)
-    return [
-        KernelCall(
-            unit, "local norm", f"{body.size}", Kernel("lrn", numbers), record,
-            x.images * x.height, x.layout.blocks, unit.reads, unit.outputs, flops=flops, by_parts=True,
-        )
-    ]  # fmt: skip
+    bodies = (LocalResponseNorm,)
+
+    def covers(self, body: LocalResponseNorm, lanes: int) -> bool:
+        return lrn.covers(lanes, body.size)
+
+    def calls(self, unit: Unit, body: LocalResponseNorm, context: PlanContext) -> list[KernelCall]:
+        (x,), (y,) = unit.inputs, unit.outputs
+        text = expression.text(body.value, {"x0": "a", "t0": "b"})
+        numbers = (text, body.size) if body.squares else (text, body.size, 0)
+
+        record = lrn.arguments(x.layout, y.layout, (x.base_address, y.base_address))
+        flops, _ = lrn.cost(x.layout, text, body.size)
+        return [
+            KernelCall(
+                unit, "local norm", f"{body.size}", Kernel("lrn", numbers), record,
+                x.images * x.height, x.layout.blocks, unit.reads, unit.outputs, flops=flops, by_parts=True,
+            )
+        ]  # fmt: skip
 
 
-def softmax_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
+class SoftmaxLowering(Lowering[Softmax]):
     """Softmax over the channels of each pixel."""
-    body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
-    assert isinstance(body, Softmax)
 
-    record = softmax.arguments(x.layout, y.layout, (x.base_address, y.base_address))
-    flops, _ = softmax.cost(x.layout)
-    return [
-        KernelCall(
-            unit, "softmax", "log" if body.log else "", Kernel("softmax", (int(body.log),)), record,
-            x.images * x.height, 1, unit.reads, unit.outputs, flops=flops,
-        )
-    ]  # fmt: skip
+    bodies = (Softmax,)
+
+    def calls(self, unit: Unit, body: Softmax, context: PlanContext) -> list[KernelCall]:
+        (x,), (y,) = unit.inputs, unit.outputs
+
+        record = softmax.arguments(x.layout, y.layout, (x.base_address, y.base_address))
+        flops, _ = softmax.cost(x.layout)
+        return [
+            KernelCall(
+                unit, "softmax", "log" if body.log else "", Kernel("softmax", (int(body.log),)), record,
+                x.images * x.height, 1, unit.reads, unit.outputs, flops=flops,
+            )
+        ]  # fmt: skip

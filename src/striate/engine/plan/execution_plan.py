@@ -6,13 +6,13 @@ Made in stages: fused, placed, spanned, stepped, allotted (`plan.stages`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
 from striate.engine.codegen.kernel import Kernel
-from striate.engine.plan import arena, choose, per_image, soundness
+from striate.engine.plan import arena, choose, copies, per_image, soundness
 from striate.engine.plan.fuse import fuse
 from striate.engine.plan.kernel_calls import KernelCall, PlanContext, useful_threads
 from striate.engine.plan.place import place
@@ -120,20 +120,16 @@ def allot(stepped: Stepped, context: PlanContext) -> ExecutionPlan:
     )  # fmt: skip
 
 
-def kernel_calls_of(
-    units: Sequence[Unit],
-    context: PlanContext,
-    steps_of: Callable[[Unit, PlanContext], list[KernelCall]] = choose.steps,
-) -> list[KernelCall]:
+def kernel_calls_of(units: Sequence[Unit], context: PlanContext) -> list[KernelCall]:
     """The calls of all units, and one that zeroes the border of each bordered buffer, next to its first writer."""
     steps: list[KernelCall] = []
     clean: set[Buffer] = set()
     for unit in units:
-        for step in steps_of(unit, context):
+        for step in choose.kernel_calls(unit, context):
             steps.append(step)
             for value in dict.fromkeys(v.root for v in step.writes if not v.outside):
                 if any(value.pads) and value not in clean:
-                    steps.append(choose.zero_border(unit, value, context))
+                    steps.append(copies.zero_border(unit, value))
                 clean.add(value)
     return steps
 

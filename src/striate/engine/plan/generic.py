@@ -1,14 +1,16 @@
-"""Kernel calls for ops without a kernel: one generic loop nest per statement of the declaration."""
+"""Kernel calls for statements without a kernel of their own: one generic loop nest for each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from striate.engine.kernels.argument_record import Address, Constant
-from striate.engine.plan import elements
+from striate.engine.plan.computation import LocalResponseNorm, Pool
 from striate.engine.plan.kernel_calls import KernelCall, PlanContext
-from striate.engine.plan.nest import Axes, NestKernel, nests
-from striate.engine.plan.units import Buffer, Unit
+from striate.engine.plan.lowering import Lowering
+from striate.engine.plan.nest import Axes, NestKernel, lower, nests
+from striate.engine.plan.units import Body, Buffer, GenericNest, Loops, Unit
+from striate.op import Declaration
 
 
 def axes(value: Buffer) -> Axes:
@@ -25,20 +27,39 @@ def axes(value: Buffer) -> Axes:
     return Axes(tuple((n, *strides[role]) for n, role in zip(value.shape, value.roles, strict=True)))
 
 
-def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
-    """The declaration's statements in order; folds follow as an elementwise function."""
-    assert unit.declaration is not None
-    values: dict[str, Buffer] = {f"x{k}": value for k, value in enumerate(unit.inputs)}
-    values |= {f"y{k}": value for k, value in enumerate(unit.outputs)}
-    nests_ = nests(unit.declaration, {name: axes(value) for name, value in values.items()}, context.target)
-    for name, size in nests_.temporaries.items():
-        values[name] = Buffer(
-            f"{unit.outputs[0].name} {name}", (1, -(-size // 4)), "nc", lanes=context.target.lanes
-        )
-    return [step(unit, one, values) for one in nests_.steps] + elements.finishing(unit, context)
+class GenericLowering(Lowering[Declaration]):
+    """A declaration's statements in order, for units whose computation no kernel supports."""
+
+    bodies = (GenericNest, Pool, LocalResponseNorm)
+
+    def covers(self, body: Body, lanes: int) -> bool:
+        return False  # units of the backward pass have no declaration
+
+    def choose(self, unit: Unit, context: PlanContext) -> Declaration | None:
+        return unit.declaration
+
+    def calls(self, unit: Unit, declaration: Declaration, context: PlanContext) -> list[KernelCall]:
+        values: dict[str, Buffer] = {f"x{k}": value for k, value in enumerate(unit.inputs)}
+        values |= {f"y{k}": value for k, value in enumerate(unit.outputs)}
+        nests_ = nests(declaration, {name: axes(value) for name, value in values.items()}, context.target)
+        for name, size in nests_.temporaries.items():
+            values[name] = Buffer(
+                f"{unit.outputs[0].name} {name}", (1, -(-size // 4)), "nc", lanes=context.target.lanes
+            )
+        return [_call(unit, nest, values) for nest in nests_.steps]
 
 
-def step(unit: Unit, nest: NestKernel, values: Mapping[str, Buffer]) -> KernelCall:
+class LoopsLowering(Lowering[Loops]):
+    """Statements of a training step, in order."""
+
+    bodies = (Loops,)
+
+    def calls(self, unit: Unit, body: Loops, context: PlanContext) -> list[KernelCall]:
+        places = {name: axes(value) for name, value in body.values.items()}
+        return [_call(unit, nest, body.values) for nest in lower(body.statements, places, context.target)]
+
+
+def _call(unit: Unit, nest: NestKernel, values: Mapping[str, Buffer]) -> KernelCall:
     """The kernel call of one nest; tensors that are not buffers are weights of the unit."""
 
     def address(name: str) -> Address:

@@ -17,6 +17,7 @@ from striate.engine.plan import elements, winograd
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.dense import fold_weights
 from striate.engine.plan.kernel_calls import KernelCall, PlanContext
+from striate.engine.plan.lowering import Lowering, Pads
 from striate.engine.plan.units import Buffer, Unit
 
 Array = NDArray[Any]
@@ -29,23 +30,73 @@ PIXEL_PRODUCTS, WINOGRAD_SAVING = 4, 2.2
 Products that Winograd's algorithm saves, its transforms counted as such."""
 
 
-def choose(unit: Unit, context: PlanContext) -> Windows | None:
-    """The windows of a unit's convolution, or None if this kernel does not support it or another is faster."""
-    body, lanes = unit.body, context.target.lanes
-    assert isinstance(body, Correlation)
-    x, y = unit.inputs[0], unit.outputs[0]
-    if body.windows is None or body.groups != 1 or unit.residual is not None or x.flat or x.root.outside:
-        return None
-    if unit.derived:
-        return None
-    if x.root.lanes not in (1, lanes):
-        return None
-    windows = planar_conv.adjoint_windows(body.windows, (x.height, x.width)) if body.adjoint else body.windows
-    if windows is None or not planar_conv.covers(context.target, windows, body.outputs):
-        return None
-    shape = y.images, body.depth, body.outputs, x.root.lanes > 1, unit.epilogue is not None
-    fast = winograd.choose(unit, context) is not None
-    return windows if _pays(context, windows, shape, not body.adjoint, fast) else None
+class PlanarLowering(Lowering[Windows]):
+    """Copy into planes if needed, the convolution, and an elementwise pass for an epilogue other than a clamp."""
+
+    bodies = (Correlation,)
+    finishes = True
+
+    def covers(self, body: Correlation, lanes: int) -> bool:
+        return False  # only units for which another kernel is slower
+
+    def choose(self, unit: Unit, context: PlanContext) -> Windows | None:
+        """The windows of the convolution, or None if this kernel does not support it or another is faster."""
+        body, lanes = unit.body, context.target.lanes
+        assert isinstance(body, Correlation)
+        x, y = unit.inputs[0], unit.outputs[0]
+        if body.windows is None or body.groups != 1 or unit.residual is not None or x.flat or x.root.outside:
+            return None
+        if unit.derived:
+            return None
+        if x.root.lanes not in (1, lanes):
+            return None
+        sizes = x.height, x.width
+        windows = planar_conv.adjoint_windows(body.windows, sizes) if body.adjoint else body.windows
+        if windows is None or not planar_conv.covers(context.target, windows, body.outputs):
+            return None
+        shape = y.images, body.depth, body.outputs, x.root.lanes > 1, unit.epilogue is not None
+        fast = winograd.choose(unit, context) is not None
+        return windows if _pays(context, windows, shape, not body.adjoint, fast) else None
+
+    def border(self, unit: Unit, windows: Windows, context: PlanContext) -> Pads:
+        """Padding that is read around planes; blocks are copied into planes with their own border."""
+        return _padding(unit, windows, context) if unit.inputs[0].root.lanes == 1 else (0, 0, 0, 0)
+
+    def calls(self, unit: Unit, windows: Windows, context: PlanContext) -> list[KernelCall]:
+        body, (x,), (y,), target = unit.body, unit.inputs, unit.outputs, context.target
+        assert isinstance(body, Correlation)
+        rows, vectors = planar_conv.group(target, y.channels, y.height, y.width)
+        taps = planar_conv.taps(windows[0], rows, not body.adjoint)
+        calls, source, layout = [], x, x.layout
+        if x.root.lanes > 1:
+            planes = Layout(x.images, x.channels, x.height, x.width, 1).with_border(
+                *_padding(unit, windows, context)
+            )
+            source = Buffer(f"{x.name} in planes", (x.images, planes.image // 4), "nc", lanes=1)
+            # Only if both do: then these two steps are in one span.
+            source.shares_image_slot = x.root.shares_image_slot and y.root.shares_image_slot
+            layout = dataclasses.replace(planes, shares_image_slot=source.shares_image_slot)
+            calls.append(_to_planes(unit, source, layout, context))
+
+        def packed() -> Array:
+            weight, bias = fold_weights(unit)
+            weight = weight.reshape(*weight.shape[:2], windows[0].kernel, windows[1].kernel)
+            return planar_conv.pack(planar_conv.flip_weight(weight) if body.adjoint else weight, bias)
+
+        weights = Address(Constant((unit.name, "planar"), packed))
+        addresses = source.base_address, y.base_address, weights, table(taps)
+        record = planar_conv.arguments(layout, y.layout, windows, addresses, unit.low, unit.high)
+        flops, _ = planar_conv.cost(y.layout, windows, body.depth)
+        calls.append(
+            KernelCall(
+                unit, "planar", f"{rows * vectors}x{body.outputs}",
+                Kernel("planar_conv", (body.outputs, rows, vectors)), record,
+                y.images * len(taps), 1, [source], unit.outputs,
+                scratch=planar_conv.scratch_bytes(target, body.outputs, rows, vectors), flops=flops,
+                weights=4 * body.outputs * (1 + body.depth * windows[0].kernel * windows[1].kernel),
+            )
+        )  # fmt: skip
+        return [*calls, *elements.finishing(unit, context)]
 
 
 @functools.lru_cache(maxsize=256)
@@ -72,60 +123,11 @@ def _pays(
     return cost < other_cost
 
 
-def border(unit: Unit, windows: Windows, context: PlanContext) -> tuple[int, int, int, int]:
-    """Padding that is read around planes; blocks are copied into planes with their own border."""
-    return _padding(unit, windows, context) if unit.inputs[0].root.lanes == 1 else (0, 0, 0, 0)
-
-
-def ready(unit: Unit, windows: Windows, context: PlanContext) -> bool:
-    """Whether planes have that border; they do not if a sum left the unit after the borders were assigned."""
-    pads = border(unit, windows, context)
-    return all(a >= b for a, b in zip(unit.inputs[0].root.pads, pads, strict=True))
-
-
-def _padding(unit: Unit, windows: Windows, context: PlanContext) -> tuple[int, int, int, int]:
+def _padding(unit: Unit, windows: Windows, context: PlanContext) -> Pads:
     body, (y,) = unit.body, unit.outputs
     assert isinstance(body, Correlation)
     rows, _ = planar_conv.group(context.target, y.channels, y.height, y.width)
     return planar_conv.padding(context.target, windows, rows, not body.adjoint)
-
-
-def steps(unit: Unit, windows: Windows, context: PlanContext) -> list[KernelCall]:
-    """Copy into planes if needed, the convolution, and an elementwise pass for an epilogue other than a clamp."""
-    body, (x,), (y,), target = unit.body, unit.inputs, unit.outputs, context.target
-    assert isinstance(body, Correlation)
-    rows, vectors = planar_conv.group(target, y.channels, y.height, y.width)
-    taps = planar_conv.taps(windows[0], rows, not body.adjoint)
-    calls, source, layout = [], x, x.layout
-    if x.root.lanes > 1:
-        planes = Layout(x.images, x.channels, x.height, x.width, 1).with_border(
-            *_padding(unit, windows, context)
-        )
-        source = Buffer(f"{x.name} in planes", (x.images, planes.image // 4), "nc", lanes=1)
-        # Only if both do: then these two steps are in one span.
-        source.shares_image_slot = x.root.shares_image_slot and y.root.shares_image_slot
-        layout = dataclasses.replace(planes, shares_image_slot=source.shares_image_slot)
-        calls.append(_to_planes(unit, source, layout, context))
-
-    def packed() -> Array:
-        weight, bias = fold_weights(unit)
-        weight = weight.reshape(*weight.shape[:2], windows[0].kernel, windows[1].kernel)
-        return planar_conv.pack(planar_conv.flip_weight(weight) if body.adjoint else weight, bias)
-
-    weights = Address(Constant((unit.name, "planar"), packed))
-    addresses = source.base_address, y.base_address, weights, table(taps)
-    record = planar_conv.arguments(layout, y.layout, windows, addresses, unit.low, unit.high)
-    flops, _ = planar_conv.cost(y.layout, windows, body.depth)
-    calls.append(
-        KernelCall(
-            unit, "planar", f"{rows * vectors}x{body.outputs}",
-            Kernel("planar_conv", (body.outputs, rows, vectors)), record,
-            y.images * len(taps), 1, [source], unit.outputs,
-            scratch=planar_conv.scratch_bytes(target, body.outputs, rows, vectors), flops=flops,
-            weights=4 * body.outputs * (1 + body.depth * windows[0].kernel * windows[1].kernel),
-        )
-    )  # fmt: skip
-    return [*calls, *elements.finishing(unit, context)]
 
 
 def _to_planes(unit: Unit, to: Buffer, layout: Layout, context: PlanContext) -> KernelCall:

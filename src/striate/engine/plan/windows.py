@@ -13,6 +13,7 @@ from striate.engine.plan import elements
 from striate.engine.plan.computation import Correlation, Pool
 from striate.engine.plan.dense import fold_weights
 from striate.engine.plan.kernel_calls import KernelCall, PlanContext
+from striate.engine.plan.lowering import Lowering, Pads
 from striate.engine.plan.units import Unit
 from striate.geometry import Whole, Window
 
@@ -26,32 +27,45 @@ def slides(body: Correlation) -> bool:
     return depthwise.covers(body.windows, body.groups, body.depth, body.outputs)
 
 
-def border(body: Correlation) -> tuple[int, int, int, int]:
-    """The zeros that a depthwise convolution reads around its input."""
+def padding(body: Correlation) -> Pads:
+    """The zeros that a depthwise or grouped convolution reads around its input."""
     assert body.windows is not None
     return depthwise.padding(body.windows)
 
 
-def depthwise_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
+class DepthwiseLowering(Lowering[Correlation]):
     """Depthwise convolution, and an elementwise pass for an epilogue other than a clamp."""
-    body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
-    assert isinstance(body, Correlation) and body.windows is not None
-    windows, lanes = body.windows, context.target.lanes
 
-    weights = Constant((unit.name, "depthwise", lanes), lambda: depthwise.pack(lanes, *fold_weights(unit)))
-    addresses = x.base_address, y.base_address, Address(weights)
-    block = 4 * lanes * (1 + windows[0].kernel * windows[1].kernel)
-    record = depthwise.arguments(
-        x.layout, y.layout, windows, block, addresses, unit.low, unit.high, unit.residual_offset
-    )
-    flops, _ = depthwise.cost(x.layout, y.layout, windows)
-    step = KernelCall(
-        unit, "depthwise", f"{windows[0].kernel}x{windows[1].kernel}",
-        Kernel("depthwise", depthwise.parameters(context.target, windows)), record,
-        y.images * y.height, y.layout.blocks, unit.reads, unit.outputs,
-        flops=flops, weights=4 * y.channels * windows[0].kernel * windows[1].kernel, by_parts=True,
-    )  # fmt: skip
-    return [step, *elements.finishing(unit, context)]
+    bodies = (Correlation,)
+    finishes = True
+
+    def covers(self, body: Correlation, lanes: int) -> bool:
+        return slides(body)
+
+    def border(self, unit: Unit, body: Correlation, context: PlanContext) -> Pads:
+        return padding(body)
+
+    def calls(self, unit: Unit, body: Correlation, context: PlanContext) -> list[KernelCall]:
+        (x,), (y,) = unit.inputs, unit.outputs
+        assert body.windows is not None
+        windows, lanes = body.windows, context.target.lanes
+
+        weights = Constant(
+            (unit.name, "depthwise", lanes), lambda: depthwise.pack(lanes, *fold_weights(unit))
+        )
+        addresses = x.base_address, y.base_address, Address(weights)
+        block = 4 * lanes * (1 + windows[0].kernel * windows[1].kernel)
+        record = depthwise.arguments(
+            x.layout, y.layout, windows, block, addresses, unit.low, unit.high, unit.residual_offset
+        )
+        flops, _ = depthwise.cost(x.layout, y.layout, windows)
+        step = KernelCall(
+            unit, "depthwise", f"{windows[0].kernel}x{windows[1].kernel}",
+            Kernel("depthwise", depthwise.parameters(context.target, windows)), record,
+            y.images * y.height, y.layout.blocks, unit.reads, unit.outputs,
+            flops=flops, weights=4 * y.channels * windows[0].kernel * windows[1].kernel, by_parts=True,
+        )  # fmt: skip
+        return [step, *elements.finishing(unit, context)]
 
 
 def groups(body: Correlation) -> bool:
@@ -61,34 +75,45 @@ def groups(body: Correlation) -> bool:
     return grouped.covers(body.windows, body.groups, body.depth, body.outputs)
 
 
-def grouped_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
+class GroupedLowering(Lowering[Correlation]):
     """Convolution in groups smaller than a block, and an elementwise pass for an epilogue other than a clamp."""
-    body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
-    assert isinstance(body, Correlation) and body.windows is not None
-    windows, target = body.windows, context.target
-    small = grouped.group(target, body.depth, body.outputs)
 
-    def packed() -> Array:
-        weight, bias = fold_weights(unit)
-        taps = windows[0].kernel, windows[1].kernel
-        return grouped.pack(target, windows, body.groups, weight.reshape(*weight.shape[:2], *taps), bias)
+    bodies = (Correlation,)
+    finishes = True
 
-    weights = Constant((unit.name, "grouped", target.name), packed)
-    offsets = None if small else grouped.places(x.layout, y.layout, body.groups)
-    addresses = x.base_address, y.base_address, Address(weights)
-    record = grouped.arguments(
-        x.layout, y.layout, windows, packed_bytes(body, context), addresses, offsets, unit.low, unit.high,
-        unit.residual_offset,
-    )  # fmt: skip
-    flops, _ = grouped.cost(x.layout, y.layout, windows, body.groups)
-    taps = windows[0].kernel * windows[1].kernel
-    step = KernelCall(
-        unit, "grouped", f"{body.depth}->{body.outputs}",
-        Kernel("grouped", grouped.parameters(target, windows, body.depth, body.outputs)), record,
-        y.images * y.height, y.layout.blocks, unit.reads, unit.outputs,
-        flops=flops, weights=4 * y.channels * taps * body.depth, by_parts=True,
-    )  # fmt: skip
-    return [step, *elements.finishing(unit, context)]
+    def covers(self, body: Correlation, lanes: int) -> bool:
+        return groups(body)
+
+    def border(self, unit: Unit, body: Correlation, context: PlanContext) -> Pads:
+        return padding(body)
+
+    def calls(self, unit: Unit, body: Correlation, context: PlanContext) -> list[KernelCall]:
+        (x,), (y,) = unit.inputs, unit.outputs
+        assert body.windows is not None
+        windows, target = body.windows, context.target
+        small = grouped.group(target, body.depth, body.outputs)
+
+        def packed() -> Array:
+            weight, bias = fold_weights(unit)
+            taps = windows[0].kernel, windows[1].kernel
+            return grouped.pack(target, windows, body.groups, weight.reshape(*weight.shape[:2], *taps), bias)
+
+        weights = Constant((unit.name, "grouped", target.name), packed)
+        offsets = None if small else grouped.places(x.layout, y.layout, body.groups)
+        addresses = x.base_address, y.base_address, Address(weights)
+        record = grouped.arguments(
+            x.layout, y.layout, windows, packed_bytes(body, context), addresses, offsets, unit.low, unit.high,
+            unit.residual_offset,
+        )  # fmt: skip
+        flops, _ = grouped.cost(x.layout, y.layout, windows, body.groups)
+        taps = windows[0].kernel * windows[1].kernel
+        step = KernelCall(
+            unit, "grouped", f"{body.depth}->{body.outputs}",
+            Kernel("grouped", grouped.parameters(target, windows, body.depth, body.outputs)), record,
+            y.images * y.height, y.layout.blocks, unit.reads, unit.outputs,
+            flops=flops, weights=4 * y.channels * taps * body.depth, by_parts=True,
+        )  # fmt: skip
+        return [step, *elements.finishing(unit, context)]
 
 
 def packed_bytes(body: Correlation, context: PlanContext) -> int:
@@ -114,19 +139,25 @@ def pool_windows(body: Pool) -> tuple[Any, Any]:
     )
 
 
-def pool_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
+class PoolLowering(Lowering[Pool]):
     """Maximum or mean over windows."""
-    body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
-    assert isinstance(body, Pool)
-    maps = pool_windows(body)
-    rows, columns = (axis_taps[0] for m in maps if (axis_taps := pool.taps(m, body.padded)) is not None)
-    addresses = x.base_address, y.base_address
-    record = pool.arguments(x.layout, y.layout, maps, (rows, columns), addresses)
-    flops, _ = pool.cost(x.layout, y.layout, maps)
-    return [
-        KernelCall(
-            unit, f"{body.reduce} pool", f"{maps[0].taps}x{maps[1].taps}",
-            Kernel("pool", pool.parameters(body.reduce, maps, body.padded)), record,
-            y.images * y.height, y.layout.blocks, unit.reads, unit.outputs, flops=flops, by_parts=True,
-        )
-    ]  # fmt: skip
+
+    bodies = (Pool,)
+
+    def covers(self, body: Pool, lanes: int) -> bool:
+        return has_pool_kernel(body)
+
+    def calls(self, unit: Unit, body: Pool, context: PlanContext) -> list[KernelCall]:
+        (x,), (y,) = unit.inputs, unit.outputs
+        maps = pool_windows(body)
+        rows, columns = (axis_taps[0] for m in maps if (axis_taps := pool.taps(m, body.padded)) is not None)
+        addresses = x.base_address, y.base_address
+        record = pool.arguments(x.layout, y.layout, maps, (rows, columns), addresses)
+        flops, _ = pool.cost(x.layout, y.layout, maps)
+        return [
+            KernelCall(
+                unit, f"{body.reduce} pool", f"{maps[0].taps}x{maps[1].taps}",
+                Kernel("pool", pool.parameters(body.reduce, maps, body.padded)), record,
+                y.images * y.height, y.layout.blocks, unit.reads, unit.outputs, flops=flops, by_parts=True,
+            )
+        ]  # fmt: skip

@@ -15,6 +15,7 @@ from striate.engine.kernels.argument_record import Address, Constant, value_tabl
 from striate.engine.plan import dense, packing
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.kernel_calls import KernelCall, Packed, PlanContext
+from striate.engine.plan.lowering import Lowering, Pads
 from striate.engine.plan.units import Buffer, Unit
 from striate.geometry import Window
 
@@ -60,85 +61,98 @@ def _choose(
     return dataclasses.replace(shape, m=m) if m else None
 
 
-def border(unit: Unit, shape: sizes.Winograd) -> tuple[int, int, int, int]:
-    """Padding that the input's tiles read around the map."""
-    body, x = unit.body, unit.inputs[0]
-    assert isinstance(body, Correlation) and body.windows is not None
-    h, w = (_pads(body, m) for m in body.windows)
-    return sizes.border(shape.m, x.height, x.width, (*h, *w))
+class WinogradLowering(Lowering[sizes.Winograd]):
+    """Transforms and products in one call; where weights are heavy, all input is transformed in a call before."""
 
+    bodies = (Correlation,)
+    finishes = True
 
-def steps(unit: Unit, shape: sizes.Winograd, context: PlanContext) -> list[KernelCall]:
-    """Transforms and products in one step; where weights are heavy, all input is transformed in a step before."""
-    body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
-    assert isinstance(body, Correlation) and body.windows is not None
-    target = context.target
-    pads = _pads(body, body.windows[0])[0], _pads(body, body.windows[1])[0]
-    shared = shape.heavy and context.threads > 1
-    code = {
-        "input": Kernel("winograd_input", (shape.m,)),
-        "output": Kernel("winograd_output", (shape.m,)),
-    }
-    tiles = {
-        vectors: [Kernel("tile", (n, vectors)) for n in range(1, target.tiles[vectors - 1] + 1)]
-        for vectors in set(shape.panels)
-    }
-    epilogue = None if unit.epilogue is None else dense.epilogue_kernel(unit)
-    inner = (*(k for kernels in tiles.values() for k in kernels), *(() if epilogue is None else (epilogue,)))
-    transformed = None
-    if shared:
-        numbers = shape.shared_bytes() // 4
-        transformed = Buffer(f"{y.name} transformed", (1, numbers), "nc", lanes=target.lanes)
-    count = len(shape.panels)
-    tasks = 1 if context.threads == 1 else min(2 * context.threads, count if shared else shape.rows)
-    parts = -(-count // tasks) if shared else count
-    block = shape.block(context.cache, parts, shared)
+    def covers(self, body: Correlation, lanes: int) -> bool:
+        return False  # only units for which direct products are slower
 
-    def bias() -> Array:
-        padded = np.zeros(sum(shape.panels) * target.lanes, np.float32)
-        padded[: shape.outputs] = packing.bias(unit, shape.outputs)
-        return padded
+    def choose(self, unit: Unit, context: PlanContext) -> sizes.Winograd | None:
+        return choose(unit, context)
 
-    key = (unit.name, "winograd", shape.m, target.name, shape.panels)
-    tables = {vectors: value_table([0, *map(Address, kernels)]) for vectors, kernels in tiles.items()}
-    record = shape.arguments(
-        source=x.layout,
-        source_address=x.base_address,
-        pads=pads,
-        result=y.layout,
-        result_address=y.base_address,
-        weights=Address(Packed(key, lambda: packing.winograd(unit, shape))),
-        bias=Address(Constant((*key, "bias"), bias)),
-        code={part: Address(kernel) for part, kernel in code.items()},
-        tiles_code=[tables[vectors] for vectors in shape.panels],
-        tiles=block,
-        parts=parts,
-        shared=0 if transformed is None else transformed.base_address,
-        residual=unit.residual_offset,
-        low=unit.low,
-        high=unit.high,
-        epilogue=0 if epilogue is None else Address(epilogue),
-    )
-    flops = 2.0 * y.images * y.height * y.width * 9 * x.channels * y.channels
-    needed = 2.0 * shape.tiles * shape.frequencies * x.channels * y.channels
-    name = f"F({shape.m}x{shape.m})"
-    calls = []
-    if transformed is not None:
+    def border(self, unit: Unit, shape: sizes.Winograd, context: PlanContext) -> Pads:
+        """Padding that the input's tiles read around the map."""
+        body, x = unit.body, unit.inputs[0]
+        assert isinstance(body, Correlation) and body.windows is not None
+        h, w = (_pads(body, m) for m in body.windows)
+        return sizes.border(shape.m, x.height, x.width, (*h, *w))
+
+    def calls(self, unit: Unit, shape: sizes.Winograd, context: PlanContext) -> list[KernelCall]:
+        body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
+        assert isinstance(body, Correlation) and body.windows is not None
+        target = context.target
+        pads = _pads(body, body.windows[0])[0], _pads(body, body.windows[1])[0]
+        shared = shape.heavy and context.threads > 1
+        code = {
+            "input": Kernel("winograd_input", (shape.m,)),
+            "output": Kernel("winograd_output", (shape.m,)),
+        }
+        tiles = {
+            vectors: [Kernel("tile", (n, vectors)) for n in range(1, target.tiles[vectors - 1] + 1)]
+            for vectors in set(shape.panels)
+        }
+        epilogue = None if unit.epilogue is None else dense.epilogue_kernel(unit)
+        inner = (
+            *(k for kernels in tiles.values() for k in kernels),
+            *(() if epilogue is None else (epilogue,)),
+        )
+        transformed = None
+        if shared:
+            numbers = shape.shared_bytes() // 4
+            transformed = Buffer(f"{y.name} transformed", (1, numbers), "nc", lanes=target.lanes)
+        count = len(shape.panels)
+        tasks = 1 if context.threads == 1 else min(2 * context.threads, count if shared else shape.rows)
+        parts = -(-count // tasks) if shared else count
+        block = shape.block(context.cache, parts, shared)
+
+        def bias() -> Array:
+            padded = np.zeros(sum(shape.panels) * target.lanes, np.float32)
+            padded[: shape.outputs] = packing.bias(unit, shape.outputs)
+            return padded
+
+        key = (unit.name, "winograd", shape.m, target.name, shape.panels)
+        tables = {vectors: value_table([0, *map(Address, kernels)]) for vectors, kernels in tiles.items()}
+        record = shape.arguments(
+            source=x.layout,
+            source_address=x.base_address,
+            pads=pads,
+            result=y.layout,
+            result_address=y.base_address,
+            weights=Address(Packed(key, lambda: packing.winograd(unit, shape))),
+            bias=Address(Constant((*key, "bias"), bias)),
+            code={part: Address(kernel) for part, kernel in code.items()},
+            tiles_code=[tables[vectors] for vectors in shape.panels],
+            tiles=block,
+            parts=parts,
+            shared=0 if transformed is None else transformed.base_address,
+            residual=unit.residual_offset,
+            low=unit.low,
+            high=unit.high,
+            epilogue=0 if epilogue is None else Address(epilogue),
+        )
+        flops = 2.0 * y.images * y.height * y.width * 9 * x.channels * y.channels
+        needed = 2.0 * shape.tiles * shape.frequencies * x.channels * y.channels
+        name = f"F({shape.m}x{shape.m})"
+        calls = []
+        if transformed is not None:
+            calls.append(
+                KernelCall(
+                    unit, f"{name} input", "", code["input"], record, shape.tiles, shape.blocks, [x], [transformed],
+                    (Kernel("winograd"), code["output"], packing.transform(shape.m), *inner),
+                    by_parts=True,
+                )
+            )  # fmt: skip
+        reads = unit.reads if transformed is None else [transformed, *unit.reads[1:]]
         calls.append(
             KernelCall(
-                unit, f"{name} input", "", code["input"], record, shape.tiles, shape.blocks, [x], [transformed],
-                (Kernel("winograd"), code["output"], packing.transform(shape.m), *inner),
-                by_parts=True,
+                unit, name, f"{block} tiles", Kernel("winograd"), record, shape.rows, count, reads, unit.outputs,
+                (*code.values(), packing.transform(shape.m), *inner),
+                scratch=shape.scratch_bytes(block, parts, shared), flops=flops, needed=needed,
+                weights=shape.weight_bytes,
+                by_parts=shared, all_rows=shared,
             )
         )  # fmt: skip
-    reads = unit.reads if transformed is None else [transformed, *unit.reads[1:]]
-    calls.append(
-        KernelCall(
-            unit, name, f"{block} tiles", Kernel("winograd"), record, shape.rows, count, reads, unit.outputs,
-            (*code.values(), packing.transform(shape.m), *inner),
-            scratch=shape.scratch_bytes(block, parts, shared), flops=flops, needed=needed,
-            weights=shape.weight_bytes,
-            by_parts=shared, all_rows=shared,
-        )
-    )  # fmt: skip
-    return calls
+        return calls

@@ -14,7 +14,7 @@ import math
 from collections.abc import Collection, Mapping
 
 from striate.engine.derivatives import ZERO, add, mul, where
-from striate.engine.plan import algebra
+from striate.engine.plan import algebra, choose
 from striate.engine.plan.algebra import substitute
 from striate.engine.plan.computation import (
     Alias,
@@ -27,7 +27,6 @@ from striate.engine.plan.computation import (
     Softmax,
 )
 from striate.engine.plan.units import ROLES, Buffer, PoolGradient, Unit, WeightGradient
-from striate.engine.training import backward_calls
 from striate.engine.training.adjoint import gradient_name
 from striate.engine.training.forward import ForwardBuilder, diagonal, same_positions
 from striate.engine.training.loop_builder import TapedNode
@@ -142,9 +141,8 @@ class TapeBuilder(ForwardBuilder):
         convolution = _as_convolution(body, value.shaped)
         weight = run.saved_buffers["weight"]
         learned = "weight" in run.trainable
-        nests = (
-            ["weight"] if learned and not backward_calls.has_weight_gradient(convolution, self.lanes) else []
-        )
+        known = choose.has_kernel(WeightGradient(convolution), self.lanes, bare=True)
+        nests = ["weight"] if learned and not known else []
         if learned and not nests:
             self._weight_gradient(run, body, convolution, (value.shaped, dy))
         if x.plain.buffer not in self.sources and value.flat:
@@ -160,7 +158,7 @@ class TapeBuilder(ForwardBuilder):
             # Output padding that reaches further than a stride leaves windows without an input.
             sizes = value.shaped.height, value.shaped.width
             fits = transposed.adjoint or sizes == tuple(m.output for m in transposed.windows or ())
-            if fits and backward_calls.has_input_gradient(transposed, self.lanes):
+            if fits and choose.has_kernel(transposed, self.lanes, bare=True):
                 self._input_gradient(node, x.plain, transposed, dy, weight)
             else:
                 nests.append("x0")

@@ -12,14 +12,13 @@ from typing import Any
 
 from striate.engine.interface import frozen_declarations
 from striate.engine.kernels import dropout_mask
-from striate.engine.plan import arena
+from striate.engine.plan import arena, choose
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.execution_plan import ExecutionPlan, kernel_calls_of
 from striate.engine.plan.kernel_calls import KernelCall, PlanContext, divided, useful_threads
 from striate.engine.plan.place import PIXEL_MAJOR_MAX_CHANNELS, assign_layouts
 from striate.engine.plan.stages import Placed, Stage, Stepped, verified
 from striate.engine.plan.units import Buffer, Copied, Leave, Unit, WeightGradient
-from striate.engine.training import backward_calls
 from striate.engine.training.packs import insert_packing
 from striate.engine.training.recompute import Producer, insert_repeats
 from striate.engine.training.tape import build_tape
@@ -155,7 +154,7 @@ def place(repeated: Repeated, context: PlanContext, copied: Copied) -> Placed:
     """Assign home, lanes and border to every buffer of a copy of the units."""
     before = copied.units(repeated.units)
     alike = {copied.buffer(a): copied.buffer(b) for a, b in repeated.alike.items()}
-    units = assign_layouts(before, context.target, lambda unit: backward_calls.border(unit, context), alike)
+    units = assign_layouts(before, context.target, lambda unit: choose.border(unit, context), alike)
     at = repeated.first_backward
     return Placed(repeated.net, tuple(units), units.index(before[at]) if at < len(before) else len(units))
 
@@ -178,7 +177,7 @@ def step(placed: Placed, context: PlanContext) -> PackedSteps:
     packed: dict[tuple[Any, ...], Buffer] = {}
     constants: dict[tuple[Any, ...], int] = {}
     for part in (placed.units[:at], placed.units[at:]):
-        calls = kernel_calls_of(part, context, backward_calls.steps)
+        calls = kernel_calls_of(part, context)
         calls = divided(calls, useful_threads(calls, context.threads))
         calls, packed_here, constants_here = insert_packing(calls, plain, context.threads)
         halves.append(calls)
