@@ -17,11 +17,18 @@ def value(name, side=4, **more):
     return buffer(name, (IMAGES, 16, side, side), **more)  # 1 KiB an image
 
 
+IMAGEWISE, PER_PART, BORDER = {"imagewise": True}, {"reads_per_part": True}, {"only_writes": True}
+KINDS = {
+    "copy in": IMAGEWISE, "direct": IMAGEWISE | PER_PART, "depthwise": IMAGEWISE, "border": IMAGEWISE | BORDER,
+    "copy out": {}, "softmax": {}, "norm": {}, "nest": {},
+}  # fmt: skip
+
+
 def chain(*algorithms, side=4, **more):
     """Calls one after another, of which each reads what the one before writes."""
     values = [value(f"v{k}", side) for k in range(len(algorithms) + 1)]
     pairs = zip(algorithms, values, values[1:], strict=False)
-    return values, [call([x], [y], name, rows=IMAGES * side, **more) for name, x, y in pairs]
+    return values, [call([x], [y], name, rows=IMAGES * side, **KINDS[name], **more) for name, x, y in pairs]
 
 
 def spans(steps, images=IMAGES, context=SMALL):
@@ -52,7 +59,7 @@ def test_one_image_or_a_batch_in_the_cache_needs_no_spans():
     _, steps = chain("direct", "depthwise")
     assert spans(steps, context=dataclasses.replace(SMALL, cache=8191)) == [(0, 2)]  # 4 images in, 4 out
     assert spans(steps, context=dataclasses.replace(SMALL, cache=8192)) == []
-    one = [call([buffer()], [buffer("y", shape=(1, 16, 64, 64))], "direct", rows=64)]
+    one = [call([buffer()], [buffer("y", shape=(1, 16, 64, 64))], "direct", rows=64, **KINDS["direct"])]
     assert spans(one, images=1) == []
 
 

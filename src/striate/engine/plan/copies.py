@@ -37,14 +37,15 @@ class LeaveLowering(Lowering[Leave]):
 
     def calls(self, unit: Unit, body: Leave, context: PlanContext) -> list[KernelCall]:
         x, y = unit.inputs[0].shaped, unit.outputs[0]
-        name = "copy out" if y.is_result else "copy"
-        return [_step(unit, name, x, x.layout, y, plain(x), (0, x.channels, 0))]
+        name, span = "copy out" if y.is_result else "copy", (0, x.channels, 0)
+        return [_step(unit, name, x, x.layout, y, plain(x), span, imagewise=not y.is_result)]
 
 
 def _step(
     unit: Unit, name: str, x: Buffer, source: Layout, y: Buffer, result: Layout,
     span: tuple[int, int, int], area: tuple[int, int] | None = None,
     start: int = 0, skip: tuple[int, int] = (1, 1), end: int = 0, apart: tuple[int, int] = (1, 1),
+    imagewise: bool = True,
 ) -> KernelCall:  # fmt: skip
     """Copy channels of x, numbered `shift` lower, to channels [first, last) of y, over area (rows, columns).
 
@@ -78,7 +79,7 @@ def _step(
     turn = copy.rotation(shift, source.lanes, result.lanes)
     return KernelCall(
         unit, name, f"{source.lanes}->{result.lanes}", Kernel("copy", (source.lanes, result.lanes, turn)), arguments,
-        x.images * rows, copy.parts(first, last, result.lanes), [x], [y],
+        x.images * rows, copy.parts(first, last, result.lanes), [x], [y], imagewise=imagewise,
     )  # fmt: skip
 
 
@@ -160,5 +161,5 @@ def zero_border(unit: Unit, value: Buffer) -> KernelCall:
     )  # fmt: skip
     return KernelCall(
         unit, "border", "", Kernel("border", ("constant", layout.lanes)), arguments,
-        layout.images * lines, layout.blocks, [], [value], only_writes=True, by_parts=True,
+        layout.images * lines, layout.blocks, [], [value], only_writes=True, by_parts=True, imagewise=True,
     )  # fmt: skip

@@ -333,6 +333,8 @@ def _product(
         flops=2.0 * pixels * total * body.outputs * body.groups,
         weights=weight_bytes,
         by_parts=weight_bytes > source.bytes and len(split) >= 2 * context.threads,
+        imagewise=True,
+        reads_per_part=True,
     )
 
 

@@ -50,7 +50,7 @@ def _elementwise(unit: Unit, body: FusedElementwise, y: Buffer, context: PlanCon
     reads = [body.values[name] for name in names if name in body.values]
     return KernelCall(
         unit, "elementwise", kinds, Kernel("elementwise", (text, kinds)), record,
-        y.images * y.height, y.layout.blocks, reads, [y], flops=flops, by_parts=True,
+        y.images * y.height, y.layout.blocks, reads, [y], flops=flops, by_parts=True, imagewise=True,
     )  # fmt: skip
 
 
@@ -81,6 +81,7 @@ class LocalNormLowering(Lowering[LocalResponseNorm]):
             KernelCall(
                 unit, "local norm", f"{body.size}", Kernel("lrn", numbers), record,
                 x.images * x.height, x.layout.blocks, unit.reads, unit.outputs, flops=flops, by_parts=True,
+                imagewise=True,
             )
         ]  # fmt: skip
 

@@ -63,6 +63,10 @@ class KernelCall:
     """It writes only bytes that no other step touches (a border)."""
     after_all: bool = False
     """It must not run at the same time as the calls before it."""
+    imagewise: bool = False
+    """Its rows go through the images in order, and images share nothing: it may run image by image."""
+    reads_per_part: bool = False
+    """Every part reads all that the call reads."""
     share: float = 1.0
     """The part of its values that it touches: one image of a batch."""
     tasks: list[Task] = dataclasses.field(default_factory=list)

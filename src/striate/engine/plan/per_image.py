@@ -18,14 +18,6 @@ from collections.abc import Sequence
 from striate.engine.plan.kernel_calls import KernelCall, PlanContext, divide_tasks, divided
 from striate.engine.plan.units import Buffer
 
-IMAGEWISE = frozenset(
-    [
-        "border", "copy in", "copy", "zeros", "direct", "depthwise", "grouped", "elementwise", "max pool", "mean pool",
-        "local norm", "to planes", "planar", "F(2x2)", "F(4x4)",
-    ]
-)  # fmt: skip
-"""Algorithms whose rows go through the images in order and that share nothing between images."""
-
 
 @dataclasses.dataclass(frozen=True)
 class PerImageSpan:
@@ -60,7 +52,7 @@ def find_spans(steps: Sequence[KernelCall], images: int, context: PlanContext) -
 
 def _runs_per_image(step: KernelCall, images: int) -> bool:
     return (
-        step.algorithm in IMAGEWISE
+        step.imagewise
         and step.rows > 0
         and step.rows % images == 0
         and all(value.images == images and value.roles[:1] == "n" for value in (*step.reads, *step.writes))
@@ -72,8 +64,8 @@ L2_WEIGHT_BYTES = 128 << 10
 
 
 def _bytes_per_image(step: KernelCall, images: int) -> float:
-    """Bytes that the step reads and writes per image, without weights. A direct product reads once per panel."""
-    times = step.parts if step.algorithm == "direct" else 1
+    """Bytes that the step reads and writes per image, without weights."""
+    times = step.parts if step.reads_per_part else 1
     reads, writes = (sum(v.shaped.layout.bytes for v in values) for values in (step.reads, step.writes))
     return (reads * times + writes) / images
 
@@ -85,7 +77,7 @@ def _light(step: KernelCall, images: int) -> bool:
 
 def _pays(step: KernelCall, images: int, context: PlanContext) -> bool:
     """Whether the whole batch's values would not stay in the second-level cache."""
-    return step.algorithm != "border" and images * _bytes_per_image(step, images) > context.cache
+    return not step.only_writes and images * _bytes_per_image(step, images) > context.cache
 
 
 def _inner_buffers(steps: Sequence[KernelCall], first: int, end: int, images: int) -> frozenset[Buffer]:

@@ -94,6 +94,7 @@ class PlanarLowering(Lowering[Windows]):
                 y.images * len(taps), 1, [source], unit.outputs,
                 scratch=planar_conv.scratch_bytes(target, body.outputs, rows, vectors), flops=flops,
                 weights=4 * body.outputs * (1 + body.depth * windows[0].kernel * windows[1].kernel),
+                imagewise=True,
             )
         )  # fmt: skip
         return [*calls, *elements.finishing(unit, context)]
@@ -137,5 +138,6 @@ def _to_planes(unit: Unit, to: Buffer, layout: Layout, context: PlanContext) -> 
 
     record = to_planes.arguments(target, x.layout, layout, (x.base_address, to.start_address))
     return KernelCall(
-        unit, "to planes", "", Kernel("to_planes"), record, x.images * units, x.layout.blocks, [x], [to]
+        unit, "to planes", "", Kernel("to_planes"), record, x.images * units, x.layout.blocks, [x], [to],
+        imagewise=True,
     )  # fmt: skip

@@ -64,6 +64,7 @@ class DepthwiseLowering(Lowering[Correlation]):
             Kernel("depthwise", depthwise.parameters(context.target, windows)), record,
             y.images * y.height, y.layout.blocks, unit.reads, unit.outputs,
             flops=flops, weights=4 * y.channels * windows[0].kernel * windows[1].kernel, by_parts=True,
+            imagewise=True,
         )  # fmt: skip
         return [step, *elements.finishing(unit, context)]
 
@@ -111,7 +112,7 @@ class GroupedLowering(Lowering[Correlation]):
             unit, "grouped", f"{body.depth}->{body.outputs}",
             Kernel("grouped", grouped.parameters(target, windows, body.depth, body.outputs)), record,
             y.images * y.height, y.layout.blocks, unit.reads, unit.outputs,
-            flops=flops, weights=4 * y.channels * taps * body.depth, by_parts=True,
+            flops=flops, weights=4 * y.channels * taps * body.depth, by_parts=True, imagewise=True,
         )  # fmt: skip
         return [step, *elements.finishing(unit, context)]
 
@@ -159,5 +160,6 @@ class PoolLowering(Lowering[Pool]):
                 unit, f"{body.reduce} pool", f"{maps[0].taps}x{maps[1].taps}",
                 Kernel("pool", pool.parameters(body.reduce, maps, body.padded)), record,
                 y.images * y.height, y.layout.blocks, unit.reads, unit.outputs, flops=flops, by_parts=True,
+                imagewise=True,
             )
         ]  # fmt: skip

@@ -152,7 +152,7 @@ class WinogradLowering(Lowering[sizes.Winograd]):
                 (*code.values(), packing.transform(shape.m), *inner),
                 scratch=shape.scratch_bytes(block, parts, shared), flops=flops, needed=needed,
                 weights=shape.weight_bytes,
-                by_parts=shared, all_rows=shared,
+                by_parts=shared, all_rows=shared, imagewise=True,
             )
         )  # fmt: skip
         return calls
