@@ -8,8 +8,9 @@ BUILT = Path(__file__).parents[2] / "src" / "striate" / "views" / "static" / "st
 
 
 def compute(body, cases):
-    """What the body of a function of `page` (the module) and `cases` returns. One process."""
+    """What the body of a function of `page` (the module, with the experiment) and `cases` returns. One process."""
     script = f"""
+        await import({json.dumps(BUILT.with_name("experiment.js").as_uri())})
         const page = await import({json.dumps(BUILT.as_uri())})
         let text = ""
         for await (const part of process.stdin) text += part

@@ -19,12 +19,18 @@ def test_the_types_hold():
 @pytest.mark.npm
 def test_the_module_is_built_from_its_source(tmp_path):
     subprocess.run(["node", "build.mjs", str(tmp_path)], cwd=WEB, check=True)
-    for built in (BUILT, BUILT.with_suffix(".css"), BUILT.with_name("lab.js")):
+    for built in (
+        BUILT,
+        BUILT.with_suffix(".css"),
+        BUILT.with_name("experiment.js"),
+        BUILT.with_name("lab.js"),
+    ):
         assert (tmp_path / built.name).read_bytes() == built.read_bytes(), "npm run --prefix web build"
 
 
-def test_the_module_is_small_and_asks_for_nothing():
-    text = BUILT.read_text("ascii")
-    assert len(text) <= 150_000
+@pytest.mark.parametrize(("name", "most"), [("striate", 150_000), ("experiment", 30_000)])
+def test_the_module_is_small_and_asks_for_nothing(name, most):
+    text = BUILT.with_name(f"{name}.js").read_text("ascii")
+    assert len(text) <= most
     for word in ("eval(", "new Function", "import(", "importScripts", "</script"):
         assert word not in text

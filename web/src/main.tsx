@@ -2,6 +2,7 @@
 import { mountApp, type Mounted } from "./app"
 import { type Host, memoryRoutes, windowRoutes } from "./host"
 import type { LivePage, PagePicture } from "./record"
+import * as shared from "./shared"
 
 export * as engine from "./engine"
 export * as fields from "./views/network/fields"
@@ -16,6 +17,9 @@ export type { Host, LivePage, Mounted }
 
 /** Show a record inside an element of a page that has the style sheet (striate/views/page/module.py: `style_sheet`). */
 export const mount = mountApp
+
+/** What a module gives that stands in front of this one, in pages that can use it (views/lab/start.ts). */
+export const more = globalThis.striateMore?.(shared)
 
 const serialized = (svg: Element | null): string => (svg ? new XMLSerializer().serializeToString(svg) : "")
 

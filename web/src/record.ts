@@ -25,6 +25,8 @@ export interface LivePage {
   model?: PageModel
   /** otherwise: why it cannot */
   no_model?: string
+  /** with a model: its screen, and where an electrode can be */
+  experiment?: HandExperiment
   /** instead of a model: maps of one image of the run's data */
   eight_bit?: EightBitMaps
 }
@@ -681,6 +683,58 @@ export interface Answer {
   loss: string
 }
 
+/** What the page needs to show stimuli to the network that it holds. */
+export interface HandExperiment {
+  screen: HandScreen
+  /** those that can be probed */
+  nodes: HandNode[]
+}
+
+/** The network's input as a screen. */
+export interface HandScreen {
+  /** pixels */
+  height: number
+  /** pixels */
+  width: number
+  /** the gray background, a number for each channel */
+  gray: number[]
+  /** axis of color to the amplitude of a pattern of 1 in each channel */
+  colors: Record<string, number[]>
+}
+
+/** A node that can be probed. */
+export interface HandNode {
+  /** the node */
+  node: string
+  /** what is read: the node, or the activation behind it */
+  value: string
+  /** channels */
+  units: number
+  /** height and width of its map */
+  map: number[]
+  /** `center`, `edge`, `corner`, and those asked for as `row.column` */
+  places: Record<string, HandPlace>
+}
+
+/** A place at which an electrode can be. */
+export interface HandPlace {
+  /** row and column of the unit in the map */
+  position: number[]
+  /** what it sees of the image */
+  field: Extent
+  /** whether the whole field lies inside the image */
+  inside: boolean
+  /** whether pixels outside of the field change the response */
+  surround: boolean
+}
+
+export interface Extent {
+  /** first and last row of the input that the unit sees */
+  h: number[]
+  /** first and last column */
+  w: number[]
+}
+
 /** One image in a network that is too large for the page. */
 export interface EightBitMaps {
   sample: SampleImage
@@ -768,6 +822,181 @@ export interface LabArray {
   shape: number[]
   /** base64 of its float32 numbers, little-endian */
   values: string
+}
+
+/** Answer to `electrode`: what an electrode in a node reads, and where it can be. */
+export interface LabElectrode {
+  screen: HandScreen
+  node: HandNode
+  /** whether the weights are those of the model; otherwise fresh, seed 0 */
+  trained: boolean
+}
+
+/** Answer to `respond`: responses of one unit to stimuli that are shown by hand. */
+export interface LabResponses {
+  /** to the gray screen */
+  blank: number
+  /** to each stimulus */
+  responses: number[]
+}
+
+/** `striate probe MODEL --node NAME --json` */
+export interface Probe {
+  /** `striate.probe/1` */
+  schema: string
+  /** the network's name */
+  network: string
+  /** the node */
+  node: string
+  /** what was read: the node, or the activation behind it */
+  value: string
+  /** `as given`, or `untrained, seed 0` */
+  weights: string
+  /** row and column of the unit in the map */
+  position: number[]
+  field: Extent
+  /** whether the whole field lies inside the image */
+  inside: boolean
+  /** whether pixels outside of the field change the response */
+  surround: boolean
+  /** `cv` of the most selective linear filter of this size; null for a large field */
+  cv_limit: number | null
+  /** axes of color that were shown */
+  colors: string[]
+  /** of the gratings' bars */
+  orientations_deg: number[]
+  /** of the gratings, cycles per pixel */
+  frequencies_cpp: number[]
+  phases_deg: number[]
+  /** diameters of apertures; the last shows the whole field */
+  sizes_px: number[]
+  /** share of the largest amplitude */
+  contrast: number
+  /** number of images */
+  shown: number
+  /** what has to be known about the conditions */
+  notes: string[]
+  /** one for each channel, or the one of `--unit` */
+  units: ProbedUnit[]
+}
+
+export interface ProbedUnit {
+  /** channel */
+  unit: number
+  /** `simple`, `complex` or `none` */
+  type: string
+  /** axis of color of the measures: `luminance`, `red-green` or `blue-yellow` */
+  color: string | null
+  /** preferred orientation of the bar; 0 horizontal, 90 vertical */
+  orientation_deg: number | null
+  /** orientation of the strongest grating */
+  best_orientation_deg: number | null
+  /** circular variance: 0 for one orientation, 1 for all alike */
+  cv: number | null
+  /** two-point selectivity index */
+  osi: number | null
+  /** half width at 1/√2 of the peak */
+  bandwidth_deg: number | null
+  /** preferred spatial frequency, cycles per pixel */
+  frequency_cpp: number | null
+  /** its full width at half height */
+  bandwidth_octaves: number | null
+  /** mean response to the best grating over the phases */
+  f0: number | null
+  /** amplitude of its first harmonic */
+  f1: number | null
+  /** their ratio */
+  f1_f0: number | null
+  /** preferred phase at the field's center, of a simple unit */
+  phase_deg: number | null
+  /** overlap of ON and OFF responses, 0 to 1 */
+  polarity_overlap: number | null
+  /** null: not defined for one frame */
+  direction_selectivity: number | null
+  /** share of the largest drive that a larger grating takes away */
+  surround_suppression: number | null
+  /** diameter of the aperture with the largest drive */
+  preferred_size_px: number | null
+  /** of the best grating: the larger of F0 - R0 and F1 */
+  drive: number | null
+  /** response to the best grating over that to the best photograph */
+  natural_share: number | null
+  best_bar: BestBar | null
+  /** fitted to the map; null below an R² of 0.5 */
+  gabor: Gabor | null
+  /** largest response by kind of stimulus; `blank`: the gray screen */
+  responses: Record<string, number>
+  /** drive of the best grating by axis of color */
+  drives: Record<string, number>
+  /** measure to half the difference between halves of the stimuli */
+  uncertainty: Record<string, number | null>
+  /** why a measure is null; `no response` */
+  notes: string[]
+  /** what the measures are computed from */
+  curves: Curves | null
+  /** response-weighted average of noise, rows of cells from the top */
+  map: number[][] | null
+}
+
+export interface BestBar {
+  /** of the bar that drives the unit most */
+  orientation_deg: number
+  /** its distance from the field's center, across the bar */
+  offset_px: number
+  /** `bright` or `dark` */
+  polarity: string
+}
+
+export interface Gabor {
+  /** in units of the response */
+  amplitude: number
+  /** center, to the right of the field's center */
+  x_px: number
+  /** center, above it */
+  y_px: number
+  /** width across the bars */
+  sigma_x_px: number
+  /** width along the bars */
+  sigma_y_px: number
+  /** of the bars */
+  orientation_deg: number
+  /** cycles per pixel */
+  frequency_cpp: number
+  /** 0 for a bright bar in the middle */
+  phase_deg: number
+  /** share of the map's variance that it explains */
+  r2: number
+}
+
+export interface Curves {
+  /** drive for each of `orientations_deg` at the best frequency */
+  orientation: number[]
+  /** drive for each of `frequencies_cpp` at the best orientation */
+  frequency: number[]
+  /** response to the best grating for each of `phases_deg` */
+  phase: number[]
+  /** drive of the best grating behind an aperture of each of `sizes_px` */
+  size: number[]
+}
+
+/** `striate probe MODEL --node NAME --border --json` */
+export interface ProbedBorder {
+  /** `striate.probe-border/1` */
+  schema: string
+  /** the network's name */
+  network: string
+  /** the node */
+  node: string
+  /** whether it or a convolution in front of it is padded; otherwise all modes are alike */
+  padded: boolean
+  modes: BorderMode[]
+}
+
+export interface BorderMode {
+  /** padding of all convolutions: `zeros`, `reflect`, `replicate` or `circular` */
+  mode: string
+  /** `center`, `edge` (left) and `corner` (upper left) */
+  places: Record<string, Probe>
 }
 
 /** Answer to `run`: what a training run has written so far. */

@@ -81,6 +81,21 @@ def _waves(screen: Screen, directions: Array) -> Array:
     return along
 
 
+def _covered(distance: Array, width: Any) -> Array:
+    """Share of each pixel that a bar or a spot covers; one at its side is covered in part.
+
+    distance: from its middle, at least 0; width: of the bar, or the spot's diameter.
+    """
+    share: Array = np.clip(width / 2 - distance + 0.5, 0, 1)
+    return share
+
+
+def _sides(along: Array) -> Array:
+    """Bright on one side of an edge, dark on the other; a pixel on it is in between."""
+    sides: Array = np.clip(2 * along, -1, 1)
+    return sides
+
+
 @dataclasses.dataclass(frozen=True)
 class Gratings:
     """Sine gratings: orientations x frequencies x phases. Orientations in radians, frequencies in cycles per pixel."""
@@ -127,10 +142,7 @@ class Bars:
         turn, place, dark = np.unravel_index(indices, self.shape)
         along = _waves(screen, np.array(self.orientations)[turn] - math.pi / 2)
         distance = np.abs(along - np.array(self.offsets)[place][:, None, None])
-        inside = np.clip(
-            self.width / 2 - distance + 0.5, 0, 1
-        )  # a pixel at the side of the bar is covered in part
-        bars: Array = inside * (1 - 2 * dark)[:, None, None]
+        bars: Array = _covered(distance, self.width) * (1 - 2 * dark)[:, None, None]
         return bars
 
 
@@ -148,7 +160,7 @@ class Edges:
     def draw(self, screen: Screen, indices: Array) -> Array:
         turn, place, side = np.unravel_index(indices, self.shape)
         along = _waves(screen, np.array(self.orientations)[turn] - math.pi / 2)
-        edges: Array = np.clip(2 * (along - np.array(self.offsets)[place][:, None, None]), -1, 1)
+        edges: Array = _sides(along - np.array(self.offsets)[place][:, None, None])
         return edges * (1 - 2 * side)[:, None, None]
 
 
@@ -238,10 +250,61 @@ class Patches:
         waves = np.cos(
             (2 * math.pi * rates[pair])[:, None, None] * along - np.array(self.phases)[phase][:, None, None]
         )
-        radius = np.array(self.diameters)[size][:, None, None] / 2
-        inside = np.clip(radius - np.hypot(*screen.grid()) + 0.5, 0, 1)
-        patches: Array = waves * inside
+        diameter = np.array(self.diameters)[size][:, None, None]
+        patches: Array = waves * _covered(np.hypot(*screen.grid()), diameter)
         return patches
+
+
+SLIDES = ("bar", "edge", "grating", "spot")
+"""Kinds of stimuli that are moved by hand."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Slide:
+    """A bar, edge, grating or spot anywhere on a screen, as it is moved by hand.
+
+    orientation in radians; x, y: its middle, in pixels to the right of and above the center of the screen; width: of a
+    bar and of each bar of a grating, diameter of a spot; length: of a bar; dark: dark where it would be bright.
+    """
+
+    kind: str
+    orientation: float = 0.0
+    x: float = 0.0
+    y: float = 0.0
+    width: float = 1.0
+    length: float = math.inf
+    dark: bool = False
+
+    def draw(self, screen: Screen) -> Array:
+        """The pattern (H, W)."""
+        direction = self.orientation - math.pi / 2
+        x, y = screen.grid()
+        x, y = x - self.x, y - self.y
+        along = math.cos(direction) * x + math.sin(direction) * y
+        if self.kind == "edge":
+            pattern = _sides(along)
+        elif self.kind == "grating":
+            pattern = np.cos(math.pi / self.width * along)
+        elif self.kind == "spot":
+            pattern = _covered(np.hypot(x, y), self.width)
+        else:
+            across = math.cos(direction) * y - math.sin(direction) * x
+            pattern = _covered(np.abs(along), self.width) * _covered(np.abs(across), self.length)
+        return -pattern if self.dark else pattern
+
+
+@dataclasses.dataclass(frozen=True)
+class Slides:
+    """Slides one after the other."""
+
+    slides: tuple[Slide, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.slides),)
+
+    def draw(self, screen: Screen, indices: Array) -> Array:
+        return np.stack([self.slides[k].draw(screen) for k in indices])
 
 
 def turns(count: int) -> tuple[float, ...]:

@@ -56,6 +56,17 @@ WRONG = [
     ("pictures", {"kinds": ["field"], "unit": [-1, 0]}), ("pictures", {"kinds": ["field"], "unit": [1, 1, 1, 1]}),
     ("compare", {"a": {}}), ("compare", {"a": "lenet5", "b": "lenet5"}), ("fix", {"code": "G002"}),
     ("activations", {"nodes": []}), ("activations", {"nodes": [], "image": {"height": 1, "width": 1, "channels": 1}}),
+    ("electrode", {}), ("electrode", {"node": 1}), ("electrode", {"node": "conv1", "at": "left"}),
+    ("electrode", {"node": "conv1", "at": "1.x"}), ("electrode", {"node": "conv1", "at": "1.-1"}),
+    ("electrode", {"node": "conv1", "at": "²."}), ("respond", {"node": "conv1"}),
+    ("respond", {"node": "conv1", "slides": {}}), ("respond", {"node": "conv1", "slides": [1]}),
+    ("respond", {"node": "conv1", "slides": [{"kind": "bar"}] * 257}),
+    ("respond", {"node": "conv1", "slides": [{"kind": "bar", "x": 1e9}]}),
+    ("respond", {"node": "conv1", "slides": [{"kind": "bar", "width": 0}]}),
+    ("respond", {"node": "conv1", "slides": [{"kind": "bar", "orientation": True}]}),
+    ("respond", {"node": "conv1", "slides": [{"kind": "bar", "length": "1"}]}),
+    ("respond", {"node": "conv1", "slides": [{"x": 0}]}), ("protocol", {"node": "conv1", "unit": -1}),
+    ("pooled", {"node": "conv1"}), ("pooled", {"node": "conv1", "size": 17}), ("border", {"node": None}),
 ]  # fmt: skip
 
 

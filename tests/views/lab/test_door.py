@@ -22,7 +22,9 @@ def test_the_link_gives_a_cookie_and_leads_to_an_address_without_token(served):
     assert served.link.rpartition("=")[2].encode() not in page.content
 
 
-@pytest.mark.parametrize("path", ["/", "/striate.js", "/lab.js", "/nowhere", "/?token=", "/api/record"])
+@pytest.mark.parametrize(
+    "path", ["/", "/striate.js", "/experiment.js", "/lab.js", "/nowhere", "/?token=", "/api/record"]
+)
 def test_every_answer_has_the_policy(served, path):
     for answer in (served.get(path), served.get(path, ("cookie", served.cookie))):
         policy = dict(
@@ -76,7 +78,7 @@ HOSTS = [
 @pytest.mark.parametrize("hosts", HOSTS, ids=str)
 def test_another_host_is_refused(served, hosts):
     lines = [("host", host.format(port=served.port)) for host in hosts]
-    for path in ("/", "/striate.js", "/lab.js", served.path):
+    for path in ("/", "/striate.js", "/experiment.js", "/lab.js", served.path):
         refused = served.request("GET", path, [*lines, ("cookie", served.cookie)])
         assert refused.status in (400, 403)  # 400: the server's own, for none and for two
         assert b"data-striate-lab" not in refused.content

@@ -13,10 +13,12 @@ const rint = (x: number): number => {
 export function inputOf(model: PageModel, pixels: Uint8Array | Uint8ClampedArray): Float32Array {
   const [height, width, channels] = model.image as [number, number, number]
   const area = height * width
-  let planes = Array.from({ length: channels }, (_, c) =>
-    Float32Array.from({ length: area }, (_, k) => pixels[k * channels + c]!),
-  )
-  let bytes = true
+  const plane = (_: unknown, c: number) => Float32Array.from({ length: area }, (_, k) => pixels[k * channels + c]!)
+  return inputFrom(model, Array.from({ length: channels }, plane), true)
+}
+
+/** The input for planes of pixels. bytes: whether they are whole numbers from 0 to 255; otherwise from 0 to 1. */
+export function inputFrom(model: PageModel, planes: Float32Array[], bytes: boolean): Float32Array {
   const toUnit = () => {
     if (bytes) planes = planes.map((plane) => plane.map((value) => value / 255))
     bytes = false
@@ -38,6 +40,7 @@ export function inputOf(model: PageModel, pixels: Uint8Array | Uint8ClampedArray
     }
   }
   toUnit()
+  const area = planes[0]!.length
   const input = new Float32Array(planes.length * area)
   planes.forEach((plane, c) => input.set(plane, c * area))
   return input

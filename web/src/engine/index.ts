@@ -3,7 +3,7 @@ import type { PageModel } from "../record"
 import { type Shapes, type Tensor, type Tensors, compileStatement } from "./statement"
 
 export { FUNCTIONS } from "./functions"
-export { inputOf } from "./image"
+export { inputFrom, inputOf } from "./image"
 
 /** Bytes from base64. */
 export function bytesOf(text: string): Uint8Array {

@@ -2,13 +2,17 @@
 import type {
   LabActivations,
   LabComparison,
+  LabElectrode,
   LabFixed,
   LabPictures,
   LabRecord,
   LabRefusal,
+  LabResponses,
   LabRun,
   LabRuns,
   LabViews,
+  Probe,
+  ProbedBorder,
   Rules,
 } from "../record"
 import { bare } from "../names"
@@ -21,6 +25,28 @@ export interface Source {
   model?: string
   /** input size `HxWxC`, instead of the network's own */
   input?: string
+}
+
+/** A unit: its node, its channel, and its place, `center`, `edge`, `corner` or `row.column`. */
+export interface Probed {
+  node: string
+  unit: number
+  at: string
+}
+
+/** A stimulus that is moved by hand, as striate/probe/stimuli.py: `Slide`, with its orientation in degrees. */
+export interface Slide {
+  /** bar, edge, grating or spot */
+  kind: string
+  orientation: number
+  /** pixels to the right of the field's center, and above it */
+  x: number
+  y: number
+  width: number
+  /** of a bar; without it the bar crosses the screen */
+  length?: number
+  /** 1: dark where it would be bright */
+  dark: number
 }
 
 /** Name of a request to its body and its answer. */
@@ -40,6 +66,14 @@ export interface Requests {
     Source & { image: { pixels: string; height: number; width: number; channels: number }; nodes: string[] },
     LabActivations,
   ]
+  /** What an electrode in a node reads, and where it can be. */
+  electrode: [Source & { node: string; at: string }, LabElectrode]
+  /** Responses of a unit to at most 256 stimuli. */
+  respond: [Source & Probed & { slides: Slide[]; color: string }, LabResponses]
+  /** The protocol: of a unit, of a max-pool behind it, and at borders. */
+  protocol: [Source & Probed, Probe]
+  pooled: [Source & Probed & { size: number }, Probe]
+  border: [Source & Probed, ProbedBorder]
   /** A run of `runs`. since: rows that the page has. */
   run: [{ name: string; since?: number }, LabRun]
   runs: [Record<string, never>, LabRuns]

@@ -4,6 +4,7 @@ import { activations } from "./activations"
 import { compare } from "./compare"
 import { course } from "./course"
 import { history } from "./history"
+import { lab } from "./lab"
 import { layer } from "./layer"
 import { network } from "./network"
 import { pixels } from "./pixels"
@@ -14,6 +15,7 @@ export const VIEWS: View[] = [
   network,
   pixels,
   activations,
+  lab,
   compare,
   training,
   history,

@@ -13,7 +13,7 @@ import jinja2
 
 from striate.diagnostics import plural, printable
 from striate.version import __version__
-from striate.views.page.module import inline_json, module, policy, style_sheet
+from striate.views.page.module import inline_json, policy, script, style_sheet
 from striate.views.page.record import live_record, run_record
 from striate.views.text import number_format
 from striate.views.text.node import AXES
@@ -49,9 +49,10 @@ def document(network: NetworkPart, run: RunPart | None = None, model: ModelParts
     """The text of the HTML file. run: the training run whose network it is; model: what the page computes with."""
     template = _environment().get_template("page.html")
     record = live_record(network.show, run_record(run) if run else None, model, network.network)
+    text = script(record)
     return template.render(network=network, run=run, version=__version__, style=style_sheet(),
-                           record=inline_json(record), module=module(),
-                           policy=policy()) + "\n"  # fmt: skip
+                           record=inline_json(record), module=text,
+                           policy=policy(text)) + "\n"  # fmt: skip
 
 
 @functools.cache

@@ -101,7 +101,7 @@ class Activations:
             self._kept.move_to_end(source)
             return self._kept[source]
         checked = self._networks.find(source)
-        _limit(checked)
+        limit(checked)
         model = with_weights(checked.net, seed=SEED)
         net = model.network
         image_input(net)  # raises for other inputs
@@ -134,7 +134,7 @@ def _array(values: Array) -> LabArray:
     return {"shape": list(values.shape), "values": base64.b64encode(content).decode()}
 
 
-def _limit(checked: Checked) -> None:
+def limit(checked: Checked) -> None:
     """Raises for a network that has no output, and LimitError for one that would keep the page waiting."""
     net = checked.net.network
     for problem in net.inference.problems:

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from striate.diagnostics import InternalError, LimitError, SourceError, StriateError
 from striate.views.lab.activations import Activations, image
 from striate.views.lab.bodies import MIB, Body, Refusal, parse, read
+from striate.views.lab.experiment import Experiment, Unit, color, place, size, slides
 from striate.views.lab.networks import DRAWN, Check, Networks, Source
 from striate.views.lab.page import page
 from striate.views.lab.runs import Runs
@@ -54,7 +55,13 @@ class Lab:
         self.runs = Runs(root or Path.cwd(), model)
         self.networks = Networks(model, input, check, self.runs)
         self._activations = Activations(self.networks)
-        self._workers = {name: Worker(name) for name in ("checks", "pictures", "views", "engine")}
+        self._hand, self._experiment = (
+            Experiment(self.networks),
+            Experiment(self.networks),
+        )  # a thread for each
+        self._workers = {
+            name: Worker(name) for name in ("checks", "pictures", "views", "engine", "hand", "probe")
+        }
         self.answers: Mapping[str, Answer] = {
             "record": Answer(lambda body: self.networks.record(Source.of(body))),
             "fix": Answer(self._fix),
@@ -65,6 +72,11 @@ class Lab:
             "pictures": Answer(self._pictures, "pictures"),
             "compare": Answer(self._compare, "pictures", 4 * MIB),
             "activations": Answer(self._values, "engine", 32 * MIB),
+            "electrode": Answer(self._electrode, "hand"),
+            "respond": Answer(self._respond, "hand"),
+            "protocol": Answer(lambda body: self._experiment.protocol(_unit(body)), "probe"),
+            "pooled": Answer(lambda body: self._experiment.pooled(_unit(body), size(body)), "probe"),
+            "border": Answer(lambda body: self._experiment.border(_unit(body)), "probe"),
         }
 
     def close(self) -> None:
@@ -76,7 +88,7 @@ class Lab:
         """As an ASGI application, which answers whoever reaches it."""
         routes = [
             Route("/", self._page),
-            *(Route(f"/{name}.js", _module(name)) for name in ("striate", "lab")),
+            *(Route(f"/{name}.js", _module(name)) for name in ("experiment", "striate", "lab")),
             Route("/api/{name}", self._answer, methods=["POST"]),
         ]
         app = Starlette(routes=routes)
@@ -127,6 +139,16 @@ class Lab:
     def _values(self, body: Body) -> Any:
         nodes = body.texts("nodes", MAX_NAMES)
         return self._activations.answer(Source.of(body), image(body.part("image")), nodes)
+
+    def _electrode(self, body: Body) -> Any:
+        return self._hand.electrode(Source.of(body), body.text("node"), place(body))
+
+    def _respond(self, body: Body) -> Any:
+        return self._hand.respond(_unit(body), slides(body), color(body))
+
+
+def _unit(body: Body) -> Unit:
+    return Unit.of(Source.of(body), body)
 
 
 def _explain(body: Body) -> Any:

@@ -123,6 +123,25 @@ class Body:
         one = Body({str(k): value for k, value in enumerate(values)}, f"{self._path}{name}.")
         return [one.whole(str(k), 0, 10**9) for k in range(len(values))]
 
+    def number(self, name: str, least: float, most: float, default: float | None = None) -> float:
+        """A number from `least` to `most`."""
+        value = self._get(name, int | float, "a number", default)
+        if isinstance(value, bool) or not least <= value <= most:
+            raise Refusal(
+                422,
+                f"{name} is not allowed",
+                where=self._path + name,
+                why=f"it is a number from {least:g} to {most:g}",
+                fix=f"send {least:g}",
+            )
+        return float(value)
+
+    def parts(self, name: str, most: int) -> list[Body]:
+        """A list of at most `most` objects."""
+        values = self._list(name, most)
+        one = Body({str(k): value for k, value in enumerate(values)}, f"{self._path}{name}.")
+        return [one.part(str(k)) for k in range(len(values))]
+
     def binary(self, name: str) -> bytes:
         """Bytes in base64."""
         try:
@@ -140,7 +159,7 @@ class Body:
             raise Refusal(422, f"{name} is too long", where=self._path + name, why=f"it has at most {most}")
         return values  # type: ignore[no-any-return]
 
-    def _get(self, name: str, kind: type, what: str, default: Any) -> Any:
+    def _get(self, name: str, kind: Any, what: str, default: Any) -> Any:
         value = self._parts.get(name, default)
         value = default if value is None else value
         if not isinstance(value, kind):

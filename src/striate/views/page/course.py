@@ -17,7 +17,8 @@ COURSE: tuple[CourseLine, ...] = (
      "text": "Hubel and Wiesel's cells each see a small part of the image; networks copy that, from the "
              "Neocognitron (1980) on.",
      "route": "#history",
-     "examples": []},
+     "examples": _examples(
+         ("their experiment on this network", "#lab"))},
     {"title": "Fully connected layers",
      "text": "Every output reads every input: from 32x32x3 to 28x28x6, 14,455,392 parameters, where "
              "a convolution has 456.",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
 from striate.diagnostics import printable
-from striate.views.page.module import inline_json, module, policy, style_sheet
+from striate.views.page.module import inline_json, policy, script, style_sheet
 
 if TYPE_CHECKING:
     from striate.views.schemas.live import LivePage
@@ -40,7 +40,8 @@ def frame(record: LivePage, route: str = "") -> str:
 
     The record holds its pictures. The page keeps its route to itself: the address belongs to the page around it.
     """
+    text = script(record)
     return PAGE.format(
-        policy=policy(), title=escape(printable(record["show"]["name"])), style=style_sheet(),
-        route=quoteattr(route), record=inline_json(record), module=module(),
+        policy=policy(text), title=escape(printable(record["show"]["name"])), style=style_sheet(),
+        route=quoteattr(route), record=inline_json(record), module=text,
     )  # fmt: skip

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from striate.formats.loaded import Loaded
     from striate.network import Network
     from striate.views.schemas.forward import Answer, Drawing, EightBitMaps, ImageStep, PageModel
+    from striate.views.schemas.probe import HandExperiment
 
 MAX_PIXELS = 2048 * 2048
 """Pixels of an image that a browser draws on and sends."""
@@ -34,6 +35,7 @@ class ModelParts(TypedDict, total=False):
     model: PageModel
     no_model: str
     eight_bit: EightBitMaps
+    experiment: HandExperiment
 
 
 def model_parts(net: Network, run: Path | None = None, *, server: bool = False) -> ModelParts:
@@ -49,6 +51,10 @@ def model_parts(net: Network, run: Path | None = None, *, server: bool = False) 
         reason = too_large(loaded)
         if server or run or not reason:
             parts = _parts(loaded, run, runs_here=not reason)
+        if "model" in parts and not server:
+            from striate.views.page.experiment import experiment
+
+            parts["experiment"] = experiment(loaded)
         if reason and not server:
             parts = _eight_bit(loaded, parts)
         if reason:

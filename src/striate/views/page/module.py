@@ -21,16 +21,23 @@ COLORS = ("paper", "ink", "muted", "faint", "line", "error", "warning", "info", 
 
 @cache
 def module(name: str = "striate") -> str:
-    """The text of a module: `striate`, which starts by itself where a page holds a record, or `lab`, which
-    `striate lab` adds to it.
+    """The text of a module: `striate`, which starts by itself where a page holds a record; `experiment`, which stands
+    in front of it where the view `lab` can be used; `lab`, which `striate lab` adds to them.
     """
     return (resources.files("striate.views") / "static" / f"{name}.js").read_text("ascii").rstrip("\n")
 
 
+def script(record: Mapping[str, object]) -> str:
+    """The one script of a page with a record: the modules that it needs."""
+    return "\n".join(
+        module(name) for name in (*(("experiment",) if "experiment" in record else ()), "striate")
+    )
+
+
 @cache
-def policy() -> str:
-    """The content security policy of a page that holds the module: it asks for nothing, and runs no other script."""
-    digest = base64.b64encode(hashlib.sha256(module().encode()).digest()).decode()
+def policy(script: str) -> str:
+    """The content security policy of a page that holds a script: it asks for nothing, and runs no other one."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 
 

@@ -11,6 +11,7 @@ from striate.views.schemas.lists import Rules
 from striate.views.schemas.live import LivePage, PagePicture
 from striate.views.schemas.live_views import LiveNetwork
 from striate.views.schemas.networks import Diff, Finding
+from striate.views.schemas.probe import HandNode, HandScreen, Probe, ProbedBorder
 from striate.views.schemas.training import Evaluation
 
 
@@ -70,6 +71,21 @@ class LabActivations(TypedDict):
     trained: Annotated[bool, "whether the weights are those of the model; otherwise fresh, seed 0"]
 
 
+class LabElectrode(TypedDict):
+    """Answer to `electrode`: what an electrode in a node reads, and where it can be."""
+
+    screen: HandScreen
+    node: HandNode
+    trained: Annotated[bool, "whether the weights are those of the model; otherwise fresh, seed 0"]
+
+
+class LabResponses(TypedDict):
+    """Answer to `respond`: responses of one unit to stimuli that are shown by hand."""
+
+    blank: Annotated[float, "to the gray screen"]
+    responses: Annotated[list[float], "to each stimulus"]
+
+
 class LabRun(TypedDict):
     """Answer to `run`: what a training run has written so far."""
 
@@ -113,6 +129,10 @@ ANSWERS = (
     LabFixed,
     LabComparison,
     LabActivations,
+    LabElectrode,
+    LabResponses,
+    Probe,
+    ProbedBorder,
     LabRun,
     LabRuns,
     Rules,

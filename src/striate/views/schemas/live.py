@@ -12,6 +12,7 @@ from striate.views.schemas.facts import RunCurves
 from striate.views.schemas.forward import Drawing, EightBitMaps, PageModel
 from striate.views.schemas.live_views import LiveHistory, LiveNetwork
 from striate.views.schemas.networks import Show
+from striate.views.schemas.probe import HandExperiment
 from striate.views.schemas.training import Evaluation
 
 
@@ -80,4 +81,7 @@ class LivePage(TypedDict):
     ]
     model: NotRequired[Annotated[PageModel, "the network with its weights, if the page can run it"]]
     no_model: NotRequired[Annotated[str, "otherwise: why it cannot"]]
+    experiment: NotRequired[
+        Annotated[HandExperiment, "with a model: its screen, and where an electrode can be"]
+    ]
     eight_bit: NotRequired[Annotated[EightBitMaps, "instead of a model: maps of one image of the run's data"]]

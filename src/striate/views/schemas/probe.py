@@ -117,3 +117,42 @@ class ProbedBorder(TypedDict):
         bool, "whether it or a convolution in front of it is padded; otherwise all modes are alike"
     ]
     modes: list[BorderMode]
+
+
+class HandScreen(TypedDict):
+    """The network's input as a screen."""
+
+    height: Annotated[int, "pixels"]
+    width: Annotated[int, "pixels"]
+    gray: Annotated[list[float], "the gray background, a number for each channel"]
+    colors: Annotated[
+        dict[Name, list[float]], "axis of color to the amplitude of a pattern of 1 in each channel"
+    ]
+
+
+class HandPlace(TypedDict):
+    """A place at which an electrode can be."""
+
+    position: Annotated[list[int], "row and column of the unit in the map"]
+    field: Annotated[Extent, "what it sees of the image"]
+    inside: Annotated[bool, "whether the whole field lies inside the image"]
+    surround: Annotated[bool, "whether pixels outside of the field change the response"]
+
+
+class HandNode(TypedDict):
+    """A node that can be probed."""
+
+    node: Annotated[str, "the node"]
+    value: Annotated[str, "what is read: the node, or the activation behind it"]
+    units: Annotated[int, "channels"]
+    map: Annotated[list[int], "height and width of its map"]
+    places: Annotated[
+        dict[Name, HandPlace], "`center`, `edge`, `corner`, and those asked for as `row.column`"
+    ]
+
+
+class HandExperiment(TypedDict):
+    """What the page needs to show stimuli to the network that it holds."""
+
+    screen: HandScreen
+    nodes: Annotated[list[HandNode], "those that can be probed"]
