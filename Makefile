@@ -14,6 +14,9 @@ PIP    := $(PY) -m pip --disable-pip-version-check install --quiet
 venv = $(PYTHON) -m venv $(1) >/dev/null 2>&1 || { $(PYTHON) -m venv --without-pip $(1) \
   && $(PYTHON) -m pip --python $(1)/bin/python install --quiet pip; }
 
+# Tests start hundreds of processes: bytecode is written even where the shell says not to.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help tour test quick check golden bench soak reference docs format setup clean
 
@@ -37,8 +40,9 @@ QUICK := tests/registry tests/geometry tests/ops tests/network tests/checks test
   tests/test_files.py tests/test_weights.py
 # The slow files among them.
 SLOW := tests/laws/test_round_trips.py tests/laws/test_hostile_process.py tests/laws/test_fuzz_files.py \
-  tests/laws/test_drawings.py tests/laws/test_other_drawings.py tests/views/html tests/views/drawing/test_animation.py \
-  tests/views/drawing/test_raster.py tests/views/drawing/kinds/test_filters.py tests/registry/test_bounds.py tests/views/lab
+  tests/laws/test_drawings.py tests/laws/test_other_drawings.py tests/laws/test_moving_drawings.py tests/views/html \
+  tests/views/drawing/test_animation.py tests/views/drawing/test_raster.py tests/views/drawing/test_tikz.py \
+  tests/views/drawing/kinds/test_filters.py tests/registry/test_bounds.py tests/views/lab tests/engine/plan/test_stages.py
 
 quick: $(DEV) ## while you work: laws, registries, checks, notation; no kernels, no other frameworks
 	@$(PY) -m pytest --numprocesses auto --dist loadfile --quiet -m 'not torch and not onnx and not keras' \

@@ -124,20 +124,22 @@ def around(corners):
     return Area(min(across), min(down), max(across), max(down))
 
 
-def read(svg):
-    """The parts of an SVG file that Striate wrote."""
-    root = ElementTree.fromstring(svg)
+def read(svg, hidden=frozenset()):
+    """The parts of an SVG file that Striate wrote, a text or its tree; without those of hidden classes."""
+    root = ElementTree.fromstring(svg) if isinstance(svg, str) else svg
     drawn = Drawn(float(root.get("viewBox").split()[2]), float(root.get("viewBox").split()[3]))
     drawn.description = next(e.text or "" for e in root if local(e) == "desc")
-    _read(root, "", {}, drawn)
+    _read(root, "", {}, drawn, hidden)
     return drawn
 
 
 INHERITED = ("fill", "stroke", "font-size", "font-weight", "text-anchor")
 
 
-def _read(parent, node, above, drawn):
+def _read(parent, node, above, drawn, hidden):
     for element in parent:
+        if hidden and element.get("class") in hidden:
+            continue
         tag = local(element)
         own = above | {key: element.get(key) for key in INHERITED if element.get(key) is not None}
         get = (own | dict(element.attrib)).get
@@ -145,7 +147,7 @@ def _read(parent, node, above, drawn):
         if tag == "g":
             name = element.get("data-node", node)
             drawn.nodes.add(name)
-            _read(element, name, own, drawn)
+            _read(element, name, own, drawn, hidden)
         elif tag == "rect" and get("x") is not None:
             x, y, wide, high = (float(get(key)) for key in ("x", "y", "width", "height"))
             area = Area(x, y, x + wide, y + high)

@@ -70,6 +70,12 @@ def answers(function: ast.FunctionDef) -> bool:
     return bool(returned) and all(map(truth, returned))
 
 
+@functools.lru_cache(1)
+def parsed(text: str) -> ast.Module:
+    """Kept for whoever asks about the same file next."""
+    return ast.parse(text)
+
+
 @functools.cache
 def helpers(path: Path) -> frozenset[str]:
     """Functions of a test module that say true or false."""
@@ -77,7 +83,7 @@ def helpers(path: Path) -> frozenset[str]:
 
 
 def helpers_of(text: str) -> frozenset[str]:
-    body = ast.parse(text).body
+    body = parsed(text).body
     return frozenset(node.name for node in body if isinstance(node, ast.FunctionDef) and answers(node))
 
 
@@ -105,7 +111,7 @@ def unheard(nodes: list[ast.AST], here: frozenset[str]) -> list[int]:
 
 
 def wrong(text: str, here: frozenset[str] = frozenset()) -> list[int]:
-    nodes = [*ast.walk(ast.parse(text))]
+    nodes = [*ast.walk(parsed(text))]
     returning = any(isinstance(node, ast.Return) and node.value is None for node in nodes)
     early = [
         line

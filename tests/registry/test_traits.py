@@ -35,6 +35,20 @@ def outputs(case, inputs):
         return run(case.declaration, inputs, case.weights)
 
 
+_now = (None, {})
+
+
+def usual(case, seed=1):
+    """Outputs for `numbers(case, seed)`, which several measures of one case ask for."""
+    global _now
+    if _now[0] is not case:
+        _now = (case, {})
+    made = _now[1]
+    if seed not in made:
+        made[seed] = outputs(case, numbers(case, seed))
+    return made[seed]
+
+
 def training(case):
     """The same op as it acts in training, its constant against division by zero made small; None where it cannot."""
     small = {"eps": 1e-12} if "eps" in {field.name for field in dataclasses.fields(case.op)} else {}
@@ -64,7 +78,7 @@ def close(a, b, tolerance=1e-9):
 def linear(case):
     x, z = numbers(case, 1), numbers(case, 2)
     both, nothing = [a + b for a, b in zip(x, z)], [np.zeros_like(a) for a in x]
-    four = (outputs(case, one) for one in (x, z, both, nothing))
+    four = (usual(case, 1), usual(case, 2), outputs(case, both), outputs(case, nothing))
     return all(close(a + b, c + d) for a, b, c, d in zip(*four))
 
 
@@ -73,7 +87,7 @@ def keeps_sign(case):
 
 
 def not_negative(case):
-    return all((y >= 0).all() for y in outputs(case, numbers(case, 1)))
+    return all((y >= 0).all() for y in usual(case))
 
 
 def keeps_positive(case):
@@ -93,7 +107,7 @@ def channelwise(case):
     for channel in range(x.channels):
         after = before.copy()
         after[(slice(None),) * x.axes.index("C") + (channel,)] += 1
-        changed = differ(outputs(case, [before])[0], outputs(case, [after])[0])
+        changed = differ(usual(case)[0], outputs(case, [after])[0])
         if np.delete(changed, channel, y.axes.index("C")).any():
             return False
     return True
@@ -106,15 +120,14 @@ def pointwise(case):
     (before,) = numbers(case, 1)
     after = before.copy()
     after.flat[0] += 1
-    changed = differ(outputs(case, [before])[0], outputs(case, [after])[0])
+    changed = differ(usual(case)[0], outputs(case, [after])[0])
     return not changed.flat[1:].any()
 
 
 def view(case):
     if len(case.inputs) > 1:
         return False
-    (x,) = numbers(case, 1)
-    found = outputs(case, [x])
+    (x,), found = numbers(case, 1), usual(case)
     return len(found) == 1 and found[0].size == x.size and close(found[0].ravel(), x.ravel())
 
 
@@ -172,19 +185,19 @@ def shares_out(y, x):
 
 def distribution(case):
     x = numbers(case, 1)
-    return alone(case) and shares_out(outputs(case, x)[0], x[0])
+    return alone(case) and shares_out(usual(case)[0], x[0])
 
 
 def log_distribution(case):
     x = numbers(case, 1)
-    return alone(case) and shares_out(np.exp(outputs(case, x)[0]), x[0])
+    return alone(case) and shares_out(np.exp(usual(case)[0]), x[0])
 
 
 def logistic(case):
     x = numbers(case, 1)
     if not alone(case):
         return False
-    (y,) = outputs(case, x)
+    (y,) = usual(case)
     with np.errstate(all="ignore"):
         return close(np.log(y / (1 - y)), x[0], 1e-6)
 

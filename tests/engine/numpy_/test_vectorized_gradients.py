@@ -18,7 +18,7 @@ LINEAR = [
     if any(Trait.LINEAR in op_of(word, entry).traits for entry in fixture(word)["sample"])
 ]
 LARGEST = 20_000
-EXAMPLES = settings(max_examples=100 if EXHAUSTIVE else 25)
+EXAMPLES = settings(max_examples=50 if EXHAUSTIVE else 25)
 
 
 def outputs(case, inputs=None, weights=None):
