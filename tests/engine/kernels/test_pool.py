@@ -52,7 +52,8 @@ def test_tables_of_windows_are_what_the_windows_read(n, k, s, d, before, after, 
         assert len(reads) < 2 or step == d
 
 
-def run(target, maps, x, reduce, padded, splits, rng):
+def run(target, maps, x, reduce, padded, splits, rng, looped=False):
+    """looped: by the kernel for windows of any kind."""
     n, c, h, w = x.shape
     source = Layout(n, c, h, w, target.lanes, 1, 2, 0, 1)
     result = Layout(n, c, maps[0].output, maps[1].output, target.lanes, 0, 1, 1, 0)
@@ -60,7 +61,7 @@ def run(target, maps, x, reduce, padded, splits, rng):
     before = border(result, outputs)
     tables = tuple(pool.taps(axis, padded)[0] for axis in maps)
     arguments = pool.arguments(source, result, maps, tables, (inputs.ctypes.data, outputs.ctypes.data))
-    kernel = Kernel("pool", pool.parameters(reduce, maps, padded))
+    kernel = Kernel("pool", (reduce, 0) if looped else pool.parameters(reduce, maps, padded))
     rows, parts = result.images * result.height, result.blocks
     for part in pairwise(sorted({0, parts, *(cut % parts for cut in splits[1])})):
         for row in reversed(list(pairwise(sorted({0, rows, *(cut % rows for cut in splits[0])})))):
@@ -77,7 +78,18 @@ def axes():
         st.integers(0, 2), st.just(True),
     )  # fmt: skip
     other = st.one_of(adaptive, st.builds(Whole, size), ceil)
-    return st.one_of(windows(40), st.tuples(other, other))
+    return st.one_of(windows(40), st.tuples(other, other), small())
+
+
+@st.composite
+def small(draw):
+    """Small windows, the outermost of which overhang the map."""
+    axes = []
+    for k in draw(st.sampled_from([(3, 3), (3, 3), (2, 2), (3, 2), (2, 4), (1, 5), (5, 1)])):
+        before, after = draw(st.integers(0, k - 1)), draw(st.integers(0, k - 1))
+        size, stride = draw(st.integers(max(k - before - after, 1), 20)), draw(st.integers(1, 4))
+        axes.append(Window(size, k, stride, 1, before, after, draw(st.booleans())))
+    return tuple(axes)
 
 
 cuts = st.tuples(st.lists(st.integers(1, 50), max_size=3), st.lists(st.integers(1, 9), max_size=2))
@@ -87,11 +99,12 @@ cuts = st.tuples(st.lists(st.integers(1, 50), max_size=3), st.lists(st.integers(
 @settings(max_examples=150, deadline=None)
 @given(
     axes(), st.integers(1, 70), st.integers(1, 3), st.sampled_from(["max", "mean"]), st.booleans(), cuts,
-    st.integers(0, 99), st.sampled_from([None, np.nan, np.inf, -np.inf]),
+    st.integers(0, 99), st.sampled_from([None, np.nan, np.inf, -np.inf]), st.booleans(),
 )  # fmt: skip
-def test_equals_numpy(target, maps, channels, images, reduce, padded, splits, seed, odd):
+def test_equals_numpy(target, maps, channels, images, reduce, padded, splits, seed, odd, ties):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(images, channels, maps[0].input, maps[1].input)).astype(np.float32)
+    x = np.round(x) if ties else x  # -0 and 0 too
     if odd is not None:
         x.flat[rng.integers(x.size, size=3)] = odd
     found = run(target, maps, x, reduce, padded, splits, rng)
@@ -101,12 +114,35 @@ def test_equals_numpy(target, maps, channels, images, reduce, padded, splits, se
         np.testing.assert_array_equal(found, wanted.astype(np.float32))
     else:
         np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-6)
+    looped = run(target, maps, x, reduce, padded, splits, rng, looped=True)
+    np.testing.assert_array_equal(found.view(np.uint32), looped.view(np.uint32))
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
-@pytest.mark.parametrize("numbers", [(reduce, stride) for reduce in ("max", "mean") for stride in range(3)])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (reduce, *own)
+        for reduce in ("max", "mean")
+        for own in ((0,), (1,), (2,), (2, 3, 3, 1, 1), (1, 3, 3, 1, 1), (2, 2, 2, 0, 0), (1, 2, 4, 3, 3))
+    ]
+    + [("whole", 0)],
+)
 def test_the_inner_loop_keeps_vectors_in_registers(target, numbers):
     assert not hot_spills(llvm.assembly(target, pool.emit(target, *numbers)))
+
+
+def test_regular_windows():
+    assert pool.regular(Window(112, 3, 2, 1, 1, 1)) == (3, 2, 1, 0)
+    assert pool.regular(Window(7, 3, 1, 1, 1, 1)) == (3, 1, 1, 1)
+    assert pool.regular(Adaptive(12, 4)) == (3, 3, 0, 0)
+    assert pool.regular(Window(3, 3)) == (3, 3, 0, 0)
+    assert pool.regular(Window(8, 3, 1, 2, 2, 2)) is None  # taps two apart
+    assert pool.regular(Window(2, 3, 2, 1, 1, 1)) is None  # no window lies on the map
+    assert pool.regular(Adaptive(7, 5)) is None
+    assert pool.small((Window(112, 3, 2, 1, 1, 1),) * 2)
+    assert not pool.small((Window(112, 4, 2, 1, 1, 1),) * 2)  # 16 taps
+    assert not pool.small((Window(1, 1), Window(112, 9, 1, 1, 4, 4)))  # 8 of 9 taps wait for the next window
 
 
 def test_even_stretch():

@@ -49,8 +49,8 @@ def gradient(maps, x, dy, reduce, padded):
     return dx
 
 
-def run(target, maps, x, dy, reduce, padded, splits, rng, limits=(-np.inf, np.inf), over=False):
-    """limits: of a clamp; over: the gradient lies where x did."""
+def run(target, maps, x, dy, reduce, padded, splits, rng, limits=(-np.inf, np.inf), over=False, known=None):
+    """limits: of a clamp; over: the gradient lies where x did; known: parameters that the kernel gets, 3 for loops."""
     n, c, h, w = x.shape
     source = Layout(n, c, h, w, target.lanes, 1, 2, 0, 1)
     result = Layout(n, c, maps[0].output, maps[1].output, target.lanes, 0, 1, 1, 0)
@@ -70,7 +70,7 @@ def run(target, maps, x, dy, reduce, padded, splits, rng, limits=(-np.inf, np.in
     arguments = pool_gradient.arguments(
         source, result, (arriving, leaving), maps, tables, tuple(each.ctypes.data for each in memory), *limits
     )
-    kernel = Kernel("pool_gradient", pool_gradient.parameters(reduce, maps, padded, *limits))
+    kernel = Kernel("pool_gradient", pool_gradient.parameters(reduce, maps, *limits)[:known])
     for part in pairwise(sorted({0, source.blocks, *(cut % source.blocks for cut in splits[1])})):
         for row in reversed(list(pairwise(sorted({0, n, *(cut % n for cut in splits[0])})))):
             step(target, kernel, arguments, row, part)
@@ -98,6 +98,8 @@ def test_equals_numpy(target, maps, channels, images, reduce, padded, splits, se
     wanted = gradient(maps, x, dy, reduce, padded)
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(found, run(target, maps, x, dy, reduce, padded, ((), ()), rng))
+    looped = run(target, maps, x, dy, reduce, padded, splits, rng, known=3)
+    np.testing.assert_array_equal(found.view(np.uint32), looped.view(np.uint32))
 
 
 @pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
@@ -127,12 +129,15 @@ def test_a_clamp_of_what_is_pooled(target, limits, maps, channels, splits, seed,
 @pytest.mark.parametrize(
     "numbers",
     [
-        (reduce, apart, *own, limits)
+        (reduce, apart, limits, *own)
         for reduce in ("max", "mean")
         for limits in ((0, 1, 3) if reduce == "max" else (0,))
-        for apart, *own in ((0, 0, 0, 0), (1, 0, 0, 0), (1, 2, 2, 2), (1, 3, 3, 3))
+        for apart, *own in (
+            (0,), (1,), (1, 2, 2, 2, 2, 0, 0), (1, 3, 3, 3, 3, 0, 0), (0, 3, 2, 3, 2, 1, 1), (0, 3, 1, 3, 1, 1, 1),
+            (0, 2, 1, 4, 1, 3, 3),
+        )
     ],
-)
+)  # fmt: skip
 def test_the_inner_loop_keeps_vectors_in_registers(target, numbers):
     assert not hot_spills(llvm.assembly(target, pool_gradient.emit(target, *numbers)))
 

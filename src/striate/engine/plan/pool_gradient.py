@@ -26,7 +26,7 @@ class PoolGradientLowering(Lowering[PoolGradient]):
         record = pool_gradient.arguments(
             x.layout, y.layout, (dy.layout, dx.layout), maps, (rows, columns), addresses, body.low, body.high
         )
-        numbers = pool_gradient.parameters(body.body.reduce, maps, body.body.padded, body.low, body.high)
+        numbers = pool_gradient.parameters(body.body.reduce, maps, body.low, body.high)
         flops, _ = pool_gradient.cost(dx.layout, dy.layout, maps, body.body.reduce)
         return [
             KernelCall(
