@@ -72,6 +72,18 @@ def test_scores_are_taken_before_a_softmax():
     )
 
 
+@pytest.mark.parametrize(
+    "end", ["relu", "gap -> flatten", "gap", "flatten -> fc 3 -> relu", "maxpool 2 -> flatten", "upsample 2", "dropout"]
+)
+def test_the_score_is_the_output_unless_that_is_a_probability(end):
+    model = st.Model(f"8x8x1 -> conv 3x3 4 -> {end}", seed=0)
+    x = np.random.default_rng(0).random((1, 8, 8)).astype(np.float32)
+    found = st.attribute(model, x, target=1)
+    output = model.predict(x[None])
+    assert found.target.value == model.net.outputs[0]
+    assert found.score == pytest.approx(float(output[(0, 1, *(n // 2 for n in output.shape[2:]))]), rel=1e-5)
+
+
 def test_a_pixel_of_a_segmentation_depends_on_its_field():
     model = st.Model("9x9x1 -> conv 3x3 4 pad 1 -> silu -> conv 3x3 2 pad 1", seed=0)
     x = np.random.default_rng(0).random((1, 9, 9)).astype(np.float32)

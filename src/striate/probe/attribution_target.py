@@ -11,7 +11,7 @@ from striate.diagnostics import OpError, UnknownNameError, UsageError, by_reader
 from striate.network import Network, Node
 from striate.op import Trait
 
-PROBABILITIES = Trait.DISTRIBUTION | Trait.LOG_DISTRIBUTION | Trait.LOGISTIC
+PROBABILITIES = (Trait.DISTRIBUTION, Trait.LOG_DISTRIBUTION, Trait.LOGISTIC)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,8 @@ def score_value(net: Network) -> str:
     """
     value = net.outputs[0]
     node = net.producers.get(value)
-    return node.inputs[0] if node is not None and node.op.traits & PROBABILITIES else value
+    probabilities = node is not None and any(trait in node.op.traits for trait in PROBABILITIES)
+    return node.inputs[0] if node is not None and probabilities else value
 
 
 def one_image(net: Network) -> None:
