@@ -22,6 +22,8 @@ from striate.network import Node as Node
 from striate.probe.attribution import Attribution as Attribution
 from striate.probe.attribution import attribute as attribute
 from striate.probe.experiment import probe as probe
+from striate.probe.nearest import Nearest as Nearest
+from striate.probe.nearest import nearest as nearest
 from striate.tensor import TensorSpec as TensorSpec
 from striate.train.data import open_data as open_data
 from striate.train.settings import Settings as Settings

@@ -67,8 +67,8 @@ class Model(hooks.Displayed, HoldsNetwork, elsewhere.Teaching):
 
     `net`: the structure alone, so ``Model(model.net)`` starts again with fresh weights, and ``Model(model)`` is a copy
     with the same weights. `classes`: names of the outputs; `transform`: steps that turn images into the network's
-    input, as plain values; `objective`: the loss that it was trained with. `fit` sets them, and files and folders store
-    them.
+    input, as plain values; `objective`: the loss that it was trained with; `run_config`: data and settings of its run.
+    `fit` sets them, and files and folders store them.
 
     `weights` maps names to float32 arrays. Change them in place, keep references, or assign: the next prediction uses
     the current weights (see `striate.weights.ModelWeights`).
@@ -104,14 +104,14 @@ class Model(hooks.Displayed, HoldsNetwork, elsewhere.Teaching):
         self.classes: tuple[str, ...] = record.classes
         self.transform: dict[str, Any] = copy.deepcopy(dict(record.transform))
         self.objective: dict[str, Any] = dict(record.objective)
-        self._config: Config | None = None
+        self.run_config: Config | None = None
         self._prediction_inputs: PredictionInputs | None = None
         if record.config:
             from striate.train.config import Config
             from striate.train.setup import objective_of
 
-            self._config = Config.parse(record.config.encode(), Path(record.source, RUN_CONFIG))
-            self.objective = self.objective or objective_of(self._config.settings)  # of an earlier version
+            self.run_config = Config.parse(record.config.encode(), Path(record.source, RUN_CONFIG))
+            self.objective = self.objective or objective_of(self.run_config.settings)  # of an earlier version
 
     def __repr__(self) -> str:
         count = sum(one.elements for one in self.net.parameters.values() if one.counted)
@@ -323,7 +323,7 @@ class Model(hooks.Displayed, HoldsNetwork, elsewhere.Teaching):
                 self, request.parts, request.config, out=request.run, recorded=request.recorded,
                 callbacks=(warn_of_notes, *([progress] if progress else ()), *listeners(callbacks)),
             )  # fmt: skip
-        self._config = request.config
+        self.run_config = request.config
         return history
 
     def trained(self, start: Start, settings: Settings) -> None:
@@ -331,7 +331,7 @@ class Model(hooks.Displayed, HoldsNetwork, elsewhere.Teaching):
         from striate.train.setup import objective_of
 
         self.classes, self.transform = tuple(start.train.classes), start.transforms[1].to_dict()
-        self.objective, self._config = objective_of(settings, start.train), None
+        self.objective, self.run_config = objective_of(settings, start.train), None
         self._source = "", ""
 
     @property
@@ -361,7 +361,7 @@ class Model(hooks.Displayed, HoldsNetwork, elsewhere.Teaching):
         from striate.train.config import Config
         from striate.train.evaluate_model import evaluate_model, transform_for, unseen
 
-        config = self._config or Config()
+        config = self.run_config or Config()
         size = as_count(batch_size, "batch_size")
         dataset, _ = data_pair(by_input(self.net, data, labels), labels, None)
         source = unseen(
@@ -385,7 +385,7 @@ class Model(hooks.Displayed, HoldsNetwork, elsewhere.Teaching):
         """The current state of the model, as a reader would return it."""
         return Loaded.of(
             self.net, self._weights.current(), classes=self.classes, transform=self.transform,
-            objective=self.objective, config=self._config.toml() if self._config else "",
+            objective=self.objective, config=self.run_config.toml() if self.run_config else "",
         )  # fmt: skip
 
     @explain_misuse

@@ -94,6 +94,7 @@ WRITERS = {
     "predict": ["RUN", "IMAGE"],
     "attribute": ["RUN", "IMAGE"],
     "probe": ["8x8x1 -> conv 3x3 2 -> relu", "--node", "conv1"],
+    "nearest": ["RUN", "--node", "conv1"],
     "bench": ["7x7x1 -> conv 3x3", "--stage", "plan"],
 }
 """Commands with -o, and what they write."""
@@ -114,9 +115,8 @@ def test_a_file_that_was_written_is_told_with_its_size(command, trained, images,
     """One line on standard error, nothing on standard output."""
     image = str(next((images / "test").rglob("*.png")))
     words = [{"RUN": str(trained[0]), "IMAGE": image}.get(word, word) for word in WRITERS[command]]
-    path = tmp_path / {"draw": "a.svg", "diff": "a.svg", "attribute": "a.svg", "report": "a.html"}.get(
-        command, "a.txt"
-    )
+    pictures = dict.fromkeys(("draw", "diff", "attribute", "nearest"), "a.svg")
+    path = tmp_path / {**pictures, "report": "a.html"}.get(command, "a.txt")
     done = run(command, *words, "-o", str(path))
     assert (done.code, done.out) == (0, "")
     assert re.fullmatch(rf"{re.escape(str(path))}: [\d.]+ (?:B|KiB|MiB) written\n", done.err)

@@ -61,6 +61,12 @@ ANSWERS = {
         ["attribute", "{trained}", "{photo}", "--method", "integrated-gradients", "--class", "1", "--json"],
         ["attribute", "{trained}", "{photo}", "--method", "grad-cam", "--node", "conv1", "--json"],
         ["attribute", "{trained}", "{photo}", "--node", "conv1", "--unit", "0", "--json"],
+        [
+            "attribute",
+            "{trained}",
+            "{photo}",
+            *("--method", "grad-cam", "--node", "fc1", "--unit", "2", "--layer", "relu1", "--json"),
+        ],
     ],
     "striate.probe/1": [
         ["probe", "{trained}", "--node", "conv1", "--json"],
@@ -70,6 +76,11 @@ ANSWERS = {
     "striate.probe-border/1": [
         ["probe", "{trained}", "--node", "conv1", "--border", "--json"],
         ["probe", "9x9x1 -> conv 3x3 2 pad 1 -> relu", "--node", "conv1", "--border", "--json"],
+    ],
+    "striate.nearest/1": [
+        ["nearest", "{trained}", "--node", "conv1", "--json"],
+        ["nearest", "{trained}", "--node", "fc1", "--unit", "1", "--count", "2", "--json"],
+        ["nearest", "8x8x1 -> conv 3x3 2 -> relu", "--node", "conv1", "--data", "{images}", "--json"],
     ],
     "striate.data/1": [["data", "check", "{spoilt}", "--fail-on", "never", "--json"]],
     "striate.bench/1": [

@@ -185,3 +185,32 @@ def test_grad_cam_is_that_of_pytorch_grad_cam(case):
     for label in range(0, 10, 3):
         found = st.attribute(model, x, "grad-cam", target=label).values
         np.testing.assert_allclose(found, maps[label], atol=1e-3, rtol=0)
+
+
+@pytest.mark.torch("pytorch_grad_cam")
+def test_grad_cam_of_another_layer_is_that_of_pytorch_grad_cam():
+    from torchvision_cpu import torchvision  # noqa: F401  which pytorch-grad-cam imports
+
+    with without_drawing():
+        from pytorch_grad_cam import GradCAM
+        from pytorch_grad_cam.utils import image as scaling
+        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+    import torch
+
+    scaling.cv2 = types.SimpleNamespace(resize=_resize)
+    torch.manual_seed(0)
+    module = digits()
+    net = st.parse(DIGITS)
+    state = [v.numpy() for name, v in module.state_dict().items() if not name.endswith("num_batches_tracked")]
+    model = st.Model(net, weights=dict(zip(net.parameters, state, strict=True)))
+    module = module.double().eval()
+    x = np.random.default_rng(0).standard_normal((1, 1, 8, 8)).astype(np.float32)
+    for layer, name in (
+        (module[0], "conv1"),
+        (module[2], "relu1"),
+        (module[3], "maxpool1"),
+        (module[4], "conv2"),
+    ):
+        wanted = GradCAM(module, [layer])(torch.from_numpy(x).double(), [ClassifierOutputTarget(LABEL)])
+        found = st.attribute(model, x, "grad-cam", target=LABEL, layer=name).values
+        np.testing.assert_allclose(found, wanted, atol=1e-3, rtol=0)

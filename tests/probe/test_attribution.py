@@ -73,7 +73,16 @@ def test_scores_are_taken_before_a_softmax():
 
 
 @pytest.mark.parametrize(
-    "end", ["relu", "gap -> flatten", "gap", "flatten -> fc 3 -> relu", "maxpool 2 -> flatten", "upsample 2", "dropout"]
+    "end",
+    [
+        "relu",
+        "gap -> flatten",
+        "gap",
+        "flatten -> fc 3 -> relu",
+        "maxpool 2 -> flatten",
+        "upsample 2",
+        "dropout",
+    ],
 )
 def test_the_score_is_the_output_unless_that_is_a_probability(end):
     model = st.Model(f"8x8x1 -> conv 3x3 4 -> {end}", seed=0)
@@ -97,6 +106,61 @@ def test_the_last_node_with_a_map_is_the_default_of_grad_cam(model):
     assert found.node == "silu1" and any("the last node with a map" in note for note in found.notes)
     other = st.attribute(model, IMAGE.astype(np.float32), "grad-cam", target=0, node="conv1")
     assert other.node == "conv1" and not np.array_equal(found.values, other.values)
+
+
+def test_a_layer_is_named_for_a_class_and_for_a_unit(model):
+    image = IMAGE.astype(np.float32)
+    of_class = st.attribute(model, image, "grad-cam", target=2, layer="conv1")
+    assert of_class.node == "conv1" and "map of conv1" in of_class.notes
+    np.testing.assert_array_equal(
+        of_class.values, st.attribute(model, image, "grad-cam", target=2, node="conv1").values
+    )
+    of_unit = st.attribute(model, image, "grad-cam", node="conv2", unit=3, layer="relu1")
+    assert of_unit.node == "relu1" and of_unit.target.value == "conv2"
+    assert st.attribute(model, image, "grad-cam", node="conv2", unit=3).node == "maxpool1"
+    own = st.attribute(model, image, "grad-cam", node="conv2", unit=3, layer="maxpool1")
+    np.testing.assert_array_equal(
+        own.values, st.attribute(model, image, "grad-cam", node="conv2", unit=3).values
+    )
+
+
+def test_grad_cam_of_a_unit_is_the_weighted_map_of_the_layer():
+    """Of a linear unit the gradients are its weights: the map follows from both without a backward pass."""
+    model = st.Model("6x6x1 -> conv 3x3 3 pad 1 -> relu -> flatten -> fc 2", seed=1)
+    x = np.random.default_rng(0).random((1, 6, 6)).astype(np.float32)
+    relu = model.engine.compile(model.net, model.weights.current()).values(x[None], ["relu1"])["relu1"][0]
+    weights = model.weights["fc1.weight"][1].reshape(3, 36).mean(1)
+    low = np.maximum(np.tensordot(weights, relu, 1), 0)
+    found = st.attribute(model, x, "grad-cam", node="fc1", unit=1, layer="relu1").values[0]
+    np.testing.assert_allclose(found, (low - low.min()) / np.ptp(low), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "classes"), [("fc 4", 4), ("fc 4 -> softmax", 4), ("fc 1", 2), ("fc 1 -> sigmoid", 2)]
+)
+def test_the_probability_is_that_of_a_prediction(text, classes):
+    model = st.Model(f"8x8x1 -> conv 3x3 4 -> relu -> flatten -> {text}", seed=0)
+    model.classes = tuple("abcd"[:classes])
+    x = np.random.default_rng(0).random((1, 8, 8)).astype(np.float32)
+    (wanted,) = model.classify(x[None], top=classes)
+    for name, probability in wanted:
+        assert st.attribute(model, x, target=name).probability == pytest.approx(probability, abs=1e-6)
+    assert st.attribute(model, x, node="conv1", unit=1).probability is None
+
+
+def test_several_methods_share_the_target_and_leave_out_what_cannot_be():
+    from striate.probe.attribution import attributions
+    from striate.probe.attribution_methods import Settings
+
+    model = st.Model("4x4x1 -> flatten -> fc 3", seed=0)
+    x = np.ones((1, 4, 4), np.float32)
+    found, left_out = attributions(model, x, tuple(METHODS), Settings(steps=7, stride=1))
+    assert [one.method for one in found] == [name for name in METHODS if name != "grad-cam"]
+    assert "has a map" in left_out["grad-cam"]
+    settings = {"integrated-gradients": {"steps": 7}, "occlusion": {"stride": 1}}
+    for one in found:
+        alone = st.attribute(model, x, one.method, **settings.get(one.method, {}))
+        assert alone.to_dict() == one.to_dict()
 
 
 def test_occlusion_finds_the_pixel_that_counts():
@@ -132,6 +196,12 @@ def test_nothing_that_changes_is_said():
         ({"node": "conv1", "unit": 6}, UsageError, "5"),
         ({"unit": 1}, UsageError, "node"),
         ({"target": 1, "pixel": (1, 1)}, UsageError, "every pixel"),
+        ({"method": "grad-cam", "layer": "fc1"}, OpError, 'layer="silu1"'),
+        ({"method": "grad-cam", "layer": "cnv1"}, UnknownNameError, "conv1"),
+        ({"method": "grad-cam", "node": "conv1", "unit": 0, "layer": "conv2"}, OpError, "does not depend"),
+        ({"layer": "conv1"}, UsageError, "grad-cam"),
+        ({"method": "grad-cam", "steps": 9}, UsageError, "integrated-gradients"),
+        ({"method": "occlusion", "window": 0}, UsageError, "window"),
     ],
 )
 def test_what_cannot_be_explained_is_refused_with_a_fix(model, settings, error, words):

@@ -37,6 +37,12 @@ def attribution(method):
     return dataclasses.replace(st.attribute(model, image, method), name=HOSTILE[0], network=HOSTILE[1])
 
 
+def nearest():
+    images = np.random.default_rng(0).random((6, 1, 8, 8), np.float32)
+    found = st.nearest(named_model(), "conv1", (images, np.arange(6) % 2), count=2)
+    return dataclasses.replace(found, network=HOSTILE[1], node=HOSTILE[0], data=HOSTILE[2], notes=HOSTILE)
+
+
 SHOWN = {
     "Network": [lambda: st.parse(NET), lambda: st.parse(BROKEN), siamese, lambda: st.load("lenet5")],
     "Model": [lambda: st.Model(NET, seed=0), lambda: st.Model(siamese(), seed=0), named_model],
@@ -48,6 +54,7 @@ SHOWN = {
     "History": [lambda: history(6, HOSTILE[0]), lambda: history(60, ""), lambda: history(0, "")],
     "Evaluation": [lambda: evaluation(HOSTILE, 20, source=HOSTILE[0]), lambda: evaluation(tuple(map(str, range(50))))],
     "Attribution": [lambda: attribution("saliency"), lambda: attribution("grad-cam")],
+    "Nearest": [nearest],
 }  # fmt: skip
 CASES = [(name, number) for name, makers in SHOWN.items() for number in range(len(makers))]
 

@@ -26,6 +26,7 @@ COMMANDS = (
     "predict",
     "attribute",
     "probe",
+    "nearest",
     "data",
     "bench",
     "doctor",
@@ -42,7 +43,7 @@ ELSEWHERE = {
     "rules": "explain", "linter": "explain", "ls": "models", "zoo": "models", "cost": "show", "flops": "show",
     "profile": "bench", "datasets": "data", "detect": "predict", "saliency": "attribute", "gradcam": "attribute",
     "checks": "doctor", "settings": "doctor",
-    "tuning": "probe", "electrode": "probe",
+    "tuning": "probe", "electrode": "probe", "neighbors": "nearest", "exemplars": "nearest",
 }  # fmt: skip
 """Command names of other tools -> Striate's."""
 

@@ -16,19 +16,13 @@ from striate.cli.options import (
     json_option,
     load,
     mean_option,
+    numbers_of,
     save,
     std_option,
+    theme_option,
     weights_option,
 )
 from striate.views.drawing.kinds import KINDS, RESULTS
-
-
-def _position(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
-    """`3,4` as numbers."""
-    try:
-        return tuple(int(word) for word in text.replace("x", ",").split(",")) if text else ()
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not a position; write Y,X, for example 3,4") from None
 
 
 def _images(texts: tuple[str, ...], names: Collection[str]) -> str | dict[str, str] | None:
@@ -96,7 +90,7 @@ def _images(texts: tuple[str, ...], names: Collection[str]) -> str | dict[str, s
     "--unit",
     default="",
     metavar="Y,X",
-    callback=_position,
+    callback=numbers_of,
     help="Unit whose field is drawn, from 0 [the middle one].",
 )
 @click.option("--numbers/--no-numbers", default=None,
@@ -105,12 +99,7 @@ def _images(texts: tuple[str, ...], names: Collection[str]) -> str | dict[str, s
 @click.option("--direction", default="", metavar="WORD", help="Direction of a graph: down or right [down].")
 @click.option("--cost", is_flag=True, help="Add bars of parameters and MACs.")
 @click.option("--fold/--no-fold", default=True, help="Draw a module as one block, and repeats once [on].")
-@click.option(
-    "--theme",
-    default="auto",
-    metavar="WORD",
-    help="Theme: auto, light or dark [auto: as the reader's system].",
-)
+@theme_option
 @click.option("--scale", default=1.0, metavar="X", help="Factor of the size [1].")
 @click.option("--animate", is_flag=True, help="Animate the window of a layer, in a loop [in .gif files].")
 @click.option("--speed", default=2.0, metavar="X", help="Steps of the animation per second [2].")

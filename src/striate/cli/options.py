@@ -157,6 +157,28 @@ device_option = click.option(
 )  # fmt: skip
 
 
+def _theme(context: click.Context, parameter: click.Parameter, word: str) -> str:
+    from striate.views.drawing.svg import known_word
+
+    return word if context.resilient_parsing else known_word("theme", word)
+
+
+theme_option = click.option(
+    "--theme", default="auto", metavar="WORD", callback=_theme,
+    type=Names("WORD", lambda: ("auto", "light", "dark")),
+    help="Theme of the picture: auto, light or dark [auto: as the reader's system].",
+)  # fmt: skip
+
+
+def numbers_of(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
+    """`5` or `5,3` as numbers, also written 5x3: the value of an option whose metavar says what they are."""
+    try:
+        return tuple(int(word) for word in text.replace("x", ",").split(",")) if text else ()
+    except ValueError:
+        what = f"{text!r} is not a number, or several"
+        raise click.BadParameter(f"{what}; write {parameter.metavar}, for example 3,4") from None
+
+
 def load(model: str, input: Size | None = None) -> Loaded:
     """Load the network of a MODEL argument."""
     from striate.formats import load

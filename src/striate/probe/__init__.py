@@ -4,5 +4,6 @@
 measures from the responses, and `experiment` runs all of it. Filters are not flipped: the filter of a convolution, as
 it is stored, is the picture that excites its unit most.
 
-`attribution` explains a number of a network by the pixels of an image, apart from all that.
+Apart from all that, `attribution` explains a number of a network by the pixels of an image, and `nearest` finds the
+images to which units respond.
 """

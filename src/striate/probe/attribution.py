@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,46 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate import elsewhere, hooks
-from striate.diagnostics import FormatError, UnknownNameError, UsageError, printable, setting, suggest
-from striate.engine.inputs import as_count
+from striate.diagnostics import OpError, UnknownNameError, UsageError, setting, suggest
 from striate.formats.with_weights import with_weights
 from striate.model import Model
-from striate.probe import attribution_methods as methods
-from striate.probe.attribution_target import (
-    Target,
-    class_target,
-    last_map,
-    map_node,
-    one_image,
-    part_of,
-    score_value,
-    unit_target,
-)
+from striate.probe.attribution_methods import METHODS, Explained, Settings
+from striate.probe.attribution_target import Target, class_target, score_value, unit_target
+from striate.probe.images import one_image, read_image
 from striate.signatures import ExplainMisuse, explain_misuse
-from striate.train.data.dataset import BadImage
-from striate.train.inputs import file_label
-from striate.train.prediction_inputs import PredictionInputs
 
 Array = NDArray[Any]
 
-METHODS = {
-    "saliency": "absolute gradients of the score",
-    "gradient-x-input": "gradients of the score times the input",
-    "integrated-gradients": "gradients along the way from a baseline to the image, times their difference",
-    "grad-cam": "channels of a map, weighted by the mean gradients of the score",
-    "occlusion": "how much the score falls where a square covers the image",
-}
-"""Name -> what its numbers are."""
 ALIASES = {
     "gradient": "saliency", "gradients": "saliency", "vanilla": "saliency", "input-x-gradient": "gradient-x-input",
     "ig": "integrated-gradients", "gradcam": "grad-cam", "cam": "grad-cam", "occlude": "occlusion",
 }  # fmt: skip
 """Other names of methods -> ours."""
-STEPS, MAX_STEPS = 50, 10_000
-WINDOW_SHARE = 8
-"""The side of the square of an occlusion is this part of the image's shorter side."""
-MAX_INCOMPLETE = 0.01
-"""Share of the difference of two scores that integrated gradients may miss without a note."""
 SEED = 0
 """Of fresh weights."""
 
@@ -63,7 +37,7 @@ class Attribution(hooks.Displayed, elsewhere.Teaching, metaclass=ExplainMisuse):
     method: one of METHODS; values: (C, H, W) as the network reads the image, for Grad-CAM and occlusion (1, H, W);
     image: the pixels (C, H, W) before the normalization; target: the number that is explained; score: its value;
     node: whose map Grad-CAM weights, else ""; settings: those of the method; notes: what else is to know; name: of the
-    image; network: its name.
+    image; network: its name; probability: of the class, None for other targets.
 
     Integrated gradients are complete: their sum is `score` minus `baseline_score`, up to the error of the steps.
     Raises nothing; `attribute` makes it.
@@ -85,12 +59,23 @@ class Attribution(hooks.Displayed, elsewhere.Teaching, metaclass=ExplainMisuse):
     notes: tuple[str, ...] = ()
     name: str = "image"
     network: str = "net"
+    probability: float | None = None
 
     @property
     def heat(self) -> Array:
         """One number for each pixel (H, W): the sum over the channels, of a saliency the largest."""
-        heat: Array = self.values.max(axis=0) if self.method == "saliency" else self.values.sum(axis=0)
+        heat: Array = self.values.max(axis=0) if METHODS[self.method].largest else self.values.sum(axis=0)
         return heat
+
+    @property
+    def what(self) -> str:
+        """What the numbers of the method are."""
+        return METHODS[self.method].what
+
+    @property
+    def total(self) -> float:
+        """The sum of all values: of integrated gradients about `score` minus `baseline_score`."""
+        return float(self.values.sum(dtype=np.float64))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values by name, as `striate attribute --json` prints them."""
@@ -106,6 +91,7 @@ class Attribution(hooks.Displayed, elsewhere.Teaching, metaclass=ExplainMisuse):
                 "predicted": self.target.predicted,
             },
             "score": self.score,
+            "probability": self.probability,
             "baseline_score": self.baseline_score,
             "node": self.node or None,
             "settings": dict(self.settings),
@@ -132,8 +118,8 @@ class Attribution(hooks.Displayed, elsewhere.Teaching, metaclass=ExplainMisuse):
 @explain_misuse
 def attribute(
     model: Any, image: Any, method: str = "saliency", *, target: str | int | None = None, node: str = "",
-    unit: int | Sequence[int] | None = None, pixel: Sequence[int] = (), steps: int = STEPS, window: int | None = None,
-    stride: int | None = None, baseline: float = 0.0,
+    unit: int | Sequence[int] | None = None, pixel: Sequence[int] = (), layer: str = "", steps: int | None = None,
+    window: int | None = None, stride: int | None = None, baseline: float | None = None,
 ) -> Attribution:  # fmt: skip
     """Which pixels of an image a number of a network depends on.
 
@@ -143,12 +129,13 @@ def attribute(
 
     What is explained: `target`, a class by name or number, by default the predicted one, before a final softmax or
     sigmoid; of a segmentation at `pixel` (row, column), by default the middle one; or the `unit` of a `node`: a
-    channel, in the middle of its map, or (channel, row, column). Without a unit, `node` is the one whose map Grad-CAM
-    weights, by default the last one that still has a map.
+    channel, in the middle of its map, or (channel, row, column).
 
-    steps: of integrated gradients; window, stride: side and distance of an occlusion's squares in pixels, by default an
-    eighth of the image and half of that; baseline: the number, of the input as the network reads it, that stands for
-    nothing: 0 is the mean color of a normalized image. Batch norms and dropout act as in prediction.
+    layer: the node whose map Grad-CAM weights, by default the last one in front of the target that has a map; `node`
+    without a unit does the same. steps: of integrated gradients, by default 50; window, stride: side and distance of an
+    occlusion's squares in pixels, by default an eighth of the image and half of that; baseline: the number, of the
+    input as the network reads it, that stands for nothing, by default 0, the mean color of a normalized image. Batch
+    norms and dropout act as in prediction.
 
     Raises UsageError for a network of several inputs or a setting that the method does not have, OpError for a node
     without a map or behind an opaque one, UnknownNameError for an unknown method, class or node, and the errors of
@@ -161,7 +148,23 @@ def attribute(
     >>> found.node, found.values.shape
     ('relu1', (1, 8, 8))
     """
-    method = method_of(method)
+    (found,), _ = attributions(
+        model, image, (method,), Settings(steps, window, stride, baseline, layer), target=target, node=node, unit=unit,
+        pixel=pixel,
+    )  # fmt: skip
+    return found
+
+
+def attributions(
+    model: Any, image: Any, names: Sequence[str], settings: Settings, *, target: str | int | None = None,
+    node: str = "", unit: int | Sequence[int] | None = None, pixel: Sequence[int] = (),
+) -> tuple[list[Attribution], dict[str, str]]:  # fmt: skip
+    """The same as `attribute` by several methods, each with those of the settings that it has.
+
+    Returns them, and of each method that cannot be used on this network the reason. Raises as `attribute`; of one
+    method also its own errors.
+    """
+    chosen = [method_of(name) for name in names]
     notes: list[str] = []
     if not isinstance(model, Model):
         loaded = with_weights(model, seed=SEED)
@@ -172,10 +175,17 @@ def attribute(
     one_image(net)
     if node:
         net.node(node)
-    if unit is None and node and method != "grad-cam":
+    if (
+        unit is None
+        and node
+        and not settings.layer
+        and any("layer" in METHODS[name].takes for name in chosen)
+    ):
+        settings, node = dataclasses.replace(settings, layer=node, named="node"), ""
+    if unit is None and node:
         raise UsageError(
             f"{setting('node')} names no number to explain",
-            where=f"{method} of {node}",
+            where=f"{chosen[0]} of {node}",
             why="a node has many units",
             fix=f"add {setting('unit', 0)}",
         )
@@ -185,48 +195,49 @@ def attribute(
             why="a unit belongs to a node" if not node else "one number is explained",
             fix=f"add {setting('node', net.nodes[0].name)}" if not node else "leave one of them out",
         )
+    if len(chosen) == 1:
+        METHODS[chosen[0]].check(chosen[0], settings)
     x, pixels, name, changes = read_image(model, image)
-    notes += changes
-    explained = methods.Explained(model.engine, net, model.weights.current(), Target(score_value(net), ()))
+    explained = Explained(model.engine, net, model.weights.current(), Target(score_value(net), ()))
     if unit is not None:
-        goal = unit_target(net, node, unit)
+        explained.target = unit_target(net, node, unit)
     else:
-        goal = class_target(net, model.classes, *_chosen(model, explained, x, target, pixel))
-    explained.target = goal
-    settings: dict[str, float] = {}
-    before = None
-    cam = ""
-    empty = np.full_like(x, baseline)
-    if method == "saliency":
-        values = methods.saliency(explained, x)
-    elif method == "gradient-x-input":
-        values = methods.gradient_x_input(explained, x)
-    elif method == "integrated-gradients":
-        steps = as_count(steps, "steps", 1, MAX_STEPS)
-        values = methods.integrated_gradients(explained, x, empty, steps)
-        settings = {"steps": steps, "baseline": baseline}
-    elif method == "grad-cam":
-        named = unit is None and node
-        chosen = map_node(net, node, goal.value) if named else last_map(net, goal.value)
-        cam = chosen.name
-        notes.append(f"map of {cam}" + ("" if named else ", the last node with a map"))
-        values = methods.grad_cam(explained, x, chosen.outputs[0])[None]
-    else:
-        side = as_count(window or max(1, min(x.shape[2:]) // WINDOW_SHARE), "window", 1, min(x.shape[2:]))
-        step = as_count(stride or max(1, side // 2), "stride", 1, side)
-        values = methods.occlusion(explained, x, empty, side, step)[None]
-        settings = {"window": side, "stride": step, "baseline": baseline}
-    (score,) = explained.scores(x)
-    if method == "integrated-gradients":
-        (before,) = map(float, explained.scores(empty))
-        missed = abs(float(values.sum(dtype=np.float64)) - (float(score) - before))
-        if missed > MAX_INCOMPLETE * max(abs(float(score) - before), 1e-6):
-            notes.append(f"the sum misses the difference of the scores by {missed:.2g}: take more steps")
-    if not values.any():
-        notes.append("0 everywhere: no pixel changes this number here")
-    return Attribution(
-        method, values, pixels, goal, float(score), before, cam, settings, tuple(notes), name, net.name
-    )
+        explained.target = class_target(net, model.classes, *_chosen(model, explained, x, target, pixel))
+    goal, score = explained.target, float(explained.scores(x)[0])
+    probability = _probability(model, explained, x)
+    found: list[Attribution] = []
+    reasons: dict[str, str] = {}
+    for word in chosen:
+        try:
+            outcome = METHODS[word].run(explained, x, settings)
+        except OpError as error:
+            if len(chosen) == 1:
+                raise
+            reasons[word] = error.what
+            continue
+        said = [*notes, *changes, *outcome.notes]
+        if not outcome.values.any():
+            said.append("0 everywhere: no pixel changes this number here")
+        found.append(
+            Attribution(
+                word, outcome.values, pixels, goal, score, outcome.baseline_score, outcome.node, outcome.settings,
+                tuple(said), name, net.name, probability,
+            )
+        )  # fmt: skip
+    return found, reasons
+
+
+def _probability(model: Model, explained: Explained, x: Array) -> float | None:
+    """The probability of a class; None for a unit, and where a network does not classify whole images."""
+    goal = explained.target
+    if not goal.label or len(goal.index) > 1:
+        return None
+    from striate.train.evaluate_model import loss_of
+
+    row = loss_of(model.net, model.objective).probabilities(explained.values(x))[0]
+    if explained.net.inference.specs[goal.value].channels > 1:
+        return float(row[goal.index[0]])
+    return float(row[int(goal.sign > 0)]) if len(row) == len(model.classes) == 2 else None
 
 
 def method_of(name: str) -> str:
@@ -244,48 +255,14 @@ def method_of(name: str) -> str:
 
 
 def _chosen(
-    model: Model, explained: methods.Explained, x: Array, target: str | int | None, pixel: Sequence[int]
+    model: Model, explained: Explained, x: Array, target: str | int | None, pixel: Sequence[int]
 ) -> tuple[str | int, tuple[int, ...], bool]:
     """The class to explain, by default the predicted one, and the pixel."""
     if target is not None:
         return target, tuple(pixel), False
-    value = explained.target.value
     probe = class_target(model.net, model.classes, "0", pixel)  # refuses a pixel outside
-    program = model.engine.compile(part_of(model.net, [value]), explained.weights)
     place: Any = (0, slice(None), *probe.index[1:])
-    scores = program.values(x, [value])[value][place]
+    scores = explained.values(x)[place]
     binary = len(scores) == 1 and len(model.classes) == 2
     best, count = (int(scores[0] > 0), 2) if binary else (int(scores.argmax()), len(scores))
     return model.classes[best] if len(model.classes) == count else str(best), tuple(pixel), True
-
-
-def read_image(model: Model, image: Any) -> tuple[Array, Array, str, tuple[str, ...]]:
-    """One image as the network reads it (1, C, H, W), its pixels (C, H, W) before the normalization, its name, and what
-    was changed. Raises UsageError if it is none or several, FormatError if it cannot be read."""
-    inputs = PredictionInputs(model.net, model.transform)
-    target = inputs.target or ()
-    name, changes = "image", tuple[str, ...]()
-    if isinstance(image, str | os.PathLike) and not os.path.isdir(os.path.expanduser(image)):
-        file = os.fspath(image)
-        name = file_label(file)
-        ready = inputs.reader().read((name, os.path.expanduser(file)))
-        if isinstance(ready, BadImage):
-            raise FormatError(f"{name} cannot be read", where=name, why=ready.why, fix="give another image")
-        x, changes = ready.x[None], ready.notes
-        name = printable(os.path.basename(name))
-    else:
-        if isinstance(image, np.ndarray) and image.dtype.kind == "f" and image.shape == target:
-            image = image[None]
-        batches = [np.asarray(batch) for batch in inputs.batches(image, 2)]
-        if len(batches) != 1 or batches[0].shape != (1, *target):
-            raise UsageError(
-                "an attribution is of one image, and this is none or more than one",
-                fix=f"give a path, a Pillow image, or an array of shape {target}",
-            )
-        x = batches[0]
-    x = x if x.dtype.kind == "f" else x.astype(np.float32)
-    pixels = x[0].astype(np.float64)
-    if (step := inputs.transform.normalize) is not None:
-        mean, std = (np.array(v, np.float64)[:, None, None] for v in (step.mean, step.std))
-        pixels = pixels * std + mean
-    return x, pixels, name, tuple(changes)

@@ -1,4 +1,4 @@
-"""Methods of attribution: what each pixel has to do with one number of a network, as arrays.
+"""Methods of attribution: what each pixel has to do with one number of a network, as arrays; METHODS lists them.
 
 Sources: saliency, Simonyan et al., arXiv 1312.6034; gradient x input, Shrikumar et al., arXiv 1605.01713; integrated
 gradients, Sundararajan et al., arXiv 1703.01365; Grad-CAM, Selvaraju et al., arXiv 1610.02391; occlusion, Zeiler &
@@ -8,15 +8,17 @@ Fergus, arXiv 1311.2901.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.diagnostics import UsageError, setting
+from striate.engine.inputs import as_count
 from striate.engine.interface import Engine
 from striate.network import Network
-from striate.probe.attribution_target import Target, part_of
+from striate.probe.attribution_target import Target, last_map, map_node, part_of
 
 Array = NDArray[Any]
 
@@ -71,19 +73,19 @@ class Explained:
             scores.append(self._score(results[0]))
         return np.concatenate(grown), np.concatenate(values), np.concatenate(scores)
 
+    def values(self, images: Array) -> Array:
+        """The value that holds the number, for each image: (N, …)."""
+        value = self.target.value
+        if "" not in self._programs:
+            self._programs[""] = self.engine.compile(part_of(self.net, [value]), self.weights)
+        program, size = self._programs[""], self.batch(images)
+        return np.concatenate(
+            [program.values(images[k : k + size], [value])[value] for k in range(0, len(images), size)]
+        )
+
     def scores(self, images: Array) -> Array:
         """The number for each image."""
-        if "" not in self._programs:
-            part = part_of(self.net, [self.target.value])
-            self._programs[""] = self.engine.compile(part, self.weights)
-        program = self._programs[""]
-        size = self.batch(images)
-        return np.concatenate(
-            [
-                self._score(program.values(images[k : k + size], [self.target.value])[self.target.value])
-                for k in range(0, len(images), size)
-            ]
-        )
+        return self._score(self.values(images))
 
     def _score(self, values: Array) -> Array:
         score: Array = values[self._place].astype(np.float64) * self.target.sign
@@ -171,3 +173,130 @@ def occlusion(explained: Explained, x: Array, baseline: Array, window: int, stri
 def _starts(size: int, window: int, stride: int) -> range:
     """First rows of the windows, of which the last one may reach over the edge."""
     return range(0, -(-max(size - window, 0) // stride) * stride + 1, stride)
+
+
+# -- the methods by name, with their settings ---------------------------------------------------------------------
+
+STEPS, MAX_STEPS = 50, 10_000
+WINDOW_SHARE = 8
+"""The side of the square of an occlusion is this part of the image's shorter side."""
+MAX_INCOMPLETE = 0.01
+"""Share of the difference of two scores that integrated gradients may miss without a note."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a caller sets; None: the method's own value.
+
+    steps: of integrated gradients; window, stride: of an occlusion, in pixels; baseline: the number that stands for
+    nothing; layer: the node whose map Grad-CAM weights, "" for the last one with a map; named: the argument that
+    named it.
+    """
+
+    steps: int | None = None
+    window: int | None = None
+    stride: int | None = None
+    baseline: float | None = None
+    layer: str = ""
+    named: str = "layer"
+
+    @property
+    def given(self) -> list[str]:
+        """Names of the settings that a caller has set."""
+        names = [one.name for one in dataclasses.fields(self) if one.name != "named"]
+        return [name for name in names if getattr(self, name) not in (None, "")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a method found: values (C, H, W) or (1, H, W); its settings, notes, the node whose map it weights, and the
+    score of the baseline, where it has them."""
+
+    values: Array
+    settings: dict[str, float] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    node: str = ""
+    baseline_score: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A method. what: its numbers in words; run: computes them; takes: the settings that it has; largest: whether a
+    pixel's number is the largest of its channels, not their sum."""
+
+    what: str
+    run: Callable[[Explained, Array, Settings], Outcome]
+    takes: tuple[str, ...] = ()
+    largest: bool = False
+
+    def check(self, name: str, settings: Settings) -> None:
+        """Raise UsageError for a setting that the method does not have. name: of the method."""
+        for word in settings.given:
+            if word not in self.takes:
+                others = [other for other, method in METHODS.items() if word in method.takes]
+                raise UsageError(
+                    f"{name} has no setting {word}",
+                    why=f"it belongs to {' and '.join(others)}",
+                    fix=f"leave {setting(word)} out, or take the method {others[0]}",
+                )
+
+
+def _saliency(explained: Explained, x: Array, settings: Settings) -> Outcome:
+    return Outcome(saliency(explained, x))
+
+
+def _gradient_x_input(explained: Explained, x: Array, settings: Settings) -> Outcome:
+    return Outcome(gradient_x_input(explained, x))
+
+
+def _integrated_gradients(explained: Explained, x: Array, settings: Settings) -> Outcome:
+    steps = as_count(STEPS if settings.steps is None else settings.steps, "steps", 1, MAX_STEPS)
+    empty, level = _baseline(x, settings)
+    values = integrated_gradients(explained, x, empty, steps)
+    score, before = (float(explained.scores(image)[0]) for image in (x, empty))
+    missed = abs(float(values.sum(dtype=np.float64)) - (score - before))
+    notes: tuple[str, ...] = ()
+    if missed > MAX_INCOMPLETE * max(abs(score - before), 1e-6):
+        notes = (f"the sum misses the difference of the scores by {missed:.2g}: take more steps",)
+    return Outcome(values, {"steps": steps, "baseline": level}, notes, baseline_score=before)
+
+
+def _grad_cam(explained: Explained, x: Array, settings: Settings) -> Outcome:
+    net, value = explained.net, explained.target.value
+    node = map_node(net, settings.layer, value, settings.named) if settings.layer else last_map(net, value)
+    note = f"map of {node.name}" + ("" if settings.layer else ", the last node with a map")
+    return Outcome(grad_cam(explained, x, node.outputs[0])[None], notes=(note,), node=node.name)
+
+
+def _occlusion(explained: Explained, x: Array, settings: Settings) -> Outcome:
+    shorter = min(x.shape[2:])
+    own = max(1, shorter // WINDOW_SHARE)
+    side = as_count(own if settings.window is None else settings.window, "window", 1, shorter)
+    stride = as_count(max(1, side // 2) if settings.stride is None else settings.stride, "stride", 1, side)
+    empty, level = _baseline(x, settings)
+    values = occlusion(explained, x, empty, side, stride)[None]
+    return Outcome(values, {"window": side, "stride": stride, "baseline": level})
+
+
+def _baseline(x: Array, settings: Settings) -> tuple[Array, float]:
+    """An image without anything in it, and its number."""
+    level = 0.0 if settings.baseline is None else settings.baseline
+    return np.full_like(x, level), level
+
+
+METHODS = {
+    "saliency": Method("absolute gradients of the score", _saliency, largest=True),
+    "gradient-x-input": Method("gradients of the score times the input", _gradient_x_input),
+    "integrated-gradients": Method(
+        "gradients along the way from a baseline to the image, times their difference",
+        _integrated_gradients, ("steps", "baseline"),
+    ),
+    "grad-cam": Method(
+        "channels of a map, weighted by the mean gradients of the score", _grad_cam, ("layer",)
+    ),
+    "occlusion": Method(
+        "how much the score falls where a square covers the image",
+        _occlusion, ("window", "stride", "baseline"),
+    ),
+}  # fmt: skip
+"""Name -> method, in the order in which they are listed."""

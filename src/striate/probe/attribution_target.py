@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from striate.analysis.fields import ancestors
@@ -64,25 +64,6 @@ def score_value(net: Network) -> str:
     node = net.producers.get(value)
     probabilities = node is not None and any(trait in node.op.traits for trait in PROBABILITIES)
     return node.inputs[0] if node is not None and probabilities else value
-
-
-def one_image(net: Network) -> None:
-    """Raise UsageError for a network that does not read one image."""
-    if len(net.inputs) > 1:
-        raise UsageError(
-            f"{net.name} has several inputs",
-            where=f"they are {', '.join(net.inputs)}",
-            why="an attribution belongs to the pixels of one image",
-            fix="take a network with one input, such as one of its branches",
-        )
-    (spec,) = net.inputs.values()
-    if spec.spatial_axes != ("H", "W"):
-        raise UsageError(
-            f"{net.name} takes no image",
-            where=f"its input is {spec}",
-            why="an attribution is a picture: height, width and channels",
-            fix="take a network whose input has height and width",
-        )
 
 
 def unit_target(net: Network, node: str, unit: int | Sequence[int]) -> Target:
@@ -150,21 +131,32 @@ def has_map(net: Network, value: str) -> bool:
 
 def last_map(net: Network, target: str) -> Node:
     """The last node in front of a value that still has a map. Raises OpError if none has one."""
-    names = ancestors(net, target)
-    for node in reversed(net.nodes):
-        if node.name in names and target not in node.outputs and has_map(net, node.outputs[0]):
-            return node
+    for node in _maps(net, target):
+        return node
     raise OpError(
         f"nothing in front of {target} has a map",
         where=net.name,
         why="Grad-CAM weights the channels of a map, with height and width",
-        fix="another method: saliency, integrated-gradients, occlusion",
+        fix=OTHER_METHODS,
     )
 
 
-def map_node(net: Network, name: str, target: str) -> Node:
-    """The node of that name, whose map Grad-CAM weights. Raises OpError if it has none, or if `target` does not depend
-    on it."""
+OTHER_METHODS = "another method: saliency, integrated-gradients, occlusion"
+
+
+def _maps(net: Network, target: str) -> Iterator[Node]:
+    """The nodes with a map in front of a value, the last one first."""
+    names = ancestors(net, target)
+    for node in reversed(net.nodes):
+        if node.name in names and target not in node.outputs and has_map(net, node.outputs[0]):
+            yield node
+
+
+def map_node(net: Network, name: str, target: str, argument: str = "layer") -> Node:
+    """The node of that name, whose map Grad-CAM weights. argument: the one that names it, for the fix.
+
+    Raises OpError if it has no map, or if `target` does not depend on it.
+    """
     node = net.node(name)
     problem = ""
     if not has_map(net, node.outputs[0]):
@@ -173,9 +165,10 @@ def map_node(net: Network, name: str, target: str) -> Node:
     elif name not in ancestors(net, target) or target in node.outputs:
         problem = f"{target} does not depend on it"
     if problem:
+        last = next(_maps(net, target), None)
         raise OpError(
             f"{name} has no map for Grad-CAM",
             why=problem,
-            fix=setting("node", last_map(net, target).name),
+            fix=setting(argument, last.name) if last else OTHER_METHODS,
         ).at(name, f"{name} = {node.op}", node.place)
     return node

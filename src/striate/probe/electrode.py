@@ -20,6 +20,7 @@ from striate.model import Model
 from striate.network import Network, Node
 from striate.op import Trait
 from striate.probe.stimuli import Screen, Stimuli
+from striate.tensor import TensorSpec
 from striate.transforms import Transform
 
 Array = NDArray[Any]
@@ -82,25 +83,8 @@ def check(net: Network, node: Node) -> None:
             why="gratings and bars have an orientation only on a screen with height and width",
             fix="probe a network whose input has height, width and channels",
         )
-    for name in [*reversed(ancestors(net, node.outputs[0]))]:
-        declaration = net.inference.declarations.get(name)
-        if declaration is not None and not declaration.statements:
-            opaque = net.node(name)
-            raise OpError(
-                f"{node.name} cannot be probed: {name} is opaque",
-                why=f"{opaque.op} is known by its name and shape only, so nothing behind it can be computed",
-                fix=_instead(net, [*ancestors(net, name)][1:])
-                or "replace it by operators that Striate knows",
-            ).at(name, f"{name} = {opaque.op}", opaque.place)
-    if node.outputs[0] not in net.inference.specs:
-        raise net.inference.problems[0]
+    known_in_front(net, node, f"{node.name} cannot be probed")
     output = net.inference.specs[node.outputs[0]]
-    if len(node.outputs) > 1:
-        raise OpError(
-            f"{node.name} has several outputs",
-            why=f"they are {', '.join(node.outputs)}",
-            fix="probe a node that reads one of them",
-        ).at(node.name, f"{node.name} = {node.op}", node.place)
     if output.spatial_axes != AXES or len(output.shape) != 4:
         raise OpError(
             f"{node.name} has no map",
@@ -110,13 +94,38 @@ def check(net: Network, node: Node) -> None:
         ).at(node.name, f"{node.name} = {node.op}", node.place)
 
 
+def known_in_front(net: Network, node: Node, cannot: str) -> None:
+    """Raise OpError if a node has several outputs, or cannot be computed because one in front of it is opaque.
+
+    cannot: what is not possible then, `conv3 cannot be probed`.
+    """
+    for name in [*reversed(ancestors(net, node.outputs[0]))]:
+        declaration = net.inference.declarations.get(name)
+        if declaration is not None and not declaration.statements:
+            opaque = net.node(name)
+            raise OpError(
+                f"{cannot}: {name} is opaque",
+                why=f"{opaque.op} is known by its name and shape only, so nothing behind it can be computed",
+                fix=_instead(net, [*ancestors(net, name)][1:])
+                or "replace it by operators that Striate knows",
+            ).at(name, f"{name} = {opaque.op}", opaque.place)
+    if node.outputs[0] not in net.inference.specs:
+        raise net.inference.problems[0]
+    if len(node.outputs) > 1:
+        raise OpError(
+            f"{node.name} has several outputs",
+            why=f"they are {', '.join(node.outputs)}",
+            fix="take a node that reads one of them",
+        ).at(node.name, f"{node.name} = {node.op}", node.place)
+
+
 def _instead(net: Network, names: Sequence[str] | Mapping[str, None]) -> str:
     """The nearest of some nodes that can be probed and have more than one place, as a fix."""
     for name in names:
         (value, *more) = net.node(name).outputs
         spec = net.inference.specs.get(value)
         if not more and spec is not None and spec.spatial_axes == AXES and max(spec.spatial) > 1:
-            return f"probe a node in front of it: {setting('node', name)}"
+            return f"take a node in front of it: {setting('node', name)}"
     return ""
 
 
@@ -152,10 +161,7 @@ def place_unit(net: Network, value: str, at: str | tuple[int, int]) -> Place:
                 why=f"its map has {height} rows and {width} columns, counted from 0",
                 fix=f"{setting('at')} takes {', '.join(PLACES)} or a row and a column",
             )
-    spans = [
-        fields[axis].field.span(i) if fields[axis].axis else (0, image.size(axis) - 1)
-        for axis, i in zip(AXES, (row, column))
-    ]
+    spans = spans_of(fields, image, (row, column))
     clipped = [(max(lo, 0), min(hi, image.size(axis) - 1)) for axis, (lo, hi) in zip(AXES, spans)]
     if any(lo > hi for lo, hi in clipped):
         raise UsageError(
@@ -166,6 +172,17 @@ def place_unit(net: Network, value: str, at: str | tuple[int, int]) -> Place:
         exact[axis] and (exact[axis][0] < lo or exact[axis][-1] > hi) for axis, (lo, hi) in zip(AXES, clipped)
     )
     return Place(row, column, Screen(*clipped), clipped == spans, surround)
+
+
+def spans_of(fields: Fields, image: TensorSpec, at: Sequence[int]) -> list[tuple[int, int]]:
+    """First and last row, and column, that a unit sees; those beyond the image are padding.
+
+    at: its row and column; an axis that no axis of its map carries is seen whole.
+    """
+    return [
+        fields[axis].field.span(i) if fields[axis].axis else (0, image.size(axis) - 1)
+        for axis, i in zip(AXES, at, strict=True)
+    ]
 
 
 def _middle(fields: Fields, axis: str, units: int, pixels: int) -> int:

@@ -145,15 +145,8 @@ def unseen(config: Config, data: Any = "", split: str = "", on_bad: str = "", wh
     Raises UsageError if no data is given or recorded, and what `open_data` raises.
     """
     job = config.job
-    source = data
-    if isinstance(data, str | os.PathLike):
-        source = os.fspath(data) or job.data
-    if isinstance(source, str) and not source:
-        raise UsageError(
-            "there is no data to evaluate on",
-            why="the model does not record its training data",
-            fix=by_reader('call evaluate("PATH") or evaluate(x, y)', "give --data PATH"),
-        )
+    fix = by_reader('call evaluate("PATH") or evaluate(x, y)', "give --data PATH")
+    source = _named(config, data, "to evaluate on", fix)
     seed, bad = config.settings.seed, cast(OnBad, on_bad or job.on_bad)
     if job.validation and same(source, job.data):
         parts = open_parts(job.data, job.validation, seed, bad).parts()
@@ -168,6 +161,30 @@ def unseen(config: Config, data: Any = "", split: str = "", on_bad: str = "", wh
         return choose(parts, ALL, str(source) if isinstance(source, str) else "the data")
     splits = complete(parts, 0.1, seed)
     return next(splits[name] for name in (TEST, VALIDATION, TRAIN) if name in splits)
+
+
+def learned_from(config: Config, data: Any = "", split: str = "", white: int = 0) -> Dataset:
+    """The images that a run has learned from, or all of any other data.
+
+    data, split, white: as for `unseen`; raises as that does.
+    """
+    job = config.job
+    fix = by_reader('give data="PATH", or data=(x, y)', "give --data PATH")
+    source = _named(config, data, "to look through", fix)
+    seed, bad = config.settings.seed, cast(OnBad, job.on_bad)
+    if same(source, job.data):
+        parts = open_parts(job.data, job.validation or None, seed, bad).parts()
+        return choose(parts, split or TRAIN, job.data)
+    return open_data(source, split or ALL, seed=seed, on_bad=bad, white=white)
+
+
+def _named(config: Config, data: Any, purpose: str, fix: str) -> Any:
+    """The data that is given, else that of the run. Raises UsageError if there is none."""
+    source = os.fspath(data) or config.job.data if isinstance(data, str | os.PathLike) else data
+    if isinstance(source, str) and not source:
+        why = "the model does not record its training data"
+        raise UsageError(f"there is no data {purpose}", why=why, fix=fix)
+    return source
 
 
 def same(one: Any, other: str) -> bool:

@@ -175,9 +175,17 @@ def _attribution(found: Any) -> str:
     return _picture(picture(found).scene["drawing"])
 
 
+def _nearest(found: Any) -> str:
+    """The images of all units, as many as a picture shows."""
+    from striate.views.drawing.nearest import picture
+
+    return _picture(picture(found).scene["drawing"])
+
+
 DISPLAYS: Mapping[str, Callable[[Any], str]] = {
     "Network": _network, "Model": _model, "Analysis": _analysis, "Report": _report, "Sizes": _sizes,
     "PixelUse": _pixels, "History": _history, "Evaluation": _evaluation, "Attribution": _attribution,
+    "Nearest": _nearest,
 }  # fmt: skip
 """Class to what shows it. Classes are named, so that a network is shown without loading those of training."""
 

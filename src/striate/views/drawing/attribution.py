@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from striate.views.drawing import numbers, tiles
 from striate.views.drawing.frame import finished, titled
 from striate.views.drawing.picture import Picture
@@ -35,7 +33,7 @@ def drawing(found: Any) -> Drawing:
     small, block = numbers.coarse(heat, MAX_SIDE_CELLS)
     turn, palette = (numbers.signed_levels, "signed") if signed else (numbers.share_levels, "counts")
     body = Sheet()
-    levels, colors = _pixels(found.image)
+    levels, colors = numbers.image_levels(numbers.unit_range(found.image), MAX_SIDE_CELLS)
     cell = tiles.cell_of(levels, SIDE)
     wide, high = tiles.plane(body, 0, 0, cell, levels, colors, image=True)
     tiles.plane(body, wide + GAP, 0, cell, turn(small, most), palette, image=True)
@@ -53,19 +51,6 @@ def drawing(found: Any) -> Drawing:
             y += LINE * SMALL_FONT_SIZE
     words = f"{said[0]}. {'. '.join(_notes(found, block))}"
     return finished("attribution", sheet, found.network, words)
-
-
-def _pixels(image: Any) -> tuple[list[list[int | None]], str]:
-    """Levels of an image (C, H, W) and their palette; of other numbers than 0 to 1 the least becomes black."""
-    low, high = float(image.min()), float(image.max())
-    if low >= -1e-4 and high <= 1.0001:
-        low, high = 0.0, 1.0
-    scaled = np.clip((image - low) / (high - low or 1.0), 0.0, 1.0)
-    planes = [
-        numbers.share_levels(numbers.coarse(plane, MAX_SIDE_CELLS)[0], 1.0)
-        for plane in (scaled if len(scaled) == 3 else scaled[:1])
-    ]
-    return (tiles.in_color(*planes), "rgb") if len(planes) == 3 else (planes[0], "gray")
 
 
 def _notes(found: Any, block: int) -> Iterator[str]:

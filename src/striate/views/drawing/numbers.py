@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.views.drawing import tiles
 from striate.views.drawing.known import known
 
 if TYPE_CHECKING:
@@ -61,6 +62,26 @@ def signed_levels(plane: Array, most: float) -> list[list[int | None]]:
 def share_levels(plane: Array, most: float) -> list[list[int | None]]:
     """Levels of numbers from 0 to most, 0 for 0; None for those that are not finite. plane: (rows, columns)."""
     return _levels(plane, 0, 255.0, most)
+
+
+def unit_range(image: Array) -> Array:
+    """Pixels from 0 to 1; of other numbers the least becomes black and the largest white."""
+    low, high = float(image.min()), float(image.max())
+    if low >= -1e-4 and high <= 1.0001:
+        low, high = 0.0, 1.0
+    result: Array = np.clip((image - low) / (high - low or 1.0), 0.0, 1.0)
+    return result
+
+
+def image_levels(image: Array, most_cells: int) -> tuple[list[list[int | None]], str]:
+    """Levels of an image (C, H, W) from 0 to 1 and their palette; of other channels than three the first is shown.
+
+    most_cells: along a side; of larger images the means of blocks.
+    """
+    planes = [
+        share_levels(coarse(plane, most_cells)[0], 1.0) for plane in (image if len(image) == 3 else image[:1])
+    ]
+    return (tiles.in_color(*planes), "rgb") if len(planes) == 3 else (planes[0], "gray")
 
 
 def _levels(plane: Array, zero: int, span: float, most: float) -> list[list[int | None]]:

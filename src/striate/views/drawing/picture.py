@@ -17,7 +17,7 @@ from striate.views.drawing.kinds import RESULTS
 from striate.views.drawing.motion import last
 from striate.views.drawing.request import Request
 from striate.views.drawing.scene import fitting, scene
-from striate.views.drawing.svg import THEMES, svg
+from striate.views.drawing.svg import known_word, svg
 
 if TYPE_CHECKING:
     from striate.train.evaluation import Evaluation
@@ -160,13 +160,8 @@ def draw(
     """
     from striate.checks import check
 
-    for name, value, known in (("theme", theme, THEMES), ("direction", direction, ("", "down", "right"))):
-        if value not in known:
-            raise OpError(
-                f"{name} is {value!r}",
-                why=f"it is one of {', '.join(filter(None, known))}",
-                fix=f"write {suggest(value, known) or known[-1]!r}",
-            )
+    known_word("theme", theme)
+    known_word("direction", direction, ("", "down", "right"))
     if not 0 < scale <= 100:
         raise OpError(f"scale is {scale}", why="it is above 0 and at most 100", fix="write 1")
     if not 0 < speed <= 60:

@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
-from striate.diagnostics import printable
+from striate.diagnostics import OpError, printable, suggest
 from striate.views.drawing import motion as motions
 from striate.views.drawing import theme as themes
 from striate.views.drawing.sheet import SIZE
@@ -31,6 +31,17 @@ HEAD = 7.0
 SEPARATE = 1024
 """Grids of up to this many cells are written as squares unless they say otherwise, larger ones as an image."""
 DASH = "4 3"
+
+
+def known_word(name: str, value: str, known: Sequence[str] = THEMES) -> str:
+    """The value of an option that takes words, by default that of a theme. Raises OpError for another one."""
+    if value not in known:
+        raise OpError(
+            f"{name} is {value!r}",
+            why=f"it is one of {', '.join(filter(None, known))}",
+            fix=f"write {suggest(value, known) or known[-1]!r}",
+        )
+    return value
 
 
 def svg(drawing: Drawing, theme: str = "auto", scale: float = 1.0, ids: str = "") -> str:

@@ -13,7 +13,7 @@ import jinja2
 
 from striate.diagnostics import plural, printable
 from striate.version import __version__
-from striate.views.page.module import inline_json, policy, script, style_sheet
+from striate.views.page.module import STATIC_POLICY, inline_json, policy, script, style_sheet, themes
 from striate.views.page.record import live_record, run_record
 from striate.views.text import number_format
 from striate.views.text.node import AXES
@@ -47,7 +47,7 @@ FILTERS = {
 
 def document(network: NetworkPart, run: RunPart | None = None, model: ModelParts | None = None) -> str:
     """The text of the HTML file. run: the training run whose network it is; model: what the page computes with."""
-    template = _environment().get_template("page.html")
+    template = environment().get_template("page.html")
     record = live_record(network.show, run_record(run) if run else None, model, network.network)
     text = script(record)
     return template.render(network=network, run=run, version=__version__, style=style_sheet(),
@@ -55,9 +55,17 @@ def document(network: NetworkPart, run: RunPart | None = None, model: ModelParts
                            policy=policy(text)) + "\n"  # fmt: skip
 
 
+def still(template: str, title: str, **parts: Any) -> str:
+    """The text of an HTML file without a script, whose template extends `still.html`. title: its heading."""
+    return environment().get_template(template).render(
+        title=title, version=__version__, style=themes(), policy=STATIC_POLICY, **parts
+    ) + "\n"  # fmt: skip
+
+
 @functools.cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """What fills the templates of pages."""
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("striate.views.html"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -65,8 +73,8 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=_plain,
     )
-    environment.filters |= FILTERS
-    return environment
+    made.filters |= FILTERS
+    return made
 
 
 def _plain(value: Any) -> Any:

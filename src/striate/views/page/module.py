@@ -18,6 +18,9 @@ COLORS = ("paper", "ink", "muted", "faint", "line", "error", "warning", "info", 
           "pool", "dense", "other", *theme.SERIES)  # fmt: skip
 """Colors of the theme that the style sheets use as variables."""
 
+STATIC_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""The content security policy of a page without a script: it asks for nothing."""
+
 
 @cache
 def module(name: str = "striate") -> str:
@@ -38,7 +41,7 @@ def script(record: Mapping[str, object]) -> str:
 def policy(script: str) -> str:
     """The content security policy of a page that holds a script: it asks for nothing, and runs no other one."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    return f"{STATIC_POLICY}; script-src 'sha256-{digest}'"
 
 
 def variables(colors: Mapping[str, str]) -> str:
@@ -46,13 +49,18 @@ def variables(colors: Mapping[str, str]) -> str:
     return " ".join(f"--{name}: {colors[name]};" for name in COLORS)
 
 
-def style_sheet() -> str:
-    """The style sheet of a page with the module: both themes (dark where the reader prefers it), fonts and views."""
-    rules = (resources.files("striate.views") / "static" / "striate.css").read_text("ascii").rstrip("\n")
+def themes() -> str:
+    """Both themes (dark where the reader prefers it) and fonts as a style sheet."""
     return (
         f":root {{ {variables(theme.LIGHT)} --fonts: {FONTS}; }}\n"
-        f"@media (prefers-color-scheme: dark) {{ :root {{ {variables(theme.DARK)} }} }}\n{rules}"
+        f"@media (prefers-color-scheme: dark) {{ :root {{ {variables(theme.DARK)} }} }}"
     )
+
+
+def style_sheet() -> str:
+    """The style sheet of a page with the module: themes, fonts and views."""
+    rules = (resources.files("striate.views") / "static" / "striate.css").read_text("ascii").rstrip("\n")
+    return f"{themes()}\n{rules}"
 
 
 def inline_json(record: Any) -> str:

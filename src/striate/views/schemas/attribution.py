@@ -30,6 +30,7 @@ class Attributed(TypedDict):
     method: Annotated[str, "the method"]
     target: Annotated[Explained, "the number that is explained"]
     score: Annotated[float, "its value for the image"]
+    probability: Annotated[float | None, "of the class; null for a unit or a pixel"]
     baseline_score: Annotated[float | None, "its value for the baseline, with integrated gradients"]
     node: Annotated[str | None, "the node whose map Grad-CAM weights"]
     settings: Annotated[dict[Name, float], "settings of the method"]

@@ -8,7 +8,18 @@ import typing
 from collections.abc import Iterator
 from typing import Annotated, Any, NotRequired, Required, Union
 
-from striate.views.schemas import attribution, facts, lists, live, machines, networks, probe, scene, training
+from striate.views.schemas import (
+    attribution,
+    facts,
+    lists,
+    live,
+    machines,
+    nearest,
+    networks,
+    probe,
+    scene,
+    training,
+)
 from striate.views.schemas.keys import Key
 
 SCHEMAS: dict[str, type] = {
@@ -31,6 +42,7 @@ SCHEMAS: dict[str, type] = {
     "striate.attribute/1": attribution.Attributed,
     "striate.probe/1": probe.Probe,
     "striate.probe-border/1": probe.ProbedBorder,
+    "striate.nearest/1": nearest.Nearest,
     "striate.data/1": training.DataCheck,
     "striate.bench/1": machines.Bench,
     "striate.bench-train/1": machines.TrainingBench,

@@ -1,0 +1,119 @@
+"""`striate nearest`: the images to which the units of a node respond most and least."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from striate.cli.options import (
+    Model,
+    Names,
+    device_option,
+    emit,
+    emit_json,
+    engine_option,
+    examples,
+    input_option,
+    json_option,
+    mean_option,
+    page,
+    save,
+    std_option,
+    theme_option,
+    weights_option,
+)
+from striate.diagnostics import UsageError
+
+
+@click.command(
+    short_help="Images to which a unit responds most.",
+    epilog=examples(
+        "striate nearest runs/mine --node conv1",
+        "striate nearest runs/mine --node conv2 --unit 5 -o unit5.html",
+        "striate nearest runs/mine --node fc1 --data more-images/ --json",
+        "striate nearest model.onnx --node conv1 --data images/ -o conv1.svg",
+    ),
+)
+@click.argument("run", metavar="RUN", type=Model())
+@click.option("--node", metavar="NAME", help="Node whose channels are the units.")
+@click.option("--unit", type=click.IntRange(0), metavar="K", help="Show all images of one channel.")
+@click.option("--data", default="", metavar="PATH", help="Labeled images [the training images of the run].")
+@click.option(
+    "--split",
+    default="",
+    metavar="PART",
+    type=Names("PART", lambda: ("train", "validation", "test", "all")),
+    help="Part of the data: train, validation, test or all [train for a run's data, else all].",
+)
+@click.option(
+    "--count",
+    default=9,
+    metavar="N",
+    type=click.IntRange(1, 1000),
+    help="Images of each kind for a unit [9].",
+)
+@click.option("--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images per batch [64].")
+@theme_option
+@input_option
+@weights_option
+@mean_option
+@std_option
+@engine_option
+@device_option
+@json_option
+@click.option("-o", "--output", type=click.Path(), metavar="FILE",
+              help="Write a page (.html), a picture (.svg .png .pdf) or with --json the record to FILE.")  # fmt: skip
+def command(
+    run: str, node: str | None, unit: int | None, data: str, split: str, count: int, batch_size: int, theme: str,
+    input: Any, weights: str | None, mean: str | None, std: str | None, engine: str, device: str, as_json: bool,
+    output: str | None,
+) -> None:  # fmt: skip
+    """Find the images to which each unit of a node responds most and least, and where in the image.
+
+    RUN is a run folder, whose training images are used, or any other model with --data. The response is the largest
+    value of the unit's map; the part of the image that the unit sees there follows from the geometry of the network.
+    A model without weights gets fresh ones, and the output says so. Without a file the result is printed in words.
+    """
+    from striate.formats.with_weights import with_weights
+    from striate.model import Model as TrainedModel
+    from striate.probe.nearest import record as nearest
+    from striate.terminal import Bar
+    from striate.train.evaluate_model import normalization
+
+    loaded = with_weights(run, weights, input=input)
+    if node is None:
+        first = next((node.name for node in loaded.network), "NAME")
+        raise UsageError(
+            "no node is named",
+            where="striate nearest",
+            why="units are the channels of one node",
+            fix=f"--node {first}; striate show {shlex.quote(run)} lists all nodes",
+        )
+    model = TrainedModel(loaded, engine=engine, device=device)
+    if mean is not None or std is not None:
+        model.transform = normalization(model.net, mean or "", std or "")
+    with Bar() as bar:
+        found = nearest(
+            model, node, data or None, count=count, split=split, batch_size=batch_size, trained=loaded.trained,
+            watch=lambda images, total: bar.count("looking", images, total),
+        )  # fmt: skip
+    result: Any = found.to_dict(unit)
+    if as_json:
+        emit_json(result, output)
+    elif output is None or output == "-":
+        from striate.views.text import nearest as view
+
+        out = page()
+        (view.draw if unit is None else view.draw_unit)(out, result)
+        emit(out)
+    elif Path(output).suffix.lower() in (".html", ".htm"):
+        from striate.views.html.nearest_page import nearest_page
+
+        emit(nearest_page(found, unit), output)
+    else:
+        from striate.views.drawing.nearest import picture
+
+        save(picture(found, unit, theme), output)
