@@ -63,7 +63,7 @@ def run(target, windows, x, dy, groups, lanes, tight, splits, rng):
         kernel = Kernel("weight_gradient", numbers)
         return addresses(target, [kernel])[kernel]
 
-    assert set(made.numbers) >= {(size, v) for _, _, size, _ in made.tiles for _, v in made.panels}
+    assert set(made.numbers) >= {(size, made.line, v) for _, _, size, _ in made.tiles for _, v in made.panels}
     memory = inputs.ctypes.data, slopes.ctypes.data, outputs.ctypes.data
     arguments = weight_gradient.arguments(made, memory, code)
     row_cuts = sorted({0, made.rows, *(cut % made.rows for cut in splits[0])})
@@ -106,6 +106,16 @@ def test_equals_numpy(target, windows, channels, outputs, images, narrow, tight,
 
 
 @pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
+@settings(max_examples=30, deadline=None)
+@given(windows(), st.integers(1, 2), st.integers(1, 12), cuts, st.integers(0, 99))
+def test_few_channels(target, windows, channels, outputs, splits, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(3, channels, windows[0].input, windows[1].input)).astype(np.float32)
+    dy = rng.normal(size=(3, outputs, windows[0].output, windows[1].output)).astype(np.float32)
+    compare(target, windows, x, dy, 1, channels, False, splits, rng)
+
+
+@pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
 @settings(max_examples=15, deadline=None)
 @given(windows(9), st.integers(1, 4), st.integers(1, 3), st.integers(1, 4), cuts, st.integers(0, 99))
 def test_groups_of_whole_blocks(target, windows, groups, depth, each, splits, seed):
@@ -137,5 +147,21 @@ def test_the_inner_loop_keeps_vectors_in_registers(target):
     for panel in range(1, target.panel + 1):
         most = weight_gradient.most(target, panel)
         for places in {1, 2, most // 2, most - 1, most} - {0}:
-            text = weight_gradient.emit(target, places, panel)
+            text = weight_gradient.emit(target, places, 0, panel)
             assert not hot_spills(llvm.assembly(target, text)), (places, panel)
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5, 7])
+def test_lines_of_few_places_share_a_tile(target, kernel):
+    """One plane: each row of taps is a line. Their sums hide an addition's latency, and stay in registers."""
+    axis = Window(28, kernel, 1, 1, kernel // 2, kernel // 2)
+    source = Layout(1, 1, 28, 28, 1).with_border(*weight_gradient.padding((axis, axis)))
+    gradient = Layout(1, 6, axis.output, axis.output, target.lanes)
+    made = weight_gradient.product(target, source, gradient, (axis, axis))
+    sizes = [size for _, _, size, _ in made.tiles]
+    assert sum(sizes) == kernel**2
+    if kernel in (3, 5) and target.name != "sse":
+        assert made.line == kernel and max(sizes) >= 8
+    for numbers in made.numbers:
+        assert not hot_spills(llvm.assembly(target, weight_gradient.emit(target, *numbers))), numbers

@@ -1,7 +1,8 @@
 """The gradient of convolution weights: for every place and output channel, the sum of x · dy over all output pixels.
 
 A place is an input number as an output pixel sees it: a channel under a tap, at a fixed number of bytes from the
-pixel's first tap. Places that lie side by side in memory form a tile; its sums stay in registers.
+pixel's first tap. Places that lie side by side in memory form a tile; its sums stay in registers. Where these are too
+few to hide an addition's latency (5 taps of one channel, 6 outputs), a tile has several such lines.
 
     for some panels of output vectors: for group of tiles: for band of pixels: for panel: for tile:
         sum[t][:] = 0
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -41,7 +43,9 @@ BAND_IMAGES, BAND_ROWS, BAND_COLUMNS = 96, 104, 112
 TILES, GROUP, PANELS, TOGETHER, OUT_BLOCK = 120, 128, 136, 144, 152
 """Table of tiles, tiles of a group, table of panels, panels that take a band one after another, bytes to the output's
 next vector."""
-ARGUMENTS = 160
+LINE, X_LINE = 160, 168
+"""Places of a tile that lie side by side, 0 for all; bytes to the next line of them."""
+ARGUMENTS = 176
 
 TILE_X, TILE_PLACES, TILE_COUNT, TILE_ROW, TILE_ROW_END, TILE_COLUMN, TILE_COLUMN_END = range(0, 56, 8)
 """A tile: bytes from a pixel's first tap to its first place, address of its places' byte offsets in the output, how
@@ -51,6 +55,8 @@ PANEL_X, PANEL_DY, PANEL_OUT, PANEL_TILES, PANEL_SIZE = 0, 8, 16, 24, 32
 """A panel: bytes to its channels of x and its vectors of dy, addresses of its output, and of the
 table of tiles' code by places."""
 
+MIN_SUMS = 8
+"""Sums of a tile that hide an addition's latency: two units with a latency of four cycles."""
 UNROLL_PIXELS = 2
 """Pixels between two tests: short rows (7, 4, 2 pixels) then leave little to the loop of single pixels."""
 BAND_BYTES = 16 << 10
@@ -60,11 +66,12 @@ GROUP_SUM_BYTES = 256 << 10
 band's x, too: 1x1 convolutions with few input channels."""
 
 
-def emit(target: Target, places: int = 0, panel: int = 0) -> str:
+def emit(target: Target, places: int = 0, line: int = 0, panel: int = 0) -> str:
     """The loops: kernel(arguments, panel, end_panel, tile, end_tile, scratch). With sizes: a tile of them,
-    kernel(arguments, x, dy, out, offsets, images, rows, columns, whether it is the first band).
+    kernel(arguments, x, dy, out, offsets, images, rows, columns, whether it is the first band). line: places that lie
+    side by side, 0 for all.
     """
-    return _tile(target, places, panel) if places else _loops(target)
+    return _tile(target, places, line or places, panel) if places else _loops(target)
 
 
 def _loops(target: Target) -> str:
@@ -106,7 +113,7 @@ def _loops(target: Target) -> str:
     return code.finish()
 
 
-def _tile(target: Target, places: int, panel: int) -> str:
+def _tile(target: Target, places: int, line: int, panel: int) -> str:
     code = Code(target, "pppppiiii")
     a, start_x, start_dy, out, offsets, images, rows, columns, first = code.arguments
     x_pixel, dy_pixel, block = a.int(X_PIXEL), a.int(DY_PIXEL), a.int(DY_BLOCK)
@@ -126,7 +133,7 @@ def _tile(target: Target, places: int, panel: int) -> str:
             here: Pointer = x.get()
             row = [(dy.get() + block * o).vector() for o in range(panel)]
             for t in range(places):
-                value = here.broadcast(4 * t)
+                value = (here + a.int(X_LINE) * (t // line) if t >= line else here).broadcast(4 * (t % line))
                 for o in range(panel):
                     total[t][o].set(code.fma(value, row[o], total[t][o].get()))
             x.set(here + x_pixel)
@@ -185,6 +192,10 @@ class Product:
     """Tiles of a group."""
     together: int
     """Panels that take a band one after another."""
+    line: int
+    """Places of a tile that lie side by side, 0 for all."""
+    x_line: int
+    """Bytes in x to the next line of them."""
 
     @property
     def rows(self) -> int:
@@ -195,9 +206,12 @@ class Product:
         return len(self.tiles)
 
     @property
-    def numbers(self) -> tuple[tuple[int, int], ...]:
+    def numbers(self) -> tuple[tuple[int, int, int], ...]:
         """Parameters of `emit` for the tiles; the kernel of the loops has none."""
-        return tuple(sorted({(size, vectors) for _, _, size, _ in self.tiles for _, vectors in self.panels}))
+        sizes = {size for _, _, size, _ in self.tiles}
+        return tuple(
+            sorted((size, self.line, vectors) for size in sizes for vectors in {v for _, v in self.panels})
+        )
 
     @property
     def flops(self) -> float:
@@ -232,9 +246,12 @@ def product(target: Target, source: Layout, gradient: Layout, windows: Windows, 
     loops = _loops_of(source, gradient, windows)
     if not padded:
         loops = _merge(loops)
-    for start, places in runs:
-        at = 0
-        for size in _even(len(places), most(target, max(split))):
+    lines, x_line = _lines(target, runs, max(split))
+    line = len(runs[0][1]) if lines > 1 else 0
+    for first in range(0, len(runs), lines):
+        start, at = runs[first][0], 0
+        places = [place for _, some in runs[first : first + lines] for place in some]
+        for size in [len(places)] if line else _even(len(places), most(target, max(split))):
             tile_taps = frozenset(tap for _, tap in places[at : at + size])
             pixels = _pixels(windows, tile_taps) if padded else (0, loops[1][0], 0, loops[2][0])
             tiles.append((start + 4 * at, len(offsets) + at, size, pixels))
@@ -246,7 +263,7 @@ def product(target: Target, source: Layout, gradient: Layout, windows: Windows, 
     together = max(GROUP_SUM_BYTES // (vector * len(offsets)), 1)
     return Product(
         source, gradient, windows, groups, result, panels, tuple(tiles), tuple(offsets), loops, band, group,
-        together,
+        together, line, x_line,
     )  # fmt: skip
 
 
@@ -278,6 +295,18 @@ def _runs(source: Layout, windows: Windows, depth: int) -> list[tuple[int, list[
                 else:
                     runs.append((start, places))
     return runs
+
+
+def _lines(target: Target, runs: list[tuple[int, list[tuple[int, int]]]], panel: int) -> tuple[int, int]:
+    """Runs that a tile takes together, and bytes from one to the next."""
+    lengths, steps = (
+        {len(places) for _, places in runs},
+        {b - a for (a, _), (b, _) in itertools.pairwise(runs)},
+    )
+    if len(lengths) > 1 or len(steps) != 1 or (sums := lengths.pop() * panel) >= MIN_SUMS:
+        return 1, 0
+    room = target.registers // target.pieces - panel - 2
+    return max(min(room // sums, -(-MIN_SUMS // sums)), 1), steps.pop()
 
 
 @functools.lru_cache(maxsize=1024)  # a layer has many tiles of the same taps
@@ -351,9 +380,9 @@ def _band(counts: list[int], pixels: int) -> tuple[int, int, int]:
 def arguments(
     product: Product,
     addresses: tuple[Location, Location, Location],
-    code: Callable[[int, int], Location],
+    code: Callable[[int, int, int], Location],
 ) -> Record:
-    """The record. addresses: of the memory of x, dy and the result; code: address of a tile (places, vectors)."""
+    """The record. addresses: of the memory of x, dy and the result; code: address of a tile (its `numbers`)."""
     source, gradient, result = product.source, product.gradient, product.result
     x, dy, out = addresses
     down, across = product.windows
@@ -364,7 +393,9 @@ def arguments(
     codes = {}
     for vectors in {vectors for _, vectors in product.panels}:
         sizes = {size for _, _, size, _ in product.tiles}
-        codes[vectors] = value_table([code(k, vectors) if k in sizes else 0 for k in range(largest + 1)])
+        codes[vectors] = value_table(
+            [code(k, product.line, vectors) if k in sizes else 0 for k in range(largest + 1)]
+        )
     panels = [
         (
             g * depth // source.lanes * source.block if g else 0,
@@ -386,7 +417,7 @@ def arguments(
             BAND_IMAGES: product.band[0], BAND_ROWS: product.band[1], BAND_COLUMNS: product.band[2],
             TILES: value_table([value for tile in tiles for value in tile]), GROUP: product.group,
             PANELS: value_table([value for panel in panels for value in panel]), TOGETHER: product.together,
-            OUT_BLOCK: result.block,
+            OUT_BLOCK: result.block, LINE: product.line, X_LINE: product.x_line,
         },
     )  # fmt: skip
 

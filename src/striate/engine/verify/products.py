@@ -252,7 +252,11 @@ def _weight_gradient(call: KernelTask) -> Accesses:
     loops = [(g.X_IMAGE, g.DY_IMAGE), (g.X_ROW, g.DY_ROW), (g.X_PIXEL, g.DY_PIXEL)]
     pixels = [[steps(n, call[pair[k]]) for n, pair in zip(sizes, loops, strict=True)] for k in (0, 1)]
     some = tiles[call.task[2] : call.task[3]]
-    places = np.concatenate([one[g.TILE_X // 8] + steps(int(one[g.TILE_COUNT // 8]), 4) for one in some])
+    counts = [int(one[g.TILE_COUNT // 8]) for one in some]
+    lines = [np.divmod(np.arange(count), call[g.LINE] or count) for count in counts]
+    places = np.concatenate(
+        [one[g.TILE_X // 8] + u * call[g.X_LINE] + 4 * v for one, (u, v) in zip(some, lines, strict=True)]
+    )
     offsets = np.concatenate([numbers(one[g.TILE_PLACES // 8], int(one[g.TILE_COUNT // 8])) for one in some])
     accesses = Accesses()
     x_offsets = {int(panel[g.PANEL_X // 8]) for panel in panels[call.task[0] :]}
