@@ -24,6 +24,7 @@ from striate.probe.attribution import attribute as attribute
 from striate.probe.experiment import probe as probe
 from striate.probe.nearest import Nearest as Nearest
 from striate.probe.nearest import nearest as nearest
+from striate.probe.population import population as population
 from striate.tensor import TensorSpec as TensorSpec
 from striate.train.data import open_data as open_data
 from striate.train.settings import Settings as Settings

@@ -82,6 +82,19 @@ ANSWERS = {
         ["nearest", "{trained}", "--node", "fc1", "--unit", "1", "--count", "2", "--json"],
         ["nearest", "8x8x1 -> conv 3x3 2 -> relu", "--node", "conv1", "--data", "{images}", "--json"],
     ],
+    "striate.population/1": [
+        ["probe", "{trained}", "--population", "--seeds", "1", "--json"],
+        [
+            "probe",
+            "9x9x3 -> conv 3x3 2 -> bn -> relu",
+            "--population",
+            "--seeds",
+            "2",
+            "--node",
+            "conv1",
+            "--json",
+        ],
+    ],
     "striate.data/1": [["data", "check", "{spoilt}", "--fail-on", "never", "--json"]],
     "striate.bench/1": [
         ["bench", "8x8x1 -> conv 3x3 2 -> relu", "--rounds", "1", "--threads", "1", "--no-peers", "--json"]

@@ -91,3 +91,50 @@ def test_borders_are_compared():
     alike = run("probe", NET, "--node", "conv1", "--border").out
     assert "every padding mode is the same" in alike and "reflect" not in alike
     assert "leave out --at" in run("probe", NET, "--node", "conv1", "--border", "--at", "edge").err
+
+
+def test_a_population_beside_its_controls(model):
+    done = run("probe", model, "--population", "--seeds", "2")
+    assert (done.code, done.err) == (0, "")
+    rows = [line.split() for line in done.out.splitlines()]
+    at = next(k for k, row in enumerate(rows) if row[:3] == ["conv1", "as", "given"])
+    assert rows[at][3] == "67%" and [rows[at + k][0] for k in (1, 2)] == ["untrained", "shuffled"]
+    assert "orientation selective than its untrained controls (" in " ".join(done.out.split())
+    assert "compared with 2 networks without training" in done.out
+    one = run("probe", model, "--population", "--seeds", "1", "--node", "maxpool1").out
+    assert "maxpool1  as given" in one and "conv1" not in one
+
+
+def test_json_of_a_population_is_that_of_python(model):
+    record = json.loads(run("probe", model, "--population", "--seeds", "1", "--json").out)
+    assert record == json.loads(json.dumps(st.population(model, seeds=1).to_dict()))
+    assert record["nodes"][0]["samples"][0]["cv"][1] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--population", "--border", "--node", "conv1"], "two experiments"),
+        (["--population", "--at", "edge"], "leave out --at"),
+        (["--population", "--unit", "0"], "leave out --unit"),
+        (["--population", "--seeds", "0"], "--seeds"),
+        (["--population", "--node", "fc1"], "no map"),
+        (["--node", "conv1", "--node", "maxpool1"], "several nodes are named"),
+        (["--border", "--node", "conv1", "-o", "x.svg"], "text or with --json"),
+    ],
+)
+def test_what_does_not_go_together_is_said(words, said):
+    done = run("probe", NET, *words)
+    assert (done.code, done.out) == (2, "") and said in done.err
+
+
+@pytest.mark.parametrize(
+    "words", [["--node", "conv1"], ["--node", "conv1", "--unit", "0"], ["--node", "conv1", "--unit", "1"],
+              ["--population", "--seeds", "1"]],
+)  # fmt: skip
+def test_pictures_and_pages_are_written(model, words, tmp_path):
+    for ending, head in ((".svg", b"<svg"), (".html", b"<!DOCTYPE html>"), (".PNG", b"\x89PNG")):
+        path = tmp_path / f"units{ending}"
+        done = run("probe", model, *words, "-o", str(path))
+        assert (done.code, done.out) == (0, "")
+        assert path.read_bytes().startswith(head) and "written" in done.err

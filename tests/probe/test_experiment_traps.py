@@ -7,6 +7,7 @@ import striate as st
 from probe import known_units as known
 from striate.diagnostics import StriateError
 from striate.probe import stimuli
+from striate.probe.electrode import Electrode, Light, part_up_to, place_unit
 from striate.probe.experiment import cv_limit
 from striate.probe.tuning import harmonics
 
@@ -148,3 +149,62 @@ def test_filters_are_not_flipped():
     assert np.corrcoef(found.map.weighted.ravel(), weights.ravel())[0, 1] > 0.9
     assert ((found.map.on > 0) == (weights > 0)).all() and ((found.map.off > 0) == (weights < 0)).all()
     assert np.corrcoef(weights.ravel(), weights[::-1, ::-1].ravel())[0, 1] < 0.5
+
+
+def test_the_gradient_map_is_the_filter_of_a_linear_unit():
+    weights = np.random.default_rng(2).normal(size=(3, 5, 5)).astype(np.float32)
+    weights -= weights.mean((1, 2), keepdims=True)
+    model = known.linear(weights, side=16)
+    for filter, one in zip(weights, st.probe(model, "conv1").units):
+        assert np.abs(one.map.gradient - 0.5 * filter).max() < 1e-5  # half of the range of an image
+        assert np.corrcoef(one.map.gradient.ravel(), one.map.weighted.ravel())[0, 1] > 0.8
+        assert one.to_dict()["gradient_map"] == [[pytest.approx(v, rel=1e-4, abs=1e-6) for v in row]
+                                                 for row in one.map.gradient.tolist()]  # fmt: skip
+
+
+def test_the_gradient_map_lies_inside_the_theoretical_field():
+    """What the unit sees of the image, and nothing else: also where the field reaches beyond it."""
+    model = st.Model("14x14x1 -> conv 3x3 4 pad 1 -> relu -> maxpool 2 -> conv 3x3 6 pad 1 -> relu", seed=2)
+    part = part_up_to(model.net, "relu2")
+    for at in ("center", "corner"):
+        place = place_unit(part, "relu2", at)
+        rows, columns = place.screen.rows, place.screen.columns
+        program = model.engine.differentiate(part, dict(model.weights.current()), [*part.inputs])
+        x = np.random.default_rng(0).random((1, 1, 14, 14), np.float32)
+        (y,) = program.forward(x, np.random.default_rng(0))
+        seeds = np.zeros_like(y)
+        seeds[:, :, place.row, place.column] = 1
+        (grown,) = program.backward([seeds]).values()
+        outside = grown.copy()
+        outside[:, :, rows[0] : rows[1] + 1, columns[0] : columns[1] + 1] = 0
+        assert grown.any() and not outside.any()
+        recording = st.probe(model, "conv2", at=at)
+        shape = place.screen.shape
+        assert all(one.map.gradient.shape == shape for one in recording.units if one.map is not None)
+
+
+def test_the_gradient_is_the_slope_of_the_response():
+    """Of a unit behind two layers, at its best grating: light in one cell more, and the response grows by so much."""
+    model = st.Model("20x20x1 -> conv 5x5 4 /2 -> relu -> conv 3x3 6 -> relu", seed=5)
+    recording = st.probe(model, "conv2")
+    part = part_up_to(model.net, "relu2")
+    place = place_unit(part, "relu2", "center")
+    light = Light.of(model, 1.0)
+    electrode = Electrode(model.engine, part, model.weights.current(), "relu2", place, light)
+    checked = 0
+    for one in recording.units:
+        if one.type == "none":
+            continue
+        best = recording.best_grating(one)
+        steps = np.zeros((8, *electrode.screen.shape))
+        cells = np.argsort(-np.abs(one.map.gradient).ravel())[:8]
+        steps[np.arange(8), *np.unravel_index(cells, one.map.gradient.shape)] = 1e-2
+        lit, dark = (
+            electrode.read(electrode.images(best + sign * steps, light.amplitude)) for sign in (1, -1)
+        )
+        slopes = (lit["relu2"] - dark["relu2"])[:, one.unit] / 2e-2
+        assert slopes == pytest.approx(
+            one.map.gradient.ravel()[cells], abs=2e-2 * float(np.abs(slopes).max())
+        )
+        checked += 1
+    assert checked >= 2

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from striate.probe.fits import gabor, log_gaussian
+from striate.probe import fits
+from striate.probe.fits import gabor, gabors, log_gaussian, log_gaussians
 
 X, Y = np.meshgrid(np.arange(15) - 7.0, 7.0 - np.arange(15))
 
@@ -65,3 +66,40 @@ def test_a_fit_stays_within_numbers(neighbors):
     steps[[0, 4, 7]] = 1.0, 0.06, 0.06
     with np.errstate(all="raise", under="ignore"):
         log_gaussian(np.geomspace(0.05, 0.45, 8), steps)
+
+
+def test_fits_together_are_those_alone():
+    """One that ends early, or fails, does not change the others."""
+    draw = np.random.default_rng(0)
+    noise = draw.normal(size=(15, 15))
+    maps = np.stack(
+        [patch(20 * k, 0.1 + 0.01 * k, 30 * k) + 0.3 * draw.normal(size=(15, 15)) for k in range(8)]
+    )
+    fields = np.stack([*maps, noise, np.zeros((15, 15))])
+    starts = [[(np.deg2rad(20 * k + 5) % np.pi, 0.15)] for k in range(10)]
+    together = gabors(fields, X, Y, starts)
+    assert [one is None for one in together] == [False] * 8 + [True] * 2
+    for field, start, found in zip(fields, starts, together):
+        alone = gabor(field, X, Y, start)
+        assert (alone is None) == (found is None)
+        assert found is None or found.r2 == pytest.approx(alone.r2, abs=1e-6)
+    frequencies = np.geomspace(0.05, 0.45, 8)
+    drives = np.stack([np.exp(-(np.log2(frequencies / p) ** 2)) for p in (0.1, 0.2, 0.3)] + [np.eye(8)[3]])
+    for drive, found in zip(drives, log_gaussians(frequencies, drives)):
+        alone = log_gaussian(frequencies, drive)
+        assert found == (pytest.approx(alone, rel=1e-6) if alone[0] else (None, None))
+
+
+@pytest.mark.parametrize("form", ["_Gabors", "_LogGaussians"])
+def test_slopes_are_those_of_the_curves(form):
+    draw = np.random.default_rng(1)
+    if form == "_Gabors":
+        made, p = fits._Gabors(X.ravel(), Y.ravel()), draw.normal(size=(5, 8)) * 0.5
+    else:
+        made, p = fits._LogGaussians(np.linspace(-4, -1, 8), draw.random((5, 8))), draw.normal(size=(5, 3))
+    which = np.arange(5)
+    slopes = made.slopes(p, which)
+    for k in range(p.shape[1]):
+        step = 1e-6 * np.eye(p.shape[1])[k]
+        measured = (made.values(p + step, which) - made.values(p - step, which)) / 2e-6
+        assert slopes[:, :, k] == pytest.approx(measured, abs=1e-5)

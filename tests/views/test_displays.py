@@ -43,6 +43,11 @@ def nearest():
     return dataclasses.replace(found, network=HOSTILE[1], node=HOSTILE[0], data=HOSTILE[2], notes=HOSTILE)
 
 
+def recording():
+    found = st.probe(named_model(), "conv1")
+    return dataclasses.replace(found, network=HOSTILE[0], node=HOSTILE[1])
+
+
 SHOWN = {
     "Network": [lambda: st.parse(NET), lambda: st.parse(BROKEN), siamese, lambda: st.load("lenet5")],
     "Model": [lambda: st.Model(NET, seed=0), lambda: st.Model(siamese(), seed=0), named_model],
@@ -55,6 +60,8 @@ SHOWN = {
     "Evaluation": [lambda: evaluation(HOSTILE, 20, source=HOSTILE[0]), lambda: evaluation(tuple(map(str, range(50))))],
     "Attribution": [lambda: attribution("saliency"), lambda: attribution("grad-cam")],
     "Nearest": [nearest],
+    "Recording": [recording],
+    "Population": [lambda: dataclasses.replace(st.population(named_model(), seeds=1), network=HOSTILE[0])],
 }  # fmt: skip
 CASES = [(name, number) for name, makers in SHOWN.items() for number in range(len(makers))]
 

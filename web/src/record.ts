@@ -936,6 +936,10 @@ export interface ProbedUnit {
   curves: Curves | null
   /** response-weighted average of noise, rows of cells from the top */
   map: number[][] | null
+  /** derivative of the response to the best grating by the light in each cell */
+  gradient_map: number[][] | null
+  /** weights of a filter that reads the image: channels, rows, columns */
+  filter: number[][][] | null
 }
 
 export interface BestBar {

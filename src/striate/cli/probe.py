@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import Any
 
@@ -16,11 +17,14 @@ from striate.cli.options import (
     input_option,
     json_option,
     model_argument,
-    output_option,
     page,
+    save,
     weights_option,
 )
 from striate.diagnostics import UsageError
+
+PAGES, PICTURES = (".html", ".htm"), (".svg", ".png", ".pdf", ".tex")
+"""Endings of files that are no text."""
 
 
 @click.command(
@@ -28,13 +32,18 @@ from striate.diagnostics import UsageError
     epilog=examples(
         "striate probe runs/digits --node conv1",
         "striate probe runs/digits --node conv1 --unit 3",
+        "striate probe runs/digits --node conv1 -o units.html",
         "striate probe resnet18 --weights resnet18.pth --node conv1 --json",
         "striate probe runs/digits --node conv2 --at corner",
         "striate probe runs/digits --node conv2 --border",
+        "striate probe runs/digits --population",
     ),
 )
 @model_argument
-@click.option("--node", metavar="NAME", help="Node to record from; it has height and width.")
+@click.option(
+    "--node", "nodes", metavar="NAME", multiple=True,
+    help="Node to record from; it has height and width. With --population it may be repeated [all].",
+)  # fmt: skip
 @click.option("--unit", type=click.IntRange(0), metavar="K", help="Show one channel with its tuning curve.")
 @click.option(
     "--at",
@@ -47,15 +56,29 @@ from striate.diagnostics import UsageError
     "--seed", default=0, metavar="N", type=click.IntRange(0), help="Seed of noise and fresh weights [0]."
 )
 @click.option("--border", is_flag=True, help="Compare center, edge and corner under each padding mode.")
+@click.option(
+    "--population", is_flag=True, help="Compare all units of all nodes with untrained and shuffled networks."
+)
+@click.option(
+    "--seeds",
+    default=3,
+    metavar="N",
+    type=click.IntRange(1),
+    help="Networks of each control of --population [3].",
+)
 @input_option
 @weights_option
 @engine_option
 @device_option
 @json_option
-@output_option
+@click.option(
+    "-o", "--output", type=click.Path(), metavar="FILE",
+    help="Write a picture (.svg .png .pdf) or a page (.html) to FILE, or with --json the record.",
+)  # fmt: skip
 def command(
-    model: str, node: str | None, unit: int | None, at: str, photos: str | None, seed: int, border: bool, input: Any,
-    weights: str | None, engine: str, device: str, as_json: bool, output: str | None,
+    model: str, nodes: tuple[str, ...], unit: int | None, at: str, photos: str | None, seed: int, border: bool,
+    population: bool, seeds: int, input: Any, weights: str | None, engine: str, device: str, as_json: bool,
+    output: str | None,
 ) -> None:  # fmt: skip
     """Show gratings, bars, edges, spots and noise to the units of a node, and measure their tuning.
 
@@ -65,42 +88,69 @@ def command(
     """
     from striate.formats.with_weights import with_weights
     from striate.model import Model
-    from striate.probe.experiment import record as probe
     from striate.terminal import Bar
 
+    if border + population > 1:
+        raise click.UsageError("--border and --population are two experiments: leave one of them out")
+    if (border or population) and (photos or at != "center"):
+        word = "--population" if population else "--border"
+        raise click.UsageError(f"{word} has places of its own: leave out --at and --photos")
+    if population and unit is not None:
+        raise click.UsageError("--population measures all units: leave out --unit")
+    ending = "" if as_json else os.path.splitext(output or "")[1].lower()
+    if border and ending in (*PAGES, *PICTURES):
+        raise click.UsageError(f"--border is written as text or with --json: name another file than {output}")
     loaded = with_weights(model, weights, input=input, seed=seed)
-    if node is None:
-        first = next((node.name for node in loaded.network), "NAME")
+    if not population and len(nodes) != 1:
+        first = nodes[0] if nodes else next((node.name for node in loaded.network), "NAME")
         raise UsageError(
-            "no node is named",
+            f"{'several nodes are' if nodes else 'no node is'} named",
             where="striate probe",
             why="the electrode is put into one node of the network",
             fix=f"--node {first}; striate show {shlex.quote(model)} lists all nodes",
         )
     subject = Model(loaded, engine=engine, device=device)
-    if border and (photos or at != "center"):
-        raise click.UsageError("--border has places of its own: leave out --at and --photos")
-    place: Any = at.split(",") if "," in at else at
-    result: Any
     with Bar() as bar:
 
         def watch(shown: int, total: int) -> None:
             bar.count("probing", shown, total)
 
-        if border:
+        found: Any
+        if population:
+            from striate.probe.population import take
+
+            found = take(subject, node=nodes, seeds=seeds, seed=seed, trained=loaded.trained, watch=watch)
+            result = found.to_dict()
+        elif border:
             from striate.probe.border import border as compare
 
-            result = compare(subject, node, seed=seed, trained=loaded.trained, watch=watch).to_dict(unit)
+            found = compare(subject, nodes[0], seed=seed, trained=loaded.trained, watch=watch)
+            result = found.to_dict(unit)
         else:
-            recording = probe(
-                subject, node, at=place, photos=photos, seed=seed, trained=loaded.trained, watch=watch
+            from striate.probe.experiment import record
+
+            place: Any = at.split(",") if "," in at else at
+            found = record(
+                subject, nodes[0], at=place, photos=photos, seed=seed, trained=loaded.trained, watch=watch
             )
-            result = recording.to_dict(unit)
+            result = found.to_dict(unit)
     if as_json:
         emit_json(result, output)
         return
+    if ending in PAGES:
+        from striate.views.html import experiment
+
+        emit(experiment.population_page(found) if population else experiment.page(found, unit), output)
+        return
+    if ending in PICTURES:
+        save(found.plot() if population else found.plot(unit), output)
+        return
+    from striate.views.text import population as crowd
     from striate.views.text import probe as view
 
     out = page()
-    (view.draw_border if border else view.draw if unit is None else view.draw_unit)(out, result)
+    if population:
+        crowd.draw(out, result)
+    else:
+        (view.draw_border if border else view.draw if unit is None else view.draw_unit)(out, result)
     emit(out, output)

@@ -129,13 +129,13 @@ def _instead(net: Network, names: Sequence[str] | Mapping[str, None]) -> str:
     return ""
 
 
-def part_up_to(net: Network, value: str) -> Network:
-    """The nodes that a value comes from, with it as the only output."""
-    names = ancestors(net, value)
+def part_up_to(net: Network, *values: str) -> Network:
+    """The nodes that some values come from, with these as the only outputs."""
+    names = {name for value in values for name in ancestors(net, value)}
     nodes = tuple(node for node in net.nodes if node.name in names)
     if any(node.shares for node in nodes):
         nodes = net.nodes  # an owner of parameters may be elsewhere
-    return dataclasses.replace(net, nodes=nodes, outputs=(value,), aliases={})
+    return dataclasses.replace(net, nodes=nodes, outputs=values, aliases={})
 
 
 def place_unit(net: Network, value: str, at: str | tuple[int, int]) -> Place:
@@ -273,43 +273,88 @@ COLORS: Mapping[str, tuple[float, ...]] = {
 """Axis of color -> amplitude of red, green and blue."""
 
 
-class Electrode:
-    """Shows stimuli to one place of a value and reads all channels there."""
+class Electrodes:
+    """Shows stimuli to several networks that differ in their weights, and reads all channels of some of their values,
+    each at one place.
+
+    sites: value -> place; screen: the part of the image that stimuli fill.
+    """
 
     def __init__(
-        self, engine: Engine, net: Network, weights: Mapping[str, Array], value: str, place: Place, light: Light
+        self, engine: Engine, net: Network, weights: Sequence[Mapping[str, Array]], sites: Mapping[str, Place],
+        screen: Screen, light: Light,
     ) -> None:  # fmt: skip
-        self.net, self.place = cropped(net, value, place)
-        self.value, self.light = value, light
-        self.program = engine.compile(self.net, {name: weights[name] for name in self.net.parameters})
+        self.net, self.sites, self.screen, self.light = net, sites, screen, light
+        self.programs = [
+            engine.compile(net, {name: held[name] for name in net.parameters}) for held in weights
+        ]
 
     @property
     def colors(self) -> tuple[str, ...]:
         """Axes of color that this screen has: luminance first."""
         return tuple(COLORS) if len(self.light.gray) == len(COLORS["luminance"]) else ("luminance",)
 
+    def amplitude(self, color: str) -> Array:
+        """Of stimuli in an axis of color, for each channel."""
+        weights = COLORS[color] if len(self.colors) > 1 else (1.0,) * len(self.light.gray)
+        return np.asarray(self.light.amplitude * np.array(weights))
+
+    def images(self, patterns: Array, amplitude: Array) -> Array:
+        """Images (n, C, H, W) as the network takes them: patterns (n, rows, columns) of the screen on gray.
+
+        amplitude: (C,) for all, or (n, C).
+        """
+        (spec,) = self.net.inputs.values()
+        (top, bottom), (left, right) = self.screen.rows, self.screen.columns
+        images = np.empty((len(patterns), len(self.light.gray), spec.size("H"), spec.size("W")), np.float32)
+        images[:] = self.light.gray[:, None, None]
+        strength = np.broadcast_to(amplitude, images.shape[:2])[:, :, None, None]
+        images[:, :, top : bottom + 1, left : right + 1] += strength * patterns[:, None]
+        return self.light.transform(images)
+
+    def show_all(
+        self, stimuli: Stimuli, color: str = "luminance", watch: Watch | None = None
+    ) -> list[dict[str, Array]]:
+        """Of each network, value -> responses (K, *stimuli.shape) of all channels, as the network computes them."""
+        (spec,) = self.net.inputs.values()
+        amplitude, count = self.amplitude(color), int(np.prod(stimuli.shape))
+        pixels = len(self.light.gray) * spec.size("H") * spec.size("W")
+        batch = max(1, min(count, MAX_BATCH_IMAGES, MAX_BATCH_PIXELS // pixels))
+        channels = {value: self.net.specs[value].channels for value in self.sites}
+        responses = [
+            {v: np.empty((count, k), np.float32) for v, k in channels.items()} for _ in self.programs
+        ]
+        for start in range(0, count, batch):
+            shown = min(batch, count - start)
+            # Always as many: another batch size would be planned again.
+            indices = np.minimum(np.arange(start, start + batch), count - 1)
+            images = self.images(stimuli.draw(self.screen, indices), amplitude)
+            for network, held in enumerate(responses):
+                for value, read in self.read(images, network).items():
+                    held[value][start : start + shown] = read[:shown]
+                if watch:
+                    watch(shown)
+        return [
+            {value: rows.T.astype(np.float64).reshape(-1, *stimuli.shape) for value, rows in held.items()}
+            for held in responses
+        ]
+
+    def read(self, images: Array, network: int = 0) -> dict[str, Array]:
+        """Value -> responses (N, K) to images as the network takes them."""
+        values = self.programs[network].values(images, [*self.sites])
+        return {value: values[value][:, :, at.row, at.column] for value, at in self.sites.items()}
+
+
+class Electrode(Electrodes):
+    """Shows stimuli to the field of one unit and reads all channels of its value there."""
+
+    def __init__(
+        self, engine: Engine, net: Network, weights: Mapping[str, Array], value: str, place: Place, light: Light
+    ) -> None:  # fmt: skip
+        net, self.place = cropped(net, value, place)
+        self.value = value
+        super().__init__(engine, net, [weights], {value: self.place}, self.place.screen, light)
+
     def show(self, stimuli: Stimuli, color: str = "luminance", watch: Watch | None = None) -> Array:
         """Responses (K, *stimuli.shape) of all channels, as the network computes them."""
-        (spec,) = self.net.inputs.values()
-        height, width = spec.size("H"), spec.size("W")
-        weights = COLORS[color] if len(self.colors) > 1 else (1.0,) * len(self.light.gray)
-        amplitude = (self.light.amplitude * np.array(weights))[:, None, None]
-        (top, bottom), (left, right) = self.place.screen.rows, self.place.screen.columns
-        count = int(np.prod(stimuli.shape))
-        batch = max(1, min(MAX_BATCH_IMAGES, MAX_BATCH_PIXELS // (len(self.light.gray) * height * width)))
-        responses: list[Array] = []
-        for start in range(0, count, batch):
-            indices = np.arange(start, min(start + batch, count))
-            images = np.empty((len(indices), len(self.light.gray), height, width), np.float32)
-            images[:] = self.light.gray[:, None, None]
-            patterns = stimuli.draw(self.place.screen, indices)
-            images[:, :, top : bottom + 1, left : right + 1] += amplitude * patterns[:, None]
-            responses.append(self.read(self.light.transform(images)))
-            if watch:
-                watch(len(indices))
-        return np.concatenate(responses).T.reshape(-1, *stimuli.shape)
-
-    def read(self, images: Array) -> Array:
-        """Responses (N, K) to images as the network takes them."""
-        values = self.program.values(images, [self.value])[self.value]
-        return np.array(values[:, :, self.place.row, self.place.column], np.float64)
+        return self.show_all(stimuli, color, watch)[0][self.value]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,11 @@ from striate.diagnostics import OpError, UsageError, setting
 from striate.engine.inputs import as_count
 from striate.formats.with_weights import with_weights
 from striate.model import Model
+from striate.network import Network, Node
+from striate.op import Trait
 from striate.probe import fits, maps, stimuli, tuning
 from striate.probe.electrode import Electrode, Light, Place, check, measured, part_up_to, place_unit
+from striate.probe.gradients import gradient_maps
 from striate.probe.recording import NO_RESPONSE, BestBar, Curves, Recording, Unit
 from striate.signatures import explain_misuse
 from striate.train.prediction_inputs import PredictionInputs
@@ -83,12 +86,7 @@ def record(
     """
     count = as_count(phases, "phases", stimuli.MIN_PHASES, stimuli.MAX_PHASES)
     seed = as_count(seed, "seed", 0, math.inf)
-    if isinstance(contrast, bool) or not 0 < contrast <= 1:
-        raise UsageError(
-            f"a contrast of {contrast!r} cannot be shown",
-            why="it is a share of half the range of an image",
-            fix=f"{setting('contrast')} takes a number above 0 and up to 1",
-        )
+    contrast = checked_contrast(contrast)
     if not isinstance(model, Model):
         loaded = with_weights(model, seed=seed)
         model, trained = Model(loaded), loaded.trained
@@ -100,6 +98,7 @@ def record(
     part = part_up_to(net, value)
     place = place_unit(part, value, at if isinstance(at, str) else _pair(at))
     session = _Session(model, value, part, place, contrast, watch)
+    filters = first_filters(net, target, session.weights)
     gratings = stimuli.Gratings(
         stimuli.turns(stimuli.ORIENTATIONS),
         stimuli.ladder(place.screen, frequencies),
@@ -107,6 +106,8 @@ def record(
     )
     natural = None if photos is None else session.natural(photos)
     units = session.measure(gratings, seed, natural)
+    if filters is not None:
+        units = tuple(dataclasses.replace(one, filter=held) for one, held in zip(units, filters, strict=True))
     screen = place.screen
     return Recording(
         network=net.name, node=node, value=value, weights=weights, position=(place.row, place.column),
@@ -114,8 +115,44 @@ def record(
         cv_limit=cv_limit(screen, gratings.frequencies), colors=session.electrode.colors,
         orientations_deg=tuple(map(math.degrees, gratings.orientations)), frequencies_cpp=gratings.frequencies,
         phases_deg=tuple(map(math.degrees, gratings.phases)), sizes_px=stimuli.diameters(screen),
-        contrast=float(contrast), shown=session.shown, units=units,
+        contrast=contrast, shown=session.shown, units=units,
     )  # fmt: skip
+
+
+def first_filters(net: Network, node: Node, weights: Mapping[str, Array]) -> Array | None:
+    """The filters (K, C, F, F) of a convolution that reads the image; None for another node."""
+    if Trait.CONVOLUTION not in node.op.traits or node.inputs[0] not in net.inputs:
+        return None
+    held = weights[node.key("weight")]
+    return held if len(held) == net.specs[node.outputs[0]].channels else None
+
+
+def checked_contrast(contrast: float) -> float:
+    """A contrast above 0 and up to 1. Raises UsageError for another."""
+    if isinstance(contrast, bool) or not 0 < contrast <= 1:
+        raise UsageError(
+            f"a contrast of {contrast!r} cannot be shown",
+            why="it is a share of half the range of an image",
+            fix=f"{setting('contrast')} takes a number above 0 and up to 1",
+        )
+    return float(contrast)
+
+
+def finite(responses: Array, value: str) -> Array:
+    """Responses of a value. Raises OpError if they are not finite."""
+    if not np.isfinite(responses).all():
+        raise OpError(
+            f"{value} responds with numbers that are not finite",
+            why="weights of the network are not finite, or too large",
+            fix="probe a network with other weights",
+        )
+    return responses
+
+
+def color_of(drives: dict[str, float]) -> str:
+    """The axis of color to measure a unit in: luminance first. drives: of the best grating in each axis."""
+    strongest = max(drives, key=lambda color: drives[color])
+    return strongest if drives[strongest] > COLOR_GAIN * drives["luminance"] else "luminance"
 
 
 def _pair(at: Sequence[int]) -> tuple[int, int]:
@@ -174,13 +211,7 @@ class _Session:
 
     def show(self, stimulus: stimuli.Stimuli, color: str = "luminance") -> Array:
         """Responses (K, …) after half-wave rectification: a value without an activation counts where it is positive."""
-        values = self.electrode.show(stimulus, color, self._count)
-        if not np.isfinite(values).all():
-            raise OpError(
-                f"{self.value} responds with numbers that are not finite",
-                why="weights of the network are not finite, or too large",
-                fix="probe a network with other weights",
-            )
+        values = finite(self.electrode.show(stimulus, color, self._count), self.value)
         self.largest = max(self.largest, float(np.abs(values).max(initial=0)))
         return np.maximum(values, 0)
 
@@ -206,7 +237,7 @@ class _Session:
     def measure(self, gratings: stimuli.Gratings, seed: int, natural: Array | None) -> tuple[Unit, ...]:
         """All stimuli, then the measures of each channel."""
         screen, colors = self.electrode.place.screen, self.electrode.colors
-        bars = stimuli.Bars(gratings.orientations, stimuli.offsets(screen), max(1.0, screen.side / 4))
+        bars = stimuli.Bars(gratings.orientations, stimuli.offsets(screen), stimuli.bar_width(screen))
         edges = stimuli.Edges(gratings.orientations, bars.offsets)
         cells = stimuli.Cells.of(screen)
         spots, noise = stimuli.Spots(cells), stimuli.SparseNoise(cells, seed)
@@ -219,12 +250,23 @@ class _Session:
         shown: dict[str, _Series] = {}
         for axis in dict.fromkeys(color for color in chosen if color):
             shown[axis] = _Series(*(self.show(one, axis) for one in series))
+        best = np.stack([waves[color or colors[0]][k] for k, color in enumerate(chosen)])
+        grid = gratings.orientations, gratings.frequencies
         tuned = [
-            None if color is None
-            else tuning.tune(waves[color][k], float(blank[k]), gratings.orientations, gratings.frequencies)
-            for k, color in enumerate(chosen)
-        ]  # fmt: skip
+            tune if color else None
+            for color, tune in zip(chosen, tuning.tune_units(best, blank, *grid), strict=True)
+        ]
         sizes = self._sizes(gratings, blank, chosen, tuned)
+        found = [k for k, tune in enumerate(tuned) if tune is not None]
+        spreads = dict(zip(found, tuning.uncertainty(best[found], blank[found], *grid), strict=True))
+        grown = cells.sums(screen, self._gradients(gratings, best, chosen, tuned))
+        fields: dict[int, maps.FieldMap] = {}
+        for axis, one in shown.items():
+            mine = [k for k in found if chosen[k] == axis]
+            own = grown[[found.index(k) for k in mine]]
+            some = maps.field_maps(one.spots[mine], blank[mine], noise.frames, one.noise[mine], own)
+            fields |= dict(zip(mine, some, strict=True))
+        fitted = _gabors(gratings, cells.centers(screen), {k: tuned[k] for k in found}, fields)
         units = []
         for k, (color, tune) in enumerate(zip(chosen, tuned, strict=True)):
             by_color = {name: float(d[k]) for name, d in drives.items()}
@@ -232,24 +274,30 @@ class _Session:
                 units.append(Unit(k, "none", drives=by_color, notes=(NO_RESPONSE,),
                                   responses={"blank": float(blank[k])}))  # fmt: skip
                 continue
-            field = maps.field_map(
-                shown[color].spots[k], float(blank[k]), noise.frames, shown[color].noise[k]
-            )
             units.append(
                 _unit(
-                    k, color, tune, waves[color][k], float(blank[k]), gratings, bars, shown[color], field,
-                    cells.centers(screen), sizes[k], by_color, None if natural is None else float(natural[k]),
-                    screen,
+                    k, color, tune, best[k], float(blank[k]), gratings, bars, shown[color], fields[k], fitted[k],
+                    spreads[k], sizes[k], by_color, None if natural is None else float(natural[k]), screen,
                 )
             )  # fmt: skip
         return tuple(units)
 
     def _color(self, drives: dict[str, float]) -> str | None:
-        """The axis of color to measure a unit in: luminance first; None without a response."""
-        strongest = max(drives, key=lambda color: drives[color])
-        if not drives[strongest] > SILENT_SHARE * self.largest:
-            return None
-        return strongest if drives[strongest] > COLOR_GAIN * drives["luminance"] else "luminance"
+        """The axis of color to measure a unit in; None without a response."""
+        return color_of(drives) if max(drives.values()) > SILENT_SHARE * self.largest else None
+
+    def _gradients(
+        self, gratings: stimuli.Gratings, responses: Array, chosen: Sequence[str | None],
+        tuned: Sequence[tuning.Tuning | None],
+    ) -> Array:  # fmt: skip
+        """Derivatives by the pixels of the field (n, H, W), of the units that respond, each at its best grating."""
+        found = {k: (tune, color) for k, (tune, color) in enumerate(zip(tuned, chosen)) if tune and color}
+        if not found:
+            return np.zeros((0, *self.electrode.screen.shape))
+        best = [(*tune.best, int(responses[k][tune.best].argmax())) for k, (tune, _) in found.items()]
+        patterns = gratings.draw(self.electrode.screen, np.ravel_multi_index([*zip(*best)], gratings.shape))
+        colors = [color for _, color in found.values()]
+        return gradient_maps(self.model.engine, self.electrode, self.weights, [*found], patterns, colors)
 
     def _sizes(
         self, gratings: stimuli.Gratings, blank: Array, chosen: Sequence[str | None],
@@ -273,21 +321,38 @@ class _Session:
         return sizes
 
 
+def _gabors(
+    gratings: stimuli.Gratings, centers: tuple[Array, Array], tuned: dict[int, Any],
+    fields: dict[int, maps.FieldMap],
+) -> dict[int, fits.Gabor | None]:  # fmt: skip
+    """Channel -> Gabor function fitted to its map; None without a clear map or a good fit."""
+    seen: dict[int, Array] = {}
+    for k, field in fields.items():
+        if field.driven(tuned[k].drive):
+            seen[k] = field.on - field.off
+        elif field.clear:
+            seen[k] = field.weighted
+    starts = []
+    for k in seen:
+        turn, rate = tuned[k].best
+        best = gratings.frequencies[rate]
+        rates = dict.fromkeys((best, tuned[k].frequency or best))
+        starts.append([(gratings.orientations[turn], f) for f in rates])
+    fitted = fits.gabors(np.stack([*seen.values()]), *centers, starts) if seen else []
+    return {**dict.fromkeys(fields), **dict(zip(seen, fitted, strict=True))}
+
+
 def _unit(
     k: int, color: str, tune: tuning.Tuning, responses: Array, blank: float, gratings: stimuli.Gratings,
-    bars: stimuli.Bars, series: _Series, field: maps.FieldMap, centers: tuple[Array, Array], sizes: Array,
-    drives: dict[str, float], natural: float | None, screen: stimuli.Screen,
+    bars: stimuli.Bars, series: _Series, field: maps.FieldMap, fitted: fits.Gabor | None,
+    spread: dict[str, float | None], sizes: Array, drives: dict[str, float], natural: float | None,
+    screen: stimuli.Screen,
 ) -> Unit:  # fmt: skip
     """All measures of one channel."""
     turn, rate = tune.best
     cycle = responses[turn, rate]
-    polarity = maps.polarity_overlap(field, cycle, blank, tune.drive)
+    polarity = maps.polarity_overlap(field.on, field.off, cycle, blank, tune.drive)
     kind = maps.kind(tune.f1_f0, polarity)
-    seen = field.on - field.off if field.driven(tune.drive) else field.weighted if field.clear else None
-    rates = dict.fromkeys((gratings.frequencies[rate], tune.frequency or gratings.frequencies[rate]))
-    fitted = None
-    if seen is not None:
-        fitted = fits.gabor(seen, *centers, [(gratings.orientations[turn], f) for f in rates])
     bar = np.unravel_index(int(np.argmax(series.bars[k])), bars.shape)
     best_bar = None
     if series.bars[k].max() > blank + SILENT_SHARE * tune.drive:
@@ -295,7 +360,6 @@ def _unit(
             math.degrees(bars.orientations[bar[0]]), bars.offsets[bar[1]], ("bright", "dark")[bar[2]]
         )
     peak = float(sizes.max())
-    spread = tuning.uncertainty(responses, blank, gratings.orientations, gratings.frequencies)
     undefined = {
         "orientation_deg": tune.orientation, "bandwidth_deg": tune.bandwidth, "frequency_cpp": tune.frequency,
         "gabor": fitted,

@@ -27,13 +27,15 @@ class FieldMap:
     """Maps of one unit, rows x columns of cells.
 
     on, off: increase of the response by a bright and by a dark spot; weighted: response-weighted average of sparse
-    noise, bright minus dark; error: standard error of its cells.
+    noise, bright minus dark; error: standard error of its cells; gradient: derivative of the response to the best
+    grating by the light in each cell.
     """
 
     on: Array
     off: Array
     weighted: Array
     error: float
+    gradient: Array
 
     @property
     def clear(self) -> bool:
@@ -42,17 +44,33 @@ class FieldMap:
 
     def driven(self, drive: float) -> bool:
         """Whether single spots drive the unit. drive: that of the best grating."""
-        return max(float(self.on.max()), float(self.off.max())) >= MIN_SPOT_SHARE * drive
+        return driven(self.on, self.off, drive)
 
 
-def field_map(spots: Array, blank: float, frames: Array, responses: Array) -> FieldMap:
-    """spots: responses (rows, columns, 2) to one bright and one dark cell; frames, responses: sparse noise."""
-    excess = responses - responses.mean()
+def driven(on: Array, off: Array, drive: float) -> bool:
+    """Whether spots, bright or dark, drive a unit. drive: that of the best grating."""
+    return max(float(on.max()), float(off.max())) >= MIN_SPOT_SHARE * drive
+
+
+def field_maps(
+    spots: Array, blank: Array, frames: Array, responses: Array, gradients: Array
+) -> list[FieldMap]:
+    """spots: responses (units, rows, columns, 2) to one bright and one dark cell; blank: (units,); frames, responses:
+    sparse noise (n, rows, columns) and (units, n); gradients: (units, rows, columns)."""
+    excess = responses - responses.mean(1, keepdims=True)
     share = float((frames != 0).mean())
-    weighted = np.tensordot(excess, frames, 1) / (len(frames) * share)
-    error = float(excess.std()) / np.sqrt(len(frames) * share)
-    on, off = np.maximum(spots[..., 0] - blank, 0), np.maximum(spots[..., 1] - blank, 0)
-    return FieldMap(on, off, weighted, float(error))
+    shown = len(frames) * share
+    weighted = (excess @ frames.reshape(len(frames), -1).astype(np.float64)).reshape(
+        -1, *frames.shape[1:]
+    ) / shown
+    errors = excess.std(1) / np.sqrt(shown)
+    grown = np.maximum(spots - blank[:, None, None, None], 0)
+    return [
+        FieldMap(on, off, mean, float(error), gradient)
+        for on, off, mean, error, gradient in zip(
+            grown[..., 0], grown[..., 1], weighted, errors, gradients, strict=True
+        )
+    ]
 
 
 def overlap(one: Array, other: Array) -> float | None:
@@ -61,13 +79,14 @@ def overlap(one: Array, other: Array) -> float | None:
     return float(np.minimum(one, other).sum()) / union if union > 0 else None
 
 
-def polarity_overlap(field: FieldMap, cycle: Array, blank: float, drive: float) -> float | None:
+def polarity_overlap(on: Array, off: Array, cycle: Array, blank: float, drive: float) -> float | None:
     """Overlap of ON and OFF responses: of the spots, or, if these hardly drive the unit, of opposite phases.
 
-    cycle: responses to the best grating, by phase; drive: its strength.
+    on, off: increase of the response by bright and by dark spots; cycle: responses to the best grating, by phase;
+    drive: its strength.
     """
-    if field.driven(drive):
-        return overlap(field.on, field.off)
+    if driven(on, off, drive):
+        return overlap(on, off)
     excess = np.maximum(cycle - blank, 0)
     half = len(cycle) // 2
     return overlap(excess[:half], excess[half : 2 * half])

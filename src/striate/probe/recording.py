@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from striate import hooks
 from striate.diagnostics import UnknownNameError, plural
+from striate.files import write_aside
+from striate.probe import stimuli
 from striate.probe.fits import Gabor
 from striate.probe.maps import FieldMap
 
@@ -46,7 +51,8 @@ class Unit:
 
     unit: the channel; type: "simple", "complex" or "none"; color: axis of color of its measures; responses: largest
     response by kind of stimulus; drives: drive of the best grating by axis of color; uncertainty: measure -> half the
-    difference between halves of the stimuli; the other fields are those of striate.probe/1.
+    difference between halves of the stimuli; filter: weights (C, F, F) of a filter that reads the image; the other
+    fields are those of striate.probe/1.
     """
 
     unit: int
@@ -77,16 +83,18 @@ class Unit:
     notes: tuple[str, ...] = ()
     curves: Curves | None = None
     map: FieldMap | None = None
+    filter: Array | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values by name, as JSON holds them."""
-        record = {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
-        record["map"] = None if self.map is None else _plain(self.map.weighted)
+        record = {field.name: plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        for key, name in (("map", "weighted"), ("gradient_map", "gradient")):
+            record[key] = None if self.map is None else plain(getattr(self.map, name))
         return record
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Recording:
+class Recording(hooks.Displayed):
     """Responses of all channels of a node at one place, measured as Hubel and Wiesel did.
 
     network, node, value: what was probed, and the value that was read (behind the activation); weights: "as given", or
@@ -95,7 +103,7 @@ class Recording:
     field change its response; cv_limit: circular variance of the most selective linear filter of this size;
     orientations_deg (of bars), frequencies_cpp, phases_deg, sizes_px: the stimuli; contrast: share of their largest
     amplitude; colors: axes of color that were shown; shown: number of images; units: one for each channel.
-    `recording[3]` is unit 3.
+    `recording[3]` is unit 3; a notebook shows the contact sheet of all units.
     """
 
     network: str
@@ -149,24 +157,75 @@ class Recording:
             said.append("pixels outside of the field change the response, and stay gray here")
         return (*said, ONE_FRAME)
 
+    @property
+    def screen(self) -> stimuli.Screen:
+        """The part of the image that the stimuli filled."""
+        return stimuli.Screen(self.field["h"], self.field["w"])
+
+    def best_grating(self, unit: Unit) -> Array | None:
+        """The grating that drives a unit most, from -1 to 1, (H, W) of its field; None without a response."""
+        if unit.curves is None or unit.best_orientation_deg is None:
+            return None
+        rate, phase = int(unit.curves.frequency.argmax()), int(unit.curves.phase.argmax())
+        one = stimuli.Gratings(
+            (math.radians(unit.best_orientation_deg),),
+            (self.frequencies_cpp[rate],),
+            (math.radians(self.phases_deg[phase]),),
+        )
+        (drawn,) = one.draw(self.screen, np.array([0]))
+        return np.asarray(drawn)
+
+    def best_bar(self, unit: Unit) -> Array | None:
+        """The bar that drives a unit most, from -1 to 1, (H, W) of its field; None if none does."""
+        if unit.best_bar is None:
+            return None
+        turn, offset = math.radians(unit.best_bar.orientation_deg), unit.best_bar.offset_px
+        one = stimuli.Bars((turn,), (offset,), stimuli.bar_width(self.screen))
+        (drawn,) = one.draw(self.screen, np.array([int(unit.best_bar.polarity == "dark")]))
+        return np.asarray(drawn)
+
+    def fitted_gabor(self, unit: Unit) -> Array | None:
+        """The Gabor function of a unit in the cells of its map; None without a fit."""
+        if unit.gabor is None:
+            return None
+        return unit.gabor.values(*stimuli.Cells.of(self.screen).centers(self.screen))
+
+    def plot(self, unit: int | None = None) -> Any:
+        """The contact sheet of all units, or everything about one: a `Picture`, which a notebook shows.
+
+        Raises UnknownNameError for a unit that the node does not have.
+        """
+        return hooks.ask("recording", self, unit)
+
+    def save(self, path: str | Path, unit: int | None = None) -> None:
+        """Write the picture, or a page, to a file.
+
+        path: its ending says the format, as `Picture.save` has it; .html is a page with the picture and all numbers.
+        Raises the errors of `plot` and of `Picture.save`.
+        """
+        if str(path).lower().endswith((".html", ".htm")):
+            write_aside(path, str(hooks.ask("recording page", self, unit)).encode())
+            return
+        self.plot(unit).save(path)
+
     def to_dict(self, unit: int | None = None) -> dict[str, Any]:
         """Schema striate.probe/1. unit: the only one to write. Raises UnknownNameError for one that is not there."""
         fields = dataclasses.fields(self)
-        record = {one.name: _plain(getattr(self, one.name)) for one in fields if one.name != "units"}
+        record = {one.name: plain(getattr(self, one.name)) for one in fields if one.name != "units"}
         units = [one.to_dict() for one in (self.units if unit is None else (self[unit],))]
         return {"schema": "striate.probe/1", **record, "notes": list(self.notes), "units": units}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A value as JSON holds it; numbers that are not finite are null."""
     if dataclasses.is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: plain(one) for key, one in value.items()}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     if isinstance(value, float | np.floating):
         return float(f"{value:.{DIGITS}g}") + 0.0 if np.isfinite(value) else None  # no negative zero
     return value

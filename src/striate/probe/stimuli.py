@@ -183,6 +183,14 @@ class Cells:
         column = np.arange(width) * self.columns // width
         return values[:, row[:, None], column[None, :]]
 
+    def sums(self, screen: Screen, pixels: Array) -> Array:
+        """Of pixels (n, H, W) the sum in each cell, (n, rows, columns)."""
+        height, width = screen.shape
+        firsts = (-(-np.arange(n) * size // n) for n, size in ((self.rows, height), (self.columns, width)))
+        rows, columns = firsts
+        result: Array = np.add.reduceat(np.add.reduceat(pixels, rows, 1), columns, 2)
+        return result
+
     def centers(self, screen: Screen) -> tuple[Array, Array]:
         """x and y of the center of each cell, (rows, columns)."""
         x, y = screen.grid()
@@ -315,6 +323,11 @@ def turns(count: int) -> tuple[float, ...]:
 def phases(count: int) -> tuple[float, ...]:
     """Phases over a turn, in radians."""
     return tuple(2 * math.pi * k / count for k in range(count))
+
+
+def bar_width(screen: Screen) -> float:
+    """Width of a bar in pixels: a quarter of the field."""
+    return max(1.0, screen.side / 4)
 
 
 def offsets(screen: Screen) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""Tuning to gratings: responses (orientations, frequencies, phases) of one unit -> measures, each None if undefined.
+"""Tuning to gratings: responses (units, orientations, frequencies, phases) -> measures, each None if undefined.
 
 R is the response, R0 that to the blank screen. A measure that has no value for a unit is None, never 0: a unit that
 does not respond has no orientation. Sources: Skottun et al. 1991; Ringach, Shapley & Hawken 2002; Mazurek, Kager & Van
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.probe.fits import log_gaussian
+from striate.probe.fits import log_gaussians
 
 Array = NDArray[Any]
 
@@ -76,33 +76,54 @@ def drive(responses: Array, blank: Any) -> Array:
 def tune(
     responses: Array, blank: float, orientations: Sequence[float], frequencies: Sequence[float]
 ) -> Tuning | None:
-    """Measures of a unit, None without a response. responses: (orientations, frequencies, phases); radians."""
-    d = drive(responses, blank)
-    strongest = float(d.max())
-    if not strongest > 0:
-        return None
-    rate = int(np.argmax((d >= strongest * (1 - TIE)).any(0)))
-    curve, angles = d[:, rate], np.array(orientations)
-    turn = int(np.argmax(curve >= curve.max() * (1 - TIE)))
-    vector = complex((curve * np.exp(2j * angles)).sum())
-    selectivity = abs(vector) / float(curve.sum())
-    orthogonal = curve[(turn + len(curve) // 2) % len(curve)]
-    f0, f1 = (float(h[turn, rate]) for h in harmonics(responses))
-    ratio = f1 / f0 if f0 > TIE * f1 else None
-    frequency, octaves = log_gaussian(np.array(frequencies), d[turn])
-    cycle = np.exp(2j * math.pi * np.arange(responses.shape[-1]) / responses.shape[-1])
-    phase = None
-    if ratio is not None and ratio >= MIN_PHASE_MODULATION:
-        phase = math.degrees(float(np.angle(responses[turn, rate] @ cycle)))
-    return Tuning(
-        orientation=_half_turn(math.degrees(np.angle(vector)) / 2) if selectivity >= MIN_SELECTIVITY else None,
-        best_orientation=math.degrees(angles[turn]),
-        cv=1 - selectivity,
-        osi=float((curve[turn] - orthogonal) / (curve[turn] + orthogonal)),
-        bandwidth=bandwidth(curve, angles) if selectivity >= MIN_SELECTIVITY else None,
-        frequency=frequency, octaves=octaves, f0=f0, f1=f1, f1_f0=ratio, phase=phase, drive=strongest,
-        best=(turn, rate),
-    )  # fmt: skip
+    """Measures of one unit, None without a response. responses: (orientations, frequencies, phases); radians."""
+    (found,) = tune_units(responses[None], np.array([blank]), orientations, frequencies)
+    return found
+
+
+def tune_units(
+    responses: Array, blank: Array, orientations: Sequence[float], frequencies: Sequence[float]
+) -> list[Tuning | None]:
+    """Measures of each unit, None without a response.
+
+    responses: (units, orientations, frequencies, phases); blank: (units,); orientations in radians.
+    """
+    d, (f0, f1) = drive(responses, blank), harmonics(responses)
+    angles, count = np.array(orientations), responses.shape[-1]
+    cycle = np.exp(2j * math.pi * np.arange(count) / count)
+    best: dict[int, tuple[int, int]] = {}
+    for k, strengths in enumerate(d):
+        strongest = float(strengths.max())
+        if not strongest > 0:
+            continue
+        rate = int(np.argmax((strengths >= strongest * (1 - TIE)).any(0)))
+        curve = strengths[:, rate]
+        best[k] = int(np.argmax(curve >= curve.max() * (1 - TIE))), rate
+    peaks = dict(
+        zip(best, log_gaussians(np.array(frequencies), np.stack([d[k, turn] for k, (turn, _) in best.items()])))
+    ) if best else {}  # fmt: skip
+    result: list[Tuning | None] = [None] * len(responses)
+    for k, (turn, rate) in best.items():
+        curve = d[k, :, rate]
+        vector = complex((curve * np.exp(2j * angles)).sum())
+        selectivity = abs(vector) / float(curve.sum())
+        orthogonal = curve[(turn + len(curve) // 2) % len(curve)]
+        mean, first = float(f0[k, turn, rate]), float(f1[k, turn, rate])
+        ratio = first / mean if mean > TIE * first else None
+        phase = None
+        if ratio is not None and ratio >= MIN_PHASE_MODULATION:
+            phase = math.degrees(float(np.angle(responses[k, turn, rate] @ cycle)))
+        frequency, octaves = peaks[k]
+        result[k] = Tuning(
+            orientation=_half_turn(math.degrees(np.angle(vector)) / 2) if selectivity >= MIN_SELECTIVITY else None,
+            best_orientation=math.degrees(angles[turn]),
+            cv=1 - selectivity,
+            osi=float((curve[turn] - orthogonal) / (curve[turn] + orthogonal)),
+            bandwidth=bandwidth(curve, angles) if selectivity >= MIN_SELECTIVITY else None,
+            frequency=frequency, octaves=octaves, f0=mean, f1=first, f1_f0=ratio, phase=phase,
+            drive=float(d[k].max()), best=(turn, rate),
+        )  # fmt: skip
+    return result
 
 
 def bandwidth(curve: Array, angles: Array) -> float | None:
@@ -126,32 +147,39 @@ def bandwidth(curve: Array, angles: Array) -> float | None:
 
 
 def uncertainty(
-    responses: Array, blank: float, orientations: Sequence[float], frequencies: Sequence[float]
-) -> dict[str, float | None]:
-    """Measure -> half the difference between results from halves of the stimuli, the larger of two ways to halve.
+    responses: Array, blank: Array, orientations: Sequence[float], frequencies: Sequence[float]
+) -> list[dict[str, float | None]]:
+    """Of each unit, measure -> half the difference between results from halves of the stimuli, the larger of two ways
+    to halve.
 
     Every second orientation, and every second phase: a network has no noise, so what is uncertain is what the grid
     of stimuli leaves out. None where a half has no value.
     """
-    halves = [
-        tuple(tune(responses[k::2], blank, orientations[k::2], frequencies) for k in (0, 1)),
-        tuple(tune(responses[..., k::2], blank, orientations, frequencies) for k in (0, 1)),
+    ways = [
+        [tune_units(responses[:, k::2], blank, orientations[k::2], frequencies) for k in (0, 1)],
+        [tune_units(responses[..., k::2], blank, orientations, frequencies) for k in (0, 1)],
     ]
     shift = 360 / responses.shape[-1]  # the second half of the phases begins one step later
-    result: dict[str, float | None] = {}
-    for name in Tuning.MEASURES:
-        period = {"orientation": 180.0, "phase": 360.0}.get(name, 0.0)
-        spreads: list[float | None] = []
-        for n, (first, second) in enumerate(halves):
-            a, b = (None if half is None else getattr(half, name) for half in (first, second))
-            if a is None or b is None:
-                spreads.append(None)
-                continue
-            gap = b - a + (shift if n and name == "phase" else 0)
-            spreads.append(abs((gap + period / 2) % period - period / 2 if period else gap) / 2)
-        known = [spread for spread in spreads if spread is not None]
-        result[name] = max(known) if len(known) == len(spreads) else None
-    return result
+    return [
+        {
+            name: _spread([(first[k], second[k]) for first, second in ways], name, shift)
+            for name in Tuning.MEASURES
+        }
+        for k in range(len(responses))
+    ]
+
+
+def _spread(ways: Sequence[tuple[Tuning | None, Tuning | None]], name: str, shift: float) -> float | None:
+    """Half of the larger difference of a measure between two halves. shift: of the phases of the second way."""
+    period = {"orientation": 180.0, "phase": 360.0}.get(name, 0.0)
+    spreads: list[float] = []
+    for n, halves in enumerate(ways):
+        a, b = (None if half is None else getattr(half, name) for half in halves)
+        if a is None or b is None:
+            return None
+        gap = b - a + (shift if n and name == "phase" else 0)
+        spreads.append(abs((gap + period / 2) % period - period / 2 if period else gap) / 2)
+    return max(spreads)
 
 
 def _half_turn(degrees: float) -> float:

@@ -182,10 +182,24 @@ def _nearest(found: Any) -> str:
     return _picture(picture(found).scene["drawing"])
 
 
+def _recording(found: Any) -> str:
+    """The contact sheet of all units."""
+    from striate.views.drawing.recording import picture
+
+    return _picture(picture(found).scene["drawing"])
+
+
+def _population(found: Any) -> str:
+    """Histograms of each node."""
+    from striate.views.drawing.population import picture
+
+    return _picture(picture(found).scene["drawing"])
+
+
 DISPLAYS: Mapping[str, Callable[[Any], str]] = {
     "Network": _network, "Model": _model, "Analysis": _analysis, "Report": _report, "Sizes": _sizes,
     "PixelUse": _pixels, "History": _history, "Evaluation": _evaluation, "Attribution": _attribution,
-    "Nearest": _nearest,
+    "Nearest": _nearest, "Recording": _recording, "Population": _population,
 }  # fmt: skip
 """Class to what shows it. Classes are named, so that a network is shown without loading those of training."""
 

@@ -43,6 +43,7 @@ SCHEMAS: dict[str, type] = {
     "striate.probe/1": probe.Probe,
     "striate.probe-border/1": probe.ProbedBorder,
     "striate.nearest/1": nearest.Nearest,
+    "striate.population/1": probe.Population,
     "striate.data/1": training.DataCheck,
     "striate.bench/1": machines.Bench,
     "striate.bench-train/1": machines.TrainingBench,

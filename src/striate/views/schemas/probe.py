@@ -69,6 +69,12 @@ class ProbedUnit(TypedDict):
     notes: Annotated[list[str], "why a measure is null; `no response`"]
     curves: Annotated[Curves | None, "what the measures are computed from"]
     map: Annotated[list[list[float]] | None, "response-weighted average of noise, rows of cells from the top"]
+    gradient_map: Annotated[
+        list[list[float]] | None, "derivative of the response to the best grating by the light in each cell"
+    ]
+    filter: Annotated[
+        list[list[list[float]]] | None, "weights of a filter that reads the image: channels, rows, columns"
+    ]
 
 
 class Extent(TypedDict):
@@ -156,3 +162,73 @@ class HandExperiment(TypedDict):
 
     screen: HandScreen
     nodes: Annotated[list[HandNode], "those that can be probed"]
+
+
+class Difference(TypedDict):
+    value: Annotated[float, "median of 1 - `cv` of the network minus that of its controls, whose mean counts"]
+    low: Annotated[float, "lower end of the 95 % bootstrap interval"]
+    high: Annotated[float, "upper end: no difference is shown if 0 lies between them"]
+
+
+class Distribution(TypedDict):
+    defined: Annotated[int, "units that have this measure"]
+    median: Annotated[float | None, "null for orientations, which have none"]
+    quartiles: Annotated[list[float] | None, "first and third"]
+    edges: Annotated[list[float], "of the bins of a histogram"]
+    counts: Annotated[list[int], "units in each bin; what lies beyond counts in the last"]
+
+
+class PopulationGroup(TypedDict):
+    networks: Annotated[int, "number of networks"]
+    units: Annotated[int, "their units, with or without a response"]
+    responding: Annotated[int, "units that respond"]
+    types: Annotated[dict[Name, int], "units that are `simple`, `complex`, or `none` without a response"]
+    measures: Annotated[
+        dict[Name, Distribution],
+        "`cv`, `osi`, `orientation_deg`, `frequency_cpp` and `f1_f0` as in striate.probe/1",
+    ]
+
+
+class PopulationSample(TypedDict):
+    group: Annotated[str, "`given`, `untrained` or `shuffled`"]
+    seed: Annotated[int | None, "of the control's weights"]
+    types: Annotated[list[str], "of each channel: `simple`, `complex` or `none`"]
+    cv: Annotated[list[float | None], "of each channel"]
+    osi: list[float | None]
+    orientation_deg: list[float | None]
+    frequency_cpp: list[float | None]
+    f1_f0: list[float | None]
+
+
+class PopulationNode(TypedDict):
+    node: Annotated[str, "the node"]
+    value: Annotated[str, "what was read: the node, or the activation behind it"]
+    position: Annotated[list[int], "row and column of the units in the map"]
+    field: Extent
+    inside: Annotated[bool, "whether the whole field lies inside the image"]
+    surround: Annotated[bool, "whether pixels outside of the field change the response"]
+    differences: Annotated[
+        dict[Name, Difference | None], "to `untrained` and `shuffled`; null where no unit responds"
+    ]
+    groups: Annotated[dict[Name, PopulationGroup], "`given`, `untrained` and `shuffled`"]
+    samples: Annotated[list[PopulationSample], "the units of each network"]
+
+
+class Population(TypedDict):
+    """`striate probe MODEL --population --json`"""
+
+    schema: Annotated[str, "`striate.population/1`"]
+    network: Annotated[str, "the network's name"]
+    weights: Annotated[str, "`as given`, or `untrained, seed 0`"]
+    seeds: Annotated[int, "number of untrained networks, and of networks with shuffled weights"]
+    differences: Annotated[
+        dict[Name, Difference | None], "mean over the nodes, to `untrained` and `shuffled`"
+    ]
+    frequencies_cpp: Annotated[list[float], "of the gratings, cycles per pixel"]
+    orientations_deg: Annotated[list[float], "of the gratings' bars"]
+    phases_deg: list[float]
+    colors: Annotated[list[str], "axes of color that were shown"]
+    contrast: Annotated[float, "share of the largest amplitude"]
+    shown: Annotated[int, "number of images, over all networks"]
+    statement: Annotated[str, "whether the network is more orientation selective than its controls"]
+    nodes: list[PopulationNode]

@@ -27,14 +27,14 @@ def draw(page: Page, record: Probe) -> None:
     shown = len(columns) - (len(record["colors"]) == 1)
     page.table(columns[:shown], [_row(unit, shown) for unit in record["units"]])
     page.line()
-    page.fields(_conditions(record))
+    page.fields(conditions(record))
 
 
 def draw_unit(page: Page, record: Probe) -> None:
     """record: striate.probe/1 of one unit."""
     _head(page, record)
     (unit,) = record["units"]
-    page.fields(_measures(unit))
+    page.fields(measures(unit))
     if unit["curves"] is not None:
         page.line()
         page.line("  drive by orientation of the bar")
@@ -44,7 +44,7 @@ def draw_unit(page: Page, record: Probe) -> None:
             bar = block * round(BAR_CELLS * value / max(curve))
             page.line(f"{degrees:7.1f}°  {bar}")
     page.line()
-    page.fields(_conditions(record))
+    page.fields(conditions(record))
 
 
 def draw_border(page: Page, record: ProbedBorder) -> None:
@@ -116,7 +116,13 @@ def orientation(degrees: float | None) -> str:
     return NONE if degrees is None else number(round(degrees, 1) % 180, "°", 1)
 
 
-def _measures(unit: ProbedUnit) -> Iterator[tuple[str, Text]]:
+def why(unit: ProbedUnit, measure: str) -> str:
+    """Why a unit has no value of a measure, in words; "" if nothing is said."""
+    notes = (note.partition(": ") for note in unit["notes"])
+    return next((text for name, _, text in notes if name == measure), "")
+
+
+def measures(unit: ProbedUnit) -> Iterator[tuple[str, Text]]:
     """Label and text of each measure of one unit, with its uncertainty."""
     yield "unit", str(unit["unit"])
     if unit["type"] == "none":
@@ -137,9 +143,8 @@ def _measures(unit: ProbedUnit) -> Iterator[tuple[str, Text]]:
         ("F1/F0", "f1_f0", unit["f1_f0"], "", 3),
         ("phase", "phase_deg", unit["phase_deg"], "°", 0),
     ):
-        why = next((note.partition(": ")[2] for note in unit["notes"] if note.startswith(f"{name}: ")), "")
         text = orientation(value) if name == "orientation_deg" else number(value, sign, places)
-        yield label, why or text if value is None else text + spread(name, sign, places)
+        yield label, why(unit, name) or text if value is None else text + spread(name, sign, places)
     yield "polarity", f"ON and OFF overlap by {number(unit['polarity_overlap'], '', 2)}"
     suppression = unit["surround_suppression"]
     if suppression is not None:
@@ -153,7 +158,9 @@ def _measures(unit: ProbedUnit) -> Iterator[tuple[str, Text]]:
             "best bar",
             f"{bar['polarity']}, {orientation(bar['orientation_deg'])}, {bar['offset_px']:+.1f} px off center",
         )
-    if unit["gabor"] is not None:
+    if unit["gabor"] is None:
+        yield "Gabor fit", why(unit, "gabor") or NONE
+    else:
         fit = unit["gabor"]
         tilt, frequency = orientation(fit["orientation_deg"]), fit["frequency_cpp"]
         yield "Gabor fit", f"{tilt}, {frequency:.3f} cycles per pixel, R² {fit['r2']:.2f}"
@@ -162,7 +169,7 @@ def _measures(unit: ProbedUnit) -> Iterator[tuple[str, Text]]:
     yield "color", unit["color"] or NONE
 
 
-def _conditions(record: Probe) -> Iterator[tuple[str, Text]]:
+def conditions(record: Probe) -> Iterator[tuple[str, Text]]:
     """What the measures hold for."""
     counts = {
         kind: sum(unit["type"] == kind for unit in record["units"]) for kind in ("simple", "complex", "none")

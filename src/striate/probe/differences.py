@@ -1,0 +1,96 @@
+"""Is one group of units larger in a measure than its controls? A difference of medians, and its bootstrap interval.
+
+A single number of a trained network says little: filters without any training have some selectivity too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+SAMPLES = 1000
+"""Draws of a bootstrap."""
+SHARE = 0.95
+"""Of the draws that the interval holds."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """Median of a network's units minus that of its controls, which is the mean over the control networks.
+
+    low, high: the 95 % bootstrap interval.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 if the interval lies above or below 0, else 0: no difference is shown."""
+        return int(self.low > 0) - int(self.high < 0)
+
+
+def differences(
+    nodes: Sequence[tuple[Array, Sequence[Array]]], seed: int = 0
+) -> tuple[Difference | None, list[Difference | None]]:
+    """The mean difference over the nodes, and that of each node; None where a group has no number.
+
+    nodes: for each the numbers of a network's units (n,), and those of each control network. Units are drawn again
+    within their node and network, control networks among themselves, the same ones for all nodes. The network itself is
+    one draw, too: it gets the deviation of a control from the mean of the controls, as if it were one of them.
+    Source: Efron 1979.
+    """
+    draw = np.random.default_rng(seed)
+    networks = max((len(controls) for _, controls in nodes), default=0)
+    chosen = draw.integers(networks, size=(SAMPLES, networks)) if networks else np.zeros((SAMPLES, 0), int)
+    another = draw.integers(networks, size=SAMPLES) if networks else np.zeros(SAMPLES, int)
+    values, draws = [], []
+    for own, controls in nodes:
+        medians = np.array([_median(units) for units in controls])
+        if not len(own) or not np.isfinite(medians).any():
+            values.append(np.nan)
+            draws.append(np.full(SAMPLES, np.nan))
+            continue
+        values.append(_median(own) - float(np.nanmean(medians)))
+        again = np.stack([_resampled(units, draw) for units in controls], axis=1)
+        picked = np.take_along_axis(again, chosen, axis=1)
+        held = np.isfinite(picked)
+        counts = held.sum(1)
+        means = np.where(held, picked, 0).sum(1) / np.maximum(counts, 1)
+        deviations = np.nan_to_num(medians - np.nanmean(medians)) * math.sqrt(networks / max(networks - 1, 1))
+        own_again = _resampled(own, draw) + deviations[another]
+        draws.append(own_again - np.where(counts > 0, means, float(np.nanmean(medians))))
+    found = [_interval(value, some) for value, some in zip(values, draws)]
+    known = [k for k, one in enumerate(found) if one is not None]
+    if not known:
+        return None, found
+    return _interval(
+        float(np.mean([values[k] for k in known])), np.mean([draws[k] for k in known], axis=0)
+    ), found
+
+
+def _median(units: Array) -> float:
+    return float(np.median(units)) if len(units) else float("nan")
+
+
+def _resampled(units: Array, draw: np.random.Generator) -> Array:
+    """Medians of units that were drawn again, as often as there are samples."""
+    if not len(units):
+        return np.full(SAMPLES, np.nan)
+    medians: Array = np.median(units[draw.integers(len(units), size=(SAMPLES, len(units)))], axis=1)
+    return medians
+
+
+def _interval(value: float, draws: Array) -> Difference | None:
+    if not np.isfinite(value):
+        return None
+    low, high = np.quantile(draws, [(1 - SHARE) / 2, (1 + SHARE) / 2])
+    return Difference(float(value), float(low), float(high))
