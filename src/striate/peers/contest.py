@@ -186,7 +186,7 @@ def contest(
     """Compare the result of every tool with float64, then time the correct ones in interleaved rounds.
 
     slow_s: seconds in which a `slow` tool must be prepared; steady: take samples again that the machine
-    disturbed; it is known to do so many GFLOP/s.
+    disturbed; its value is the GFLOP/s that the machine is known to reach.
     report, progress: called with the current step, and with the finished and total rounds. rounds: 0 compares results
     only. Raises Failed if not even the numpy engine can run the network.
     """

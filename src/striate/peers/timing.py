@@ -87,7 +87,7 @@ class Steady:
     """
 
     SHARE = 0.9
-    SCATTER = 1.2
+    MAX_SLOWDOWN = 1.2
     """A sample this many times as long as the shortest of its row was disturbed, though no reading shows it."""
     AGAIN = 5
     READINGS = 3
@@ -118,7 +118,7 @@ class Steady:
         """Take the samples that scatter again; of two the shorter counts, since nothing makes a tool too fast."""
         for _ in range(self.AGAIN):
             least = min((sample.seconds for sample in row.samples), default=0.0)
-            late = [k for k, sample in enumerate(row.samples) if sample.seconds > self.SCATTER * least]
+            late = [k for k, sample in enumerate(row.samples) if sample.seconds > self.MAX_SLOWDOWN * least]
             for k in late:
                 row.repeated += 1
                 row.samples[k] = min(row.samples[k], self.take(row), key=lambda sample: sample.seconds)
