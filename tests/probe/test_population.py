@@ -46,7 +46,7 @@ def test_a_network_without_training_is_not_called_selective(seed):
 
 def test_units_without_orientation_are_less_selective_than_chance():
     rings = np.stack([known.center_surround(9) * (k + 1) for k in range(8)])
-    found = st.population(known.linear(rings), seeds=3)
+    found = st.population(known.linear(rings), seeds=8)
     assert found.differences["untrained"].sign == found.differences["shuffled"].sign == -1
     assert "is less orientation selective than its untrained controls" in found.statement
 
@@ -188,6 +188,11 @@ def test_control_networks_that_differ_widen_the_interval():
     apart = differences([(own, [drawn(k, shift, 400) for k, shift in ((1, -1.5), (2, 0.0), (3, 1.5))])])[0]
     assert apart.high - apart.low > 3 * (alike.high - alike.low)
     assert (alike.sign, apart.sign) == (1, 0)
+
+
+def test_a_single_control_has_the_spread_of_its_units():
+    alone = differences([(drawn(0, 2.0), [drawn(1, 0.0)])])[0]
+    assert alone.low < 2.0 < alone.high and alone.sign == 1
 
 
 def test_groups_without_units_have_no_difference():

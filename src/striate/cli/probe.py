@@ -61,10 +61,10 @@ PAGES, PICTURES = (".html", ".htm"), (".svg", ".png", ".pdf", ".tex")
 )
 @click.option(
     "--seeds",
-    default=3,
+    default=5,
     metavar="N",
     type=click.IntRange(1),
-    help="Networks of each control of --population [3].",
+    help="Networks of each control of --population [5].",
 )
 @input_option
 @weights_option

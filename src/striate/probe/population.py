@@ -47,7 +47,7 @@ from striate.signatures import explain_misuse
 
 Array = NDArray[Any]
 
-SEEDS, MAX_SEEDS = 3, 100
+SEEDS, MAX_SEEDS = 5, 100
 MAX_RESPONSES = 1 << 25
 """Responses to gratings that are held at a time; more networks than that go one after another."""
 

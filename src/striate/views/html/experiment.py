@@ -101,7 +101,7 @@ def population_page(found: Any) -> str:
         Section("medians", "Medians", caption="Medians of the units that have a measure; a dash where none has",
                 columns=POPULATION, rows=rows),
         Section("differences", "Differences",
-                caption="Median of 1 - CV minus that of the controls, with its 95% bootstrap interval",
+                caption="Median of 1 - CV minus that of the controls, with its 95% interval",
                 columns=("node", "to untrained", "to shuffled"), rows=differs),
         Section("conditions", "Conditions", facts=[(k, _plain(text)) for k, text in population_conditions(record)]),
     ]  # fmt: skip

@@ -166,7 +166,7 @@ class HandExperiment(TypedDict):
 
 class Difference(TypedDict):
     value: Annotated[float, "median of 1 - `cv` of the network minus that of its controls, whose mean counts"]
-    low: Annotated[float, "lower end of the 95 % bootstrap interval"]
+    low: Annotated[float, "lower end of the 95 % interval"]
     high: Annotated[float, "upper end: no difference is shown if 0 lies between them"]
 
 
