@@ -352,6 +352,13 @@ def test_complex_cells_out_of_simple_ones(opened, size):
     assert ratios[1] > ratios[2] > ratios[3]
     for side in (1, 2, 3):
         assert ratios[side] == pytest.approx(pooled(model(), "conv1", side)[0].f1_f0, abs=0.02)
+    broken = page.evaluate("""() => [...document.querySelectorAll(".experiment th")].filter((cell) => {
+      const range = document.createRange()
+      range.selectNodeContents(cell)
+      const lines = new Set([...range.getClientRects()].map((line) => Math.round(line.top)))
+      return lines.size > cell.innerText.split(" ").length
+    }).map((cell) => cell.innerText)""")
+    assert not broken, "a word is not broken into lines"
     settled(shown, size)
 
 
