@@ -455,32 +455,3 @@ def test_torch_learns_the_same(bench):
         weights[tool] = job.weights
     for name, mine in weights["striate"].items():
         assert np.abs(mine - weights["torch_eager"][name]).max() < 1e-3, name
-
-
-# ---------------------------------------------------------------- kernels
-def test_shares_are_those_of_the_least_times(bench):
-    shares = bench("shares")
-    row = {"flops": 1e6, "seconds": [1e-5, 2e-5, 4e-5], "peak": [1e-11, 1e-11, 4e-11]}
-    assert shares.shares(row, 125.0) == pytest.approx((0.8, 1.0))
-    assert [shares.parts(share, 0.5) for share in (0.44, 0.46, 0.54, 0.56)] == ["-", "", "", "+"]
-
-
-def test_tiles_are_timed_with_their_prediction(bench, monkeypatch):
-    """Every tile in use is among those that are measured, and a sample computes what its flops say."""
-    from striate.engine.target import AVX512, TARGETS, host
-
-    kernels = bench("kernels")
-    for target in TARGETS.values():
-        sizes = set(kernels.tiles(target))
-        assert {(most, n) for n, most in enumerate(target.tiles, 1)} <= sizes
-        assert sum(kernels.use(target, *size) == "chosen" for size in sizes) == 1
-    assert (9, 3) in set(kernels.tiles(AVX512)) and kernels.use(AVX512, 9, 3) == ""
-    target = host()
-    if target is None:
-        pytest.skip("no kernels run here")
-    monkeypatch.setattr(kernels, "CALL_FLOPS", 1.0)
-    loop = kernels.Loop(target, 2, 1, kernels.L1_BYTES)
-    loop.run()
-    steps = loop.flops / (2 * loop.outputs.size)
-    assert loop.passes == 1 and (loop.outputs == steps + 1).all()
-    assert 0 < loop.predicted < 1

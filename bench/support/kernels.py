@@ -2,7 +2,8 @@
 
 A tile runs inside `dense_conv`, as in a network. Its predicted share is that of `tile.products` (everything in the
 first-level cache) or of `tile.cycles` (weights and inputs from the second), with `tile.PIXEL_CYCLES` for each pixel.
-Other kernels are one-layer networks whose plan is timed; theirs is the limit that the plan names.
+Other kernels are one-layer networks whose plan is timed; theirs is the limit that the plan names, and what the cost
+model predicts for the call (`KernelCall.cycles`) where it predicts anything.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import ctypes
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,10 @@ import striate
 from striate.engine import aligned
 from striate.engine.codegen.code import addresses
 from striate.engine.codegen.kernel import Kernel
-from striate.engine.kernels import dense_conv, tile
+from striate.engine.kernels import cost_model, dense_conv, tile
 from striate.engine.kernels.argument_record import array_record
 from striate.engine.kernels.limits import FMA_CHAINS
-from striate.engine.plan import dense
+from striate.engine.plan.kernel_calls import KernelCall
 from striate.engine.registry import get_engine
 from striate.engine.runtime.plan_report import Machine
 from striate.engine.target import Target, host
@@ -46,7 +47,10 @@ LAYERS = {
     "first layer, 1 channel to 6": "28x28x1 -> conv 5x5 6 pad 2",
     "1x1, 24 steps": "56x56x24 -> conv 1x1 96",
     "1x1, 7x7 pixels": "7x7x192 -> conv 1x1 192",
+    "7x7, 64 channels to 3": "32x32x64 -> conv 7x7 3 pad 3",
     "3x3, Winograd": "28x28x64 -> conv 3x3 64 pad 1",
+    "3x3, Winograd, 7x7 pixels": "7x7x512 -> conv 3x3 512 pad 1",
+    "3x3 in groups of 4": "28x28x64 -> conv 3x3 64 groups 16 pad 1",
     "depthwise 3x3": "28x28x64 -> dwconv 3 pad 1",
     "depthwise 3x3 / 2": "28x28x64 -> dwconv 3 /2 pad 1",
     "depthwise 5x5": "28x28x64 -> dwconv 5 pad 2",
@@ -70,7 +74,7 @@ def tiles(target: Target) -> Iterator[tuple[int, int]]:
 
 def use(target: Target, pixels: int, vectors: int) -> str:
     """Whether a plan uses this size, or even chooses it for a layer of many pixels and channels."""
-    chosen = dense.panel(target, MANY_PIXELS, MANY_VECTORS, MANY_STEPS)
+    chosen = tile.panel(target, MANY_PIXELS, MANY_VECTORS, MANY_STEPS)
     if (pixels, vectors) == (target.tiles[chosen - 1], chosen):
         return "chosen"
     return "yes" if vectors <= target.panel and pixels <= target.tiles[vectors - 1] else ""
@@ -119,8 +123,7 @@ class Loop:
         self.code = CALL(codes[loop])
         # Products alone against all cycles of a pass over the pixels.
         cycles = (tile.cycles if streams else tile.products)(target, pixels, vectors) / pixels * steps
-        ideal = vectors * target.pieces * steps / target.fma_pipes * (1 if target.fused else 2)
-        self.predicted = ideal / (cycles + tile.PIXEL_CYCLES)
+        self.predicted = cost_model.share(target, flops / columns, cycles + tile.PIXEL_CYCLES)
 
     def run(self) -> None:
         self.code(self.arguments.ctypes.data, 0, self.passes, 0, 1, None)
@@ -198,9 +201,11 @@ def layers(target: Target, rounds: int) -> Iterator[dict[str, Any]]:
     """Rows of one-layer networks, and of the gradients of weights."""
     machine = Machine.measure(1)
     plans: list[tuple[str, Callable[[], Any]]] = []
+    steps: dict[str, Sequence[KernelCall]] = {}
     for name, text in LAYERS.items():
         net = striate.parse(text)
         program = striate.Model(net, seed=0).compile(batch=1, threads=1)
+        steps[name] = program.plan.steps
         x = np.ones((1, *net.input.shape[1:]), np.float32)
         plans.append(
             (
@@ -226,12 +231,14 @@ def layers(target: Target, rounds: int) -> Iterator[dict[str, Any]]:
             found[name].append(ask())
     for name, asked in found.items():
         row = asked[0]
+        cycles = sum(step.cycles for step in steps.get(name, ()) if step.algorithm == row.algorithm)
         yield {
             "group": "layers",
             "name": name,
             "use": "",
             "algorithm": f"{row.algorithm} {row.tile}".strip(),
             "flops": row.flops,
+            "model": round(cost_model.share(target, row.flops, cycles), 4) if cycles else 0,
             "predicted": round(row.flops / machine.peak / 1e9 / row.limit, 4),
             "seconds": [one.seconds for one in asked],
             "peak": [1e-9 / machine.peak] * len(asked),

@@ -44,12 +44,16 @@ def tables(run: Mapping[str, Any]) -> Iterator[tuple[str, list[list[str]]]]:
             numbers = (f"{100 * share:.0f}" for share in (best, median, row["predicted"]))
             line += [*numbers, parts(best, row["predicted"])]
         yield f"{target}, peak {peak:.0f} GFLOP/s, tiles", [TITLES, *tiles.values()]
-        lines = [["layer", "algorithm", "GFLOP/s", "peak %", "limit %"]]
+        modeled = any("model" in row for row in mine)  # not in older runs
+        lines = [["layer", "algorithm", "GFLOP/s", "peak %", *["predicted", ""] * modeled, "limit %"]]
         for row in (row for row in mine if row["group"] not in PLACES):
             best, _ = shares(row, peak)
             limit = 100 * best / row["predicted"] if row["predicted"] else 0
-            rate = best * peak
-            lines.append([row["name"], row["algorithm"], f"{rate:.0f}", f"{100 * best:.0f}", f"{limit:.0f}"])
+            model = row.get("model", 0)
+            lines.append([
+                row["name"], row["algorithm"], f"{best * peak:.0f}", f"{100 * best:.0f}",
+                *[f"{100 * model:.0f}" if model else "", parts(best, model)] * modeled, f"{limit:.0f}",
+            ])  # fmt: skip
         yield f"{target}, layers", lines
 
 
@@ -64,11 +68,15 @@ def verdicts(run: Mapping[str, Any]) -> list[str]:
             row for row in run["rows"] if row["target"] == target and row["group"] in PLACES and row["use"]
         ]
         apart = sum(bool(parts(shares(row, peak)[0], row["predicted"])) for row in used)
+        layers = [row for row in run["rows"] if row["target"] == target and row.get("model")]
+        others = [row["name"] for row in layers if parts(shares(row, peak)[0], row["model"])]
         said.append(
             f"{target}: many pixels and channels take {chosen['name']} at {100 * shares(chosen, peak)[0]:.0f} % of the "
             f"peak; the fastest tile is {best['name']} at {100 * shares(best, peak)[0]:.0f} %. "
             f"{apart} of {len(used)} predictions are off by more than 10 %."
         )
+        if others:
+            said.append(f"{target}: {len(others)} of {len(layers)} layers, too: {', '.join(others)}.")
     return said
 
 

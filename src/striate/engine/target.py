@@ -30,15 +30,23 @@ class Target:
     """Numbers in one vector register."""
     fused: bool = True
     """Whether one instruction multiplies and adds."""
+    broadcast_loads: bool = True
+    """Whether the instruction that loads a number, or that multiplies by it, also puts it in all lanes."""
     fma_pipes: int = 2
     """Multiplications of vectors that start in a cycle."""
+    memory_operands: bool = True
+    """Whether arithmetic reads operands from memory; else LLVM loads several of them ahead into registers."""
     load_ports: int = 2
     """Vectors loaded in a cycle. Processors that halve AVX-512's vectors load and multiply half as many: what counts is
     the ratio of the two."""
+    store_ports: int = 1
+    """Vectors stored in a cycle."""
     sum_latency_cycles: int = 4
     """Cycles until a sum can be added to again; 3 to 5 on these processors."""
     l2_bytes_per_cycle: int = 32
     """Bytes a cycle from the second-level cache, where weights lie while all pixels pass: half of what makers name."""
+    flops_per_s: float = 1e11
+    """Estimate of one thread's floating-point operations per second, used only to choose algorithms."""
 
     @property
     def panel(self) -> int:
@@ -50,13 +58,24 @@ class Target:
         """Registers that a block's channels fill."""
         return max(self.lanes // self.width, 1)
 
+    @property
+    def flops_per_cycle(self) -> int:
+        """Floating-point operations that start in a cycle, multiplications and additions in equal number."""
+        return self.width * self.fma_pipes * (2 if self.fused else 1)
+
 
 AVX512 = Target(
     "avx512", "x86_64-unknown-linux-gnu", "x86-64-v4", "-prefer-256-bit", 16, (8, 8, 8, 6), 32, 16
 )
 AVX2 = Target("avx2", "x86_64-unknown-linux-gnu", "x86-64-v3", "", 8, (8, 6, 4), 16, 8)
-SSE = Target("sse", "x86_64-unknown-linux-gnu", "x86-64-v2", "", 8, (4, 2), 16, 4, fused=False)
-NEON = Target("neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 8, (8, 4, 3), 32, 4)
+SSE = Target(
+    "sse", "x86_64-unknown-linux-gnu", "x86-64-v2", "", 8, (4, 2), 16, 4,
+    fused=False, broadcast_loads=False, flops_per_s=4e10,
+)  # fmt: skip
+NEON = Target(
+    "neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 8, (8, 4, 3), 32, 4,
+    memory_operands=False, flops_per_s=5e10,
+)  # fmt: skip
 TARGETS = {target.name: target for target in (AVX512, AVX2, SSE, NEON)}
 
 

@@ -91,5 +91,8 @@ def test_the_inner_loop_keeps_vectors_in_registers(target, group):
 def test_groups_that_divide_a_block_have_code_of_their_own():
     assert grouped.parameters(AVX512, pair(3, 1), 4, 4) == (4, 3, 1)
     assert grouped.parameters(AVX512, pair(3, 1), 8, 8) == (8, 3, 1)
+    assert grouped.parameters(AVX512, pair(5, 1), 4, 4) == (4, 5, 1)
+    assert grouped.parameters(AVX2, pair(3, 2), 2, 2) == (2, 0, 2)
+    assert grouped.parameters(AVX2, pair(7, 1), 2, 2) == (2, 0, 1)
     assert grouped.parameters(AVX2, pair(3, 1), 8, 8) == (0, 0, 0)
     assert grouped.parameters(AVX512, pair(3, 1), 1, 2) == (0, 0, 0)

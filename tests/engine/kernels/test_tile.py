@@ -14,7 +14,6 @@ from striate.engine.codegen.code import addresses
 from striate.engine.codegen.kernel import Kernel
 from striate.engine.kernels import tile
 from striate.engine.kernels.argument_record import array_record
-from striate.engine.plan import dense
 from striate.engine.target import TARGETS
 
 CALL = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5)
@@ -91,7 +90,7 @@ def test_loads_are_counted():
 )  # fmt: skip
 def test_many_pixels_are_bound_by_products(target, pixels, blocks, steps):
     """Where there are pixels and vectors enough, no tile waits for loads, and its sums hide their latency."""
-    split = dense.panels(blocks, dense.panel(target, pixels, blocks, steps))
+    split = tile.panels(blocks, tile.panel(target, pixels, blocks, steps))
     assert sum(split) == blocks
     for vectors in split:
         most = target.tiles[vectors - 1]
@@ -106,7 +105,7 @@ def test_many_pixels_are_bound_by_products(target, pixels, blocks, steps):
 def test_no_other_panel_is_predicted_to_be_faster(target, pixels, blocks, steps):
     def time(size):
         total = 0.0
-        for vectors in dense.panels(blocks, size):
+        for vectors in tile.panels(blocks, size):
             tiles = -(-pixels // target.tiles[vectors - 1])
             cuts = [len(cut) for cut in np.array_split(np.arange(pixels), tiles)]
             total += (
@@ -114,7 +113,7 @@ def test_no_other_panel_is_predicted_to_be_faster(target, pixels, blocks, steps)
             )
         return total
 
-    chosen = dense.panel(target, pixels, blocks, steps)
+    chosen = tile.panel(target, pixels, blocks, steps)
     assert time(chosen) <= min(map(time, range(1, target.panel + 1))) * (1 + 1e-9)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from engine.plan.support import CONTEXT, buffer, correlation, only, unit
+from striate.engine.kernels import tile
 from striate.engine.layout import Layout
 from striate.engine.plan.dense import (
     Axis,
@@ -14,7 +15,6 @@ from striate.engine.plan.dense import (
     border,
     covers,
     fold_weights,
-    panels,
 )
 from striate.geometry import Window
 from striate.statement import load
@@ -76,7 +76,7 @@ def test_what_is_covered():
     [(7, 3, [3, 2, 2]), (4, 4, [4]), (5, 4, [3, 2]), (1, 4, [1]), (8, 3, [3, 3, 2])],
 )
 def test_outputs_are_split_evenly(blocks, most, split):
-    assert panels(blocks, most) == split
+    assert tile.panels(blocks, most) == split
 
 
 def test_runs_are_joined_where_numbers_are_neighbors():

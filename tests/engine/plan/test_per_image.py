@@ -99,12 +99,12 @@ def test_every_image_of_a_span_runs_all_its_calls():
 
 
 def test_an_images_tasks_are_its_rows():
-    _, steps = chain("direct", flops=8 * LONG_STEP_FLOPS)
+    _, steps = chain("direct", flops=8 * LONG_STEP_FLOPS, cycles=100)
     made, _ = expand(steps, [PerImageSpan(0, 1, frozenset())], IMAGES, 2)
     assert [step.tasks for step in made] == [
         [(4 * image + k, 4 * image + k + 1, 0, 1) for k in range(4)] for image in range(IMAGES)
     ]
-    assert {step.flops for step in made} == {2 * LONG_STEP_FLOPS}
+    assert {(step.flops, step.cycles) for step in made} == {(2 * LONG_STEP_FLOPS, 25)}
 
 
 def test_without_spans_nothing_is_repeated():

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Int, Pointer, Variable
+from striate.engine.kernels import cost_model
 from striate.engine.kernels.argument_record import Location, Record, Value, record
 from striate.engine.kernels.row_walk import Tiles, Walk
 from striate.engine.layout import Layout
@@ -43,8 +44,8 @@ MAX_TILE_PIXELS = 14
 """Pixels of a tile: halves and quarters of 7·2^n, the usual map sizes, and enough to hide an addition's latency."""
 SPECIALIZED_WIDTHS = (3, 5, 7)
 """Kernel widths with specialized code: the registers hold enough pixels besides the weights."""
-MIN_TILE_PIXELS = 8
-"""Pixels of a tile below which one load per product was faster (width 7 on 16 registers)."""
+TAP_ROW_CYCLES = 3
+"""Cycles to go on to the next tap row: a loop's end, and loads that the first products wait for (measured: 2 to 4)."""
 
 
 def pixels(target: Target, width: int, stride: int = 1, group: int = 1) -> int:
@@ -55,6 +56,44 @@ def pixels(target: Target, width: int, stride: int = 1, group: int = 1) -> int:
     room = target.registers // max(target.lanes // target.width, 1)
     most = MAX_TILE_PIXELS if stride and group == 1 else MAX_TILE_PIXELS // 2
     return max(min(most, room - max(width, 1) - 3 - (group > 1)), 1)
+
+
+def tile_cycles(target: Target, taps: tuple[int, int], kind: tuple[int, int, int], count: int) -> float:
+    """Predicted cycles of a tile of `count` pixels. taps: rows and columns; kind: (width, stride, group) of `sliding`.
+
+    A group's channels are spread by a shuffle for each loaded pixel.
+    """
+    width, stride, group = kind
+    if width:
+        window = (count - 1) * stride + width
+        row = cost_model.cycles(
+            target, products=count * width, others=window * (group > 1), loads=width + window, chain=width
+        )
+    else:
+        row = taps[1] * cost_model.cycles(
+            target, products=count, others=count * (group > 1), loads=1 + count, chain=1
+        )
+    finish = cost_model.cycles(target, others=2 * count, stores=count)
+    return taps[0] * (group * row + TAP_ROW_CYCLES) + finish
+
+
+def slides(target: Target, width: int, stride: int, group: int = 1) -> bool:
+    """Whether a tile that loads a pixel once for a tap row is predicted to be faster than one load per product, which
+    has more pixels in registers: not where so few sums are left that they wait for themselves."""
+    times = []
+    for kind in ((width, stride, group), (0, stride, group)):
+        count = pixels(target, *kind)
+        times.append(tile_cycles(target, (width, width), kind, count) / count)
+    return times[0] < times[1]
+
+
+def cycles(target: Target, windows: Windows, kind: tuple[int, int, int]) -> float:
+    """Predicted cycles of one block of channels of one image."""
+    down, across = windows
+    taps = down.kernel, across.kernel
+    return down.output * cost_model.tiled(
+        across.output, pixels(target, *kind), lambda count: tile_cycles(target, taps, kind, count)
+    )
 
 
 def emit(target: Target, width: int, stride: int) -> str:
@@ -161,7 +200,7 @@ def parameters(target: Target, windows: Windows) -> tuple[int, int]:
         width in SPECIALIZED_WIDTHS
         and windows[1].dilation == 1
         and stride <= 2
-        and pixels(target, width) >= MIN_TILE_PIXELS
+        and slides(target, width, stride)
     )
     if target.name == "neon":  # LLVM's order of loads would not fit the registers in the other cases
         specialized = specialized and (width, stride) == (3, 1)

@@ -132,8 +132,10 @@ def parameters(target: Target, windows: Windows, depth: int, outputs: int) -> tu
     """Parameters of `emit`: (group, width, stride)."""
     size = group(target, depth, outputs)
     width, stride = depthwise.parameters(target, windows)
-    specialized = width == 3 and (stride == 1 or target.registers == 32)
-    return (size, width if specialized else 0, stride) if size else (0, 0, 0)
+    if not size:
+        return 0, 0, 0
+    fits = stride == 1 or target.registers == 32  # LLVM loads further ahead at a stride of 2, and would spill
+    return size, width if width and fits and depthwise.slides(target, width, stride, size) else 0, stride
 
 
 def pack(

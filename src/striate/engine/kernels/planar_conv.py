@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from striate.engine.codegen.emit import Code
 from striate.engine.codegen.values import Pointer
+from striate.engine.kernels import cost_model
 from striate.engine.kernels.argument_record import Location, Record, record
 from striate.engine.kernels.copy import interleave
 from striate.engine.layout import Layout
@@ -41,23 +42,50 @@ LOW, HIGH = 136, 140
 """Limits of the clamp."""
 ARGUMENTS = 144
 
-LATENCY_SUMS = 12
-"""Number of sums that hides the latency of additions and shares enough loads."""
+STEP_CYCLES, STORE_CYCLES = 0.6, 2.25
+"""Cycles besides the work that is counted, measured on whole layers: to go on to the next tap column; to transpose and
+store one pixel, for each register of it."""
 MAX_GROUP_ROWS = 6
 """Rows of a group: more addresses would not fit the integer registers."""
+MAX_ROW_VECTORS = 2
+"""Vectors of a row: more are too wide for most maps."""
 
 Windows = tuple[Window, Window]
 
 
 def group(target: Target, channels: int, height: int, width: int) -> tuple[int, int]:
-    """(rows, vectors of one row) whose sums fit the registers besides pixels and a weight, and hide latency."""
-    wide = target.lanes // target.width
-    fits = max((target.registers - 2) // (wide * (channels + 1)), 1)
-    most = min(fits, MAX_GROUP_ROWS, -(-LATENCY_SUMS // (wide * channels)))
-    groups = -(-height // most)
-    rows = -(-height // groups)
-    vectors = min(most // rows, 2, max(width // target.lanes, 1))
-    return rows, vectors
+    """(rows, vectors of one row) that are predicted to be fastest, of those whose sums fit the registers.
+
+    First these hold pixels and weights besides, later planes before and after a round of the transposition.
+    """
+    weights = 2 if target.memory_operands else max(channels, 2)
+    turned = 0 if _parked(target, channels) else 2 * _turned_planes(channels)
+
+    def fits(places: int) -> bool:
+        sums = places * channels
+        most = max((sums + places) * target.pieces + weights, (sums + turned) * target.pieces)
+        return places == 1 or most <= target.registers
+
+    def time(shape: tuple[int, int]) -> float:
+        rows, vectors = shape
+        steps = -(-height // rows) * -(-width // (vectors * target.lanes))
+        return steps * _step_cycles(target, channels, rows * vectors)
+
+    shapes = [
+        (rows, vectors)
+        for rows in range(1, min(max(height, 1), MAX_GROUP_ROWS) + 1)
+        for vectors in range(1, min(max(width // target.lanes, 1), MAX_ROW_VECTORS) + 1)
+        if fits(rows * vectors)
+    ]
+    return min(shapes, key=lambda shape: (time(shape), shape[0] * shape[1], shape[1]))
+
+
+def _step_cycles(target: Target, channels: int, places: int) -> float:
+    """Predicted cycles of one tap of one plane for some vectors of pixels."""
+    loads = places * cost_model.unaligned(target)
+    return STEP_CYCLES + cost_model.cycles(
+        target, products=places * channels, loads=loads, spreads=channels, chain=1
+    )
 
 
 def emit(target: Target, channels: int, rows: int, vectors: int) -> str:
@@ -99,7 +127,16 @@ def emit(target: Target, channels: int, rows: int, vectors: int) -> str:
 
 def scratch_bytes(target: Target, channels: int, rows: int, vectors: int) -> int:
     """Room for the sums where all of them and those being transposed do not fit the registers."""
-    return 4 * target.lanes * channels * rows * vectors if 2 * channels > target.lanes else 0
+    return 4 * target.lanes * channels * rows * vectors if _parked(target, channels) else 0
+
+
+def _parked(target: Target, channels: int) -> bool:
+    return 2 * channels > target.lanes
+
+
+def _turned_planes(channels: int) -> int:
+    """Planes that are transposed together: a power of two."""
+    return 1 << (channels - 1).bit_length()
 
 
 def _sums(a: Pointer, places: list[Pointer], channels: int, taps: Pointer) -> list[list[Any]]:
@@ -130,7 +167,7 @@ def _sums(a: Pointer, places: list[Pointer], channels: int, taps: Pointer) -> li
 def _pixels(code: Code, planes: list[Any]) -> list[Any]:
     """Vectors of all lanes for each pixel, from one vector of pixels for each channel; the other channels are 0."""
     lanes = code.lanes
-    size = 1 << (len(planes) - 1).bit_length()
+    size = _turned_planes(len(planes))
     zero = code.broadcast(0.0)
     vectors = interleave(code, planes + [zero] * (size - len(planes)))
     pixels = []
@@ -251,12 +288,14 @@ def arguments(
     )
 
 
-def loads(target: Target, windows: Windows, planes: int, channels: int, every: bool = False) -> int:
-    """Vectors of pixels that the kernel loads for an image; each goes into one product for every channel."""
+def cycles(target: Target, windows: Windows, planes: int, channels: int, every: bool = False) -> float:
+    """Predicted cycles of one image; every: see `taps`."""
     down, across = windows
-    rows, _ = group(target, channels, down.output, across.output)
-    lines = rows * int(taps(down, rows, every)[:, 1].sum())
-    return lines * -(-across.output // target.lanes) * across.kernel * planes
+    rows, vectors = group(target, channels, down.output, across.output)
+    lines = int(taps(down, rows, every)[:, 1].sum())
+    steps = lines * -(-across.output // (vectors * target.lanes)) * across.kernel * planes
+    stores = down.output * -(-across.output // target.lanes) * target.lanes
+    return steps * _step_cycles(target, channels, rows * vectors) + stores * STORE_CYCLES * target.pieces
 
 
 def cost(target: Layout, windows: Windows, planes: int) -> tuple[int, int]:

@@ -9,7 +9,11 @@ products of Winograd's algorithm, and transposed convolution phase by phase: onl
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
+
 from striate.engine.codegen.emit import Code
+from striate.engine.kernels import cost_model
 from striate.engine.target import Target
 
 INPUT_CYCLES, WEIGHT_WAIT_SHARE = 0.125, 0.45
@@ -29,16 +33,12 @@ CONTEXT_SIZE = 48
 
 
 def products(target: Target, pixels: int, panel: int) -> float:
-    """Minimum cycles of one step of a tile with everything in the first-level cache: products, loads, a sum's latency.
+    """Minimum cycles of one step of a tile with everything in the first-level cache.
 
-    A number of the input is loaded once for the panel and put in all lanes by the same instruction, before AVX by a
-    second one; where AVX-512 folds it into the multiplication, it takes a load port nevertheless. So a tile of T x N
-    loads T + N times for T·N products.
+    A number of the input is loaded once for the panel; where AVX-512 folds it into the multiplication, it takes a load
+    port nevertheless. So a tile of T x N loads T + N times for T·N products.
     """
-    vectors = panel * target.pieces
-    work = pixels * vectors if target.fused else pixels * (2 * vectors + 1)
-    loads = pixels + vectors
-    return max(work / target.fma_pipes, loads / target.load_ports, target.sum_latency_cycles)
+    return cost_model.cycles(target, products=pixels * panel, loads=panel, spreads=pixels, chain=1)
 
 
 def limit(target: Target, pixels: int, panel: int) -> float:
@@ -55,6 +55,42 @@ def cycles(target: Target, pixels: int, panel: int) -> float:
 def _stream(target: Target, panel: int) -> float:
     """Cycles to load the weights of one step."""
     return 4 * target.lanes * panel / target.l2_bytes_per_cycle
+
+
+def panels(blocks: int, most: int) -> list[int]:
+    """Output vectors, evenly split into panels of at most `most`."""
+    count = -(-blocks // most)
+    return [blocks // count + (k < blocks % count) for k in range(count)]
+
+
+@functools.lru_cache(maxsize=1024)
+def panel(target: Target, pixels: int, blocks: int, steps: int) -> int:
+    """Output vectors per panel: those whose tiles take the least time for these pixels, vectors and terms of a sum."""
+    return min(
+        range(1, target.panel + 1),
+        key=lambda size: (panel_cycles(target, pixels, panels(blocks, size), steps), -size),
+    )
+
+
+def panel_cycles(
+    target: Target,
+    pixels: int,
+    split: Sequence[int],
+    steps: int,
+    step: Callable[[Target, int, int], float] = cycles,
+) -> float:
+    """Predicted cycles of panels of these sizes: the pixels are cut into even tiles, as the kernel does it.
+
+    step: cycles of one step of a tile, `products` where everything lies in the first-level cache.
+    """
+    total = 0.0
+    for vectors in split:
+
+        def time(size: int, vectors: int = vectors) -> float:
+            return step(target, size, vectors)
+
+        total += steps * cost_model.tiled(pixels, target.tiles[vectors - 1], time) + PIXEL_CYCLES * pixels
+    return total
 
 
 def emit(target: Target, pixels: int, panel: int) -> str:

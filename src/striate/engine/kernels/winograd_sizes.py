@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.engine.kernels import cost_model, tile
 from striate.engine.kernels.argument_record import Location, Record, Value, record, value_table
 from striate.engine.layout import Layout
 from striate.engine.target import Target
@@ -88,13 +89,38 @@ def border(m: int, height: int, width: int, pads: tuple[int, int, int, int]) -> 
 
 MIN_BLOCK_TILES = 24
 """Tiles for which a block reads each weight once: at 24, products need 2.7 bytes of weights per cycle, which every
-third-level cache delivers; fewer are no faster where it delivers more, and much slower where it does not."""
+third-level cache delivers; fewer are no faster where it delivers more, and much slower where it does not. SSE takes
+four times as long for a product, and yet 8 tiles of 512 channels were 15 % slower than 16: weights come from memory."""
 MAX_CACHED_WEIGHT_BYTES = 4 << 20
 """Bytes of transformed weights that a core's caches still hold between two blocks."""
-TRANSFORM_FLOPS = {2: 270, 4: 450}
-"""Measured time of one channel of one tile through either transform, as floating-point operations at full speed."""
+INPUT_LINE, OUTPUT_LINE = {2: (0, 4), 4: (10, 2)}, {2: (0, 4), 4: (4, 8)}
+"""By m: multiply-adds and other operations of Bᵀ and of Aᵀ times one line of a patch."""
+TILE_CYCLES = 45
+"""Cycles besides the operations for each register of a tile in either transform: addresses, loads that wait, and
+numbers that pass the second-level cache (measured on whole layers)."""
 START_STEPS = 5
-"""Measured time to start and end a micro-tile, as steps of its loop."""
+"""Time until the weights of a panel and frequency arrive and a micro-tile has started, as steps of its loop (measured
+on whole layers)."""
+
+
+def transform_cycles(target: Target, m: int) -> tuple[float, float]:
+    """Predicted cycles of one channel block of one tile in the input and in the output transform.
+
+    Of m + 2 columns of a patch, two are kept from the tile before; bias and clamp are three operations. A number is
+    loaded for about two groups of rows.
+    """
+    size = m + 2
+    (products, others), numbers = INPUT_LINE[m], size * size
+    source = cost_model.cycles(
+        target, products=(m + size) * products, others=(m + size) * others, loads=2 * m * size, stores=numbers
+    )
+    products, others = OUTPUT_LINE[m]
+    result = cost_model.cycles(
+        target, products=(m + size) * products, others=(m + size) * others + 3 * m * m, loads=2 * numbers,
+        stores=m * m,
+    )  # fmt: skip
+    wait = TILE_CYCLES * target.pieces
+    return source + wait, result + wait
 
 
 @dataclasses.dataclass(frozen=True)
@@ -261,21 +287,29 @@ def roofline(operations: float, weights: float, limits: Limits, threads: int) ->
     return max(arithmetic, stream) + min(arithmetic, stream) / 2
 
 
+def cycles(shape: Winograd) -> float:
+    """Predicted cycles of one thread, with a shared or unrepeated input transform; one frequency's numbers stay in the
+    first-level cache."""
+    source, result = transform_cycles(shape.target, shape.m)
+    transforms = shape.tiles * (source * shape.blocks + result * sum(shape.panels))
+    steps = shape.channels + START_STEPS
+    products = tile.panel_cycles(shape.target, shape.tiles, shape.panels, steps, tile.products)
+    return shape.frequencies * products + transforms
+
+
 def cost(shape: Winograd, limits: Limits, threads: int = 1) -> float:
-    """Predicted seconds, with cold weights and a shared or unrepeated input transform."""
-    lanes = shape.target.lanes
-    wide = lanes * sum(shape.panels)
-    products = 2.0 * shape.frequencies * (shape.channels + START_STEPS) * wide
-    transforms = TRANSFORM_FLOPS[shape.m] * (lanes * shape.blocks + wide)
-    return roofline(shape.tiles * (products + transforms), shape.weight_bytes, limits, threads)
+    """Predicted seconds, with cold weights."""
+    operations = cycles(shape) * shape.target.flops_per_cycle
+    return roofline(operations, shape.weight_bytes, limits, threads)
 
 
 def direct_cost(shape: Winograd, limits: Limits, threads: int = 1) -> float:
     """Predicted seconds of the same convolution through `dense_conv`."""
-    wide = shape.target.lanes * sum(shape.panels)
+    target, blocks, steps = shape.target, sum(shape.panels), 9 * shape.channels
     pixels = shape.images * shape.height * shape.width
-    operations = 2.0 * pixels * (9 * shape.channels + START_STEPS) * wide
-    return roofline(operations, 36.0 * shape.channels * wide, limits, threads)
+    split = tile.panels(blocks, tile.panel(target, pixels, blocks, steps))
+    operations = tile.panel_cycles(target, pixels, split, steps) * target.flops_per_cycle
+    return roofline(operations, 4.0 * steps * target.lanes * blocks, limits, threads)
 
 
 def choose(shape: Winograd, limits: Limits, threads: int = 1) -> int:

@@ -6,7 +6,6 @@ The table of runs says where a pixel's inputs lie: for every channel block and t
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from typing import Any
 
@@ -23,7 +22,6 @@ from striate.engine.plan.computation import Correlation
 from striate.engine.plan.kernel_calls import KernelCall, Packed, PlanContext
 from striate.engine.plan.lowering import Lowering, Pads
 from striate.engine.plan.units import Buffer, Unit
-from striate.engine.target import Target
 
 Array = NDArray[Any]
 
@@ -102,12 +100,6 @@ def covers(body: Correlation, lanes: int) -> bool:
     return body.groups == 1 or (body.depth % lanes == 0 and body.outputs % lanes == 0)
 
 
-def panels(blocks: int, most: int) -> list[int]:
-    """Output vectors, evenly split into panels of at most `most`."""
-    count = -(-blocks // most)
-    return [blocks // count + (k < blocks % count) for k in range(count)]
-
-
 def _runs(layout: Layout, channels: int, pair: tuple[Axis, Axis]) -> tuple[list[tuple[int, int]], Array]:
     """(byte offset, steps) of every run, neighboring ones joined; and (first channel, steps, kernel row, kernel
     column) of each piece they are made of, in order."""
@@ -184,26 +176,6 @@ def _kernel(body: Correlation) -> tuple[int, int]:
     return body.windows[0].kernel, body.windows[1].kernel
 
 
-@functools.lru_cache(maxsize=1024)
-def panel(target: Target, pixels: int, blocks: int, steps: int) -> int:
-    """Output vectors per panel: those whose tiles take the least time for these pixels, vectors and terms of a sum."""
-
-    def time(size: int) -> float:
-        return sum(_time(target, pixels, vectors, steps) for vectors in panels(blocks, size))
-
-    return min(range(1, target.panel + 1), key=lambda size: (time(size), -size))
-
-
-def _time(target: Target, pixels: int, vectors: int, steps: int) -> float:
-    """Predicted cycles of one panel: the pixels are cut into even tiles, as the kernel does it."""
-    tiles = max(-(-pixels // target.tiles[vectors - 1]), 1)
-    small, larger = divmod(pixels, tiles)
-    step = (tiles - larger) * tile.cycles(target, small, vectors)
-    if larger:
-        step += larger * tile.cycles(target, small + 1, vectors)
-    return steps * step + tile.PIXEL_CYCLES * pixels
-
-
 class DenseLowering(Lowering[Correlation]):
     """Direct products of whole channel blocks."""
 
@@ -251,7 +223,7 @@ def _product(
     pixels = x.images * h.count * w.count
     runs, pieces = _runs(source, depth, pair)
     total = int(pieces[:, 1].sum())
-    one = panels(blocks, panel(target, pixels, blocks, total))
+    one = tile.panels(blocks, tile.panel(target, pixels, blocks, total))
     split = one * body.groups
     limit = max(PANEL_CACHE_BYTES // (4 * target.lanes * max(one)), 64)
     chunks = _chunks(runs, limit)
@@ -331,6 +303,7 @@ def _product(
         unit.outputs,
         (*kernels.values(), packing.PACK, *(() if epilogue is None else (epilogue,))),
         flops=2.0 * pixels * total * body.outputs * body.groups,
+        cycles=tile.panel_cycles(target, pixels, split, total),
         weights=weight_bytes,
         by_parts=weight_bytes > source.bytes and len(split) >= 2 * context.threads,
         imagewise=True,

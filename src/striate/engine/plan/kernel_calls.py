@@ -38,7 +38,8 @@ class KernelCall:
     """One kernel over some rows and parts. record: its arguments; tasks: disjoint ranges that cover all of it.
 
     flops, bytes: for the roofline; `bytes` counts weights and values once. needed: flops of an algorithm that needs
-    fewer than the direct sum, 0 if it does not.
+    fewer than the direct sum, 0 if it does not. cycles: what the cost model predicts for one thread and values in the
+    caches, 0 if it says nothing.
     """
 
     unit: Unit
@@ -54,6 +55,7 @@ class KernelCall:
     scratch: int = 0
     flops: float = 0.0
     needed: float = 0.0
+    cycles: float = 0.0
     weights: int = 0
     all_rows: bool = False
     """Tasks take all rows."""
@@ -89,10 +91,8 @@ class PlanContext:
     cache: int = 1 << 20
     last: int = 8 << 20
     """Bytes of the second-level cache, and of the last one."""
-    flops: float = 1e11
     memory: float = 2.2e10
-    """Estimates, used only to choose algorithms: floating-point operations per second of one thread, and bytes per
-    second at which weights are read."""
+    """Estimate, used only to choose algorithms: bytes per second at which weights are read."""
 
     def reading(self, weights: int) -> PlanContext:
         """The context for this many bytes of weights: few of them stay in the last-level cache between two runs."""

@@ -131,8 +131,10 @@ def expand(
 
 def _first_image(step: KernelCall, images: int, threads: int) -> KernelCall:
     """The step for the first image."""
-    rows, flops, needed = step.rows // images, step.flops / images, step.needed / images
-    one = dataclasses.replace(step, rows=rows, flops=flops, needed=needed)
+    one = dataclasses.replace(
+        step, rows=step.rows // images, flops=step.flops / images, needed=step.needed / images,
+        cycles=step.cycles / images,
+    )  # fmt: skip
     tasks = divide_tasks(one, threads)  # as if it touched the batch: there is little work in an image
     return dataclasses.replace(one, tasks=tasks, share=1 / images)
 

@@ -9,9 +9,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from striate.engine.codegen.kernel import Kernel
-from striate.engine.kernels import planar_conv, to_planes
+from striate.engine.kernels import planar_conv, tile, to_planes
 from striate.engine.kernels.argument_record import Address, Constant, table
 from striate.engine.kernels.planar_conv import Windows
+from striate.engine.kernels.winograd_sizes import Winograd
+from striate.engine.kernels.winograd_sizes import cycles as winograd_cycles
 from striate.engine.layout import Layout
 from striate.engine.plan import elements, winograd
 from striate.engine.plan.computation import Correlation
@@ -19,15 +21,13 @@ from striate.engine.plan.dense import fold_weights
 from striate.engine.plan.kernel_calls import KernelCall, PlanContext
 from striate.engine.plan.lowering import Lowering, Pads
 from striate.engine.plan.units import Buffer, Unit
+from striate.engine.target import Target
 
 Array = NDArray[Any]
 
-LOOP_PRODUCTS, LOAD_PRODUCTS, STORE_PRODUCTS, TURN_PRODUCTS, ELEMENTWISE_PRODUCTS = 1.1, 3, 4.5, 14, 4
-"""Time in products of whole vectors: a product in loops; a pixel vector with its load, at least; transposing and
-storing one pixel of a vector; transposing one pixel of a block into planes; one pixel of an elementwise pass after."""
-PIXEL_PRODUCTS, WINOGRAD_SAVING = 4, 2.2
-"""Overhead of a pixel of a direct product besides its products, from blocks; from one plane it is twice as much.
-Products that Winograd's algorithm saves, its transforms counted as such."""
+TURN_CYCLES, ELEMENTWISE_CYCLES = 7, 2
+"""Cycles for each register of a pixel, measured on whole layers: to transpose a block into planes; an elementwise pass
+after the convolution."""
 
 
 class PlanarLowering(Lowering[Windows]):
@@ -55,8 +55,8 @@ class PlanarLowering(Lowering[Windows]):
         if windows is None or not planar_conv.covers(context.target, windows, body.outputs):
             return None
         shape = y.images, body.depth, body.outputs, x.root.lanes > 1, unit.epilogue is not None
-        fast = winograd.choose(unit, context) is not None
-        return windows if _pays(context, windows, shape, not body.adjoint, fast) else None
+        other = winograd.choose(unit, context)
+        return windows if _pays(context.target, windows, shape, not body.adjoint, other) else None
 
     def border(self, unit: Unit, windows: Windows, context: PlanContext) -> Pads:
         """Padding that is read around planes; blocks are copied into planes with their own border."""
@@ -93,6 +93,7 @@ class PlanarLowering(Lowering[Windows]):
                 Kernel("planar_conv", (body.outputs, rows, vectors)), record,
                 y.images * len(taps), 1, [source], unit.outputs,
                 scratch=planar_conv.scratch_bytes(target, body.outputs, rows, vectors), flops=flops,
+                cycles=y.images * planar_conv.cycles(target, windows, body.depth, body.outputs, not body.adjoint),
                 weights=4 * body.outputs * (1 + body.depth * windows[0].kernel * windows[1].kernel),
                 imagewise=True,
             )
@@ -102,26 +103,25 @@ class PlanarLowering(Lowering[Windows]):
 
 @functools.lru_cache(maxsize=256)
 def _pays(
-    context: PlanContext, windows: Windows, shape: tuple[int, int, int, bool, bool], every: bool, fast: bool
-) -> bool:
+    target: Target, windows: Windows, shape: tuple[int, int, int, bool, bool], every: bool,
+    other: Winograd | None,
+) -> bool:  # fmt: skip
     """shape: images, input and output channels, whether the input is in blocks, whether an epilogue follows; every:
-    whether all taps are used; fast: whether Winograd's algorithm is the alternative."""
-    target, (down, across) = context.target, windows
+    whether all taps are used; other: the alternative, a direct product if there is none."""
+    down, across = windows
     images, depth, outputs, blocked, epilogue = shape
     pixels = down.output * across.output * images
-    products = pixels * depth * down.kernel * across.kernel
-    other_cost = (
-        products / WINOGRAD_SAVING if fast else products + pixels * PIXEL_PRODUCTS * (1 if blocked else 2)
-    )
-    lanes = target.lanes
-    loads = images * planar_conv.loads(target, windows, depth, outputs, every)
-    stores = images * down.output * -(-across.output // lanes) * lanes
-    cost = loads * max(outputs, LOAD_PRODUCTS) * LOOP_PRODUCTS + stores * STORE_PRODUCTS
+    if other is not None:
+        alternative = winograd_cycles(other)
+    else:
+        alternative = tile.panel_cycles(target, pixels, [1], depth * down.kernel * across.kernel)
+    cycles = images * planar_conv.cycles(target, windows, depth, outputs, every)
     if blocked:
-        cost += images * -(-depth // lanes) * down.input * -(-across.input // lanes) * lanes * TURN_PRODUCTS
+        turned = -(-depth // target.lanes) * down.input * -(-across.input // target.lanes) * target.lanes
+        cycles += images * turned * TURN_CYCLES * target.pieces
     if epilogue:
-        cost += pixels * ELEMENTWISE_PRODUCTS
-    return cost < other_cost
+        cycles += pixels * ELEMENTWISE_CYCLES * target.pieces
+    return cycles < alternative
 
 
 def _padding(unit: Unit, windows: Windows, context: PlanContext) -> Pads:

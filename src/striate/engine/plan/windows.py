@@ -59,11 +59,12 @@ class DepthwiseLowering(Lowering[Correlation]):
             x.layout, y.layout, windows, block, addresses, unit.low, unit.high, unit.residual_offset
         )
         flops, _ = depthwise.cost(x.layout, y.layout, windows)
+        kind = depthwise.parameters(context.target, windows)
+        cycles = y.images * y.layout.blocks * depthwise.cycles(context.target, windows, (*kind, 1))
         step = KernelCall(
-            unit, "depthwise", f"{windows[0].kernel}x{windows[1].kernel}",
-            Kernel("depthwise", depthwise.parameters(context.target, windows)), record,
+            unit, "depthwise", f"{windows[0].kernel}x{windows[1].kernel}", Kernel("depthwise", kind), record,
             y.images * y.height, y.layout.blocks, unit.reads, unit.outputs,
-            flops=flops, weights=4 * y.channels * windows[0].kernel * windows[1].kernel, by_parts=True,
+            flops=flops, cycles=cycles, weights=4 * y.channels * windows[0].kernel * windows[1].kernel, by_parts=True,
             imagewise=True,
         )  # fmt: skip
         return [step, *elements.finishing(unit, context)]
@@ -108,11 +109,13 @@ class GroupedLowering(Lowering[Correlation]):
         )  # fmt: skip
         flops, _ = grouped.cost(x.layout, y.layout, windows, body.groups)
         taps = windows[0].kernel * windows[1].kernel
+        group, width, stride = kind = grouped.parameters(target, windows, body.depth, body.outputs)
+        cycles = depthwise.cycles(target, windows, (width, stride, group)) if group else 0
         step = KernelCall(
-            unit, "grouped", f"{body.depth}->{body.outputs}",
-            Kernel("grouped", grouped.parameters(target, windows, body.depth, body.outputs)), record,
-            y.images * y.height, y.layout.blocks, unit.reads, unit.outputs,
-            flops=flops, weights=4 * y.channels * taps * body.depth, by_parts=True, imagewise=True,
+            unit, "grouped", f"{body.depth}->{body.outputs}", Kernel("grouped", kind), record,
+            y.images * y.height, y.layout.blocks, unit.reads, unit.outputs, flops=flops,
+            cycles=y.images * y.layout.blocks * cycles, weights=4 * y.channels * taps * body.depth,
+            by_parts=True, imagewise=True,
         )  # fmt: skip
         return [step, *elements.finishing(unit, context)]
 

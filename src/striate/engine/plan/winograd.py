@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.codegen.kernel import Kernel
+from striate.engine.kernels import tile
 from striate.engine.kernels import winograd_sizes as sizes
 from striate.engine.kernels.argument_record import Address, Constant, value_table
 from striate.engine.plan import dense, packing
@@ -53,11 +54,11 @@ def _choose(
     target = context.target
     blocks = -(-outputs // target.lanes)
     shape = sizes.Winograd(target, 4, images, channels, outputs, height, width, (1,))
-    panels = tuple(dense.panels(blocks, min(target.panel, blocks)))
+    panels = tuple(tile.panels(blocks, min(target.panel, blocks)))
     shape = dataclasses.replace(shape, panels=panels)
     if not shape.tiles:
         return None
-    m = sizes.choose(shape, sizes.Limits(context.flops, context.memory), context.threads)
+    m = sizes.choose(shape, sizes.Limits(target.flops_per_s, context.memory), context.threads)
     return dataclasses.replace(shape, m=m) if m else None
 
 
@@ -151,7 +152,7 @@ class WinogradLowering(Lowering[sizes.Winograd]):
                 unit, name, f"{block} tiles", Kernel("winograd"), record, shape.rows, count, reads, unit.outputs,
                 (*code.values(), packing.transform(shape.m), *inner),
                 scratch=shape.scratch_bytes(block, parts, shared), flops=flops, needed=needed,
-                weights=shape.weight_bytes,
+                cycles=0 if shared else sizes.cycles(shape), weights=shape.weight_bytes,
                 by_parts=shared, all_rows=shared, imagewise=True,
             )
         )  # fmt: skip

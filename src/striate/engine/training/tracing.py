@@ -1,6 +1,10 @@
 """Permutation from a unit's parameters to its packed constants, traced from the function that packs them.
 
 Such functions move numbers and never compute with them. Each is run on arrays whose numbers are their own indices.
+
+Only constants that no kernel packs come here: depthwise, grouped and planar weights, and biases. Their functions are a
+few lines of numpy (reshape, transpose, pad), which this reads as they stand. A mapping that inference evaluates would
+be the same lines on arrays of indices, and a gather instead of one copy.
 """
 
 from __future__ import annotations
