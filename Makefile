@@ -37,7 +37,7 @@ test: check ## style, types, import law, then all tests
 # What `make quick` runs: the folders whose tests need no kernel, no file of another framework and no training.
 QUICK := tests/registry tests/geometry tests/ops tests/network tests/checks tests/analysis tests/views tests/formats \
   tests/laws tests/engine/plan tests/engine/numpy_/test_vectorized.py tests/test_tensor_axes_hint.py tests/test_diagnostics.py \
-  tests/test_files.py tests/test_weights.py
+  tests/test_files.py
 # The slow files among them.
 SLOW := tests/laws/test_round_trips.py tests/laws/test_hostile_process.py tests/laws/test_fuzz_files.py \
   tests/laws/test_drawings.py tests/laws/test_other_drawings.py tests/laws/test_moving_drawings.py tests/views/html \
