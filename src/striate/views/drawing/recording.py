@@ -75,7 +75,7 @@ def _sheet(found: Any, record: Probe) -> Drawing:
     said = [f"{plural(len(found.units), 'unit')}, {responding} with a response. {_where(record)}"]
     if len(shown) < len(found.units):
         said.append(f"{len(shown)} of them are shown")
-    return _framed(found, f"{record['network']}: {record['node']}", said, body, _notes(record, names))
+    return _framed(f"{record['network']}: {record['node']}", said, body, _notes(record, names))
 
 
 def _label(unit: ProbedUnit) -> list[tuple[str, str]]:
@@ -120,9 +120,9 @@ def _unit(found: Any, record: Probe) -> Drawing:
             left = k * (CHART[0] + 48.0) + 34
             body.text(left, down + ASCENT * SIZE, title, SIZE, anchor="start")
             curve(body, left, down + LINE * SIZE + 4, CHART, *drawn)
-    said = [f"unit {told['unit']}: {_said(told)}. {_where(record)}"]
+    said = [f"{_said(told)}. {_where(record)}"]
     title = f"{record['network']}: {record['node']}, unit {told['unit']}"
-    return _framed(found, title, said, body, _notes(record, names))
+    return _framed(title, said, body, _notes(record, names))
 
 
 def _said(unit: ProbedUnit) -> str:
@@ -239,7 +239,7 @@ def _notes(record: Probe, names: Sequence[str]) -> Iterator[str]:
     yield from record["notes"]
 
 
-def _framed(found: Any, title: str, said: Sequence[str], body: Sheet, notes: Iterator[str]) -> Drawing:
+def _framed(title: str, said: Sequence[str], body: Sheet, notes: Iterator[str]) -> Drawing:
     """Title and sentence over the body, notes under it."""
     sheet = Sheet()
     room = body.right - body.left
@@ -250,4 +250,4 @@ def _framed(found: Any, title: str, said: Sequence[str], body: Sheet, notes: Ite
         for line in lines(note, SMALL_FONT_SIZE, room):
             sheet.text(0, y + ASCENT * SMALL_FONT_SIZE, line, SMALL_FONT_SIZE, "muted", anchor="start")
             y += LINE * SMALL_FONT_SIZE
-    return finished("recording", sheet, title, f"{title}. {' '.join(said)}. {found!r}.")
+    return finished("recording", sheet, title, f"{title}. {' '.join(said)}.")
