@@ -27,8 +27,8 @@ from striate.engine.registry import get_engine
 from striate.engine.target import AVX512
 from striate.engine.training.budget import NoRoom, fit_plan
 from striate.engine.training.compiled_training import CompiledTraining
+from striate.engine.training.taped_node import Unsupported
 from striate.engine.training.training_plan import plan
-from striate.engine.training.unit_builder import Unsupported
 from striate.train.loop import fit
 from striate.train.settings import Settings
 from striate.weights import initialize

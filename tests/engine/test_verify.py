@@ -23,7 +23,7 @@ from striate.engine.runtime.loaded_plan import Constants, LoadedPlan
 from striate.engine.target import AVX2, AVX512, NEON, SSE
 from striate.engine.training import training_plan as training
 from striate.engine.training.compiled_training import CompiledTraining, LoadedTrainingPlan
-from striate.engine.training.unit_builder import Unsupported
+from striate.engine.training.taped_node import Unsupported
 from striate.engine.verify.regions import FIRST, HALF, SPACE
 from striate.engine.verify.replay import MODELS, Replay, faults
 from striate.engine.verify.touches import KernelTask

@@ -171,7 +171,7 @@ def replayed(net, rng, targets=None):
     from striate.engine.plan.kernel_calls import PlanContext
     from striate.engine.target import AVX2, AVX512, NEON, SSE
     from striate.engine.training import training_plan as training
-    from striate.engine.training.unit_builder import Unsupported
+    from striate.engine.training.taped_node import Unsupported
     from striate.engine.verify.replay import faults
 
     for target in targets or (rng.choice([AVX512, AVX2, SSE, NEON]),):

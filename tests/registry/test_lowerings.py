@@ -25,7 +25,7 @@ from striate.engine.plan.units import Body
 from striate.engine.plan.windows import DepthwiseLowering, GroupedLowering
 from striate.engine.target import AVX2, AVX512, NEON, SSE
 from striate.engine.training import training_plan
-from striate.engine.training.unit_builder import Unsupported
+from striate.engine.training.taped_node import Unsupported
 
 TEXTS = {**NETWORKS, **RARER, **SPATIAL}
 WHOLE = ("lenet5", "cifar_resnet20", "mobilenet_v2", "squeezenet1_1")

@@ -64,6 +64,12 @@ def test_limits_and_folds(text, limits, folds):
     assert ((unit.low, unit.high), len(unit.folds)) == (limits, folds)
 
 
+def test_limits_without_a_common_number_stay_two_clamps():
+    first, second = fused("8x8x3 -> conv 3x3 4 -> clip low 2 high 3 -> clip low 0 high 1").units
+    assert (first.name, first.low, first.high) == ("conv1 + clip1", 2, 3)
+    assert second.name == "clip2"
+
+
 def residual(order, op=Add, **shape):
     """A sum of a convolution and a map, in either order; the convolution is the later one."""
     b = Builder("residual", (4, 8, 8))

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from striate.geometry import AxisMap, Shift, Window
 from striate.statement import Expr
 
+AXES_IN_ORDER = ("n", "nc", "ncw", "nchw", "ncdhw")
+"""Roles of the axes of a map, by rank, unless a permutation changes them: n image, c channel, d h w space."""
+
+
+class WholeMaps:
+    """A pattern whose kernels read and write whole maps."""
+
+    def fits(self, roles: Sequence[str]) -> bool:
+        """Whether kernels can read the inputs. roles: of the axes of each."""
+        return all(axes in AXES_IN_ORDER for axes in roles)
+
+
+class OverChannels:
+    """A pattern that goes over the channels of each pixel, on whichever axis they are."""
+
+    channel: int
+
+    def fits(self, roles: Sequence[str]) -> bool:
+        """Whether kernels can read the input. roles: of its axes."""
+        return roles[0][self.channel : self.channel + 1] == "c"
+
 
 @dataclasses.dataclass(frozen=True)
-class Correlation:
+class Correlation(OverChannels):
     """Sum over channels (of a group) and window taps of input times weight; a fully connected layer has no windows.
 
     channel: the input axis that is summed over. windows: (height, width). adjoint: the windows address the output.
@@ -25,9 +46,17 @@ class Correlation:
     bias: bool
     adjoint: bool = False
 
+    def fits(self, roles: Sequence[str]) -> bool:
+        return super().fits(roles) and (self.windows is None or roles[0] in ("nchw", "ncw"))
+
+    @property
+    def reads_pixels(self) -> bool:
+        """Whether its kernel can also read an image whose channels lie pixel by pixel."""
+        return self.groups == 1 and not self.adjoint and self.windows is not None
+
 
 @dataclasses.dataclass(frozen=True)
-class Pool:
+class Pool(WholeMaps):
     """Maximum or mean over windows of every channel. maps: (height, width); padded: the mean counts padding, too."""
 
     reduce: str
@@ -54,6 +83,20 @@ class Alias:
     kind: str
     axes: tuple[int, ...] = ()
 
+    def view(self, roles: str, flat: bool) -> str | None:
+        """Roles of the axes of the output as a view of the input's memory; None if it cannot be one.
+
+        roles: of the input's axes; flat: whether it is itself a flattened map.
+        """
+        if self.kind == "same":
+            return roles
+        if flat or not roles:
+            return None
+        if self.kind == "flat":
+            return "nc" if roles in AXES_IN_ORDER else None
+        permuted = "".join(roles[axis] for axis in self.axes)
+        return permuted if permuted.replace("c", "") == roles.replace("c", "") else None
+
 
 @dataclasses.dataclass(frozen=True)
 class Copy:
@@ -72,7 +115,7 @@ class Copy:
 
 
 @dataclasses.dataclass(frozen=True)
-class Copies:
+class Copies(WholeMaps):
     """Outputs assembled from copies of parts of the inputs: concatenation, split, slice, zero padding.
 
     partly: the makers of other pieces write them in place.
@@ -83,7 +126,7 @@ class Copies:
 
 
 @dataclasses.dataclass(frozen=True)
-class Softmax:
+class Softmax(OverChannels):
     """Softmax over one axis, or its logarithm."""
 
     channel: int
@@ -91,7 +134,7 @@ class Softmax:
 
 
 @dataclasses.dataclass(frozen=True)
-class Norm:
+class Norm(OverChannels):
     """(x - mean)/sqrt(variance + eps), then times weight plus bias if `scaled`.
 
     groups 0: over axis `channel`, at every position; else over each group of channels and all positions of an image.
@@ -104,7 +147,7 @@ class Norm:
 
 
 @dataclasses.dataclass(frozen=True)
-class LocalResponseNorm:
+class LocalResponseNorm(WholeMaps):
     """A function of x0 and of t0, the sum of the squares (or of the numbers) of `size` channels around it."""
 
     size: int

@@ -6,7 +6,7 @@ Aliases (flatten of a 1x1 map, permutations, dropout at inference) cost nothing:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,16 +14,7 @@ from numpy.typing import NDArray
 
 from striate.engine.plan import algebra, recognize
 from striate.engine.plan.algebra import substitute
-from striate.engine.plan.computation import (
-    Alias,
-    Copies,
-    Correlation,
-    Elementwise,
-    LocalResponseNorm,
-    Norm,
-    Pool,
-    Softmax,
-)
+from striate.engine.plan.computation import Alias, Correlation, Elementwise, OverChannels, WholeMaps
 from striate.engine.plan.stages import Fused
 from striate.engine.plan.units import ROLES, Buffer, FusedElementwise, GenericNest, Unit
 from striate.network import Network, Node
@@ -74,22 +65,9 @@ class UnitGraph:
                 unit.body = body
                 if self._absorb(unit, body):
                     return
-        elif isinstance(pattern, Correlation):
-            if (
-                self.covered(pattern)
-                and inputs[0].roles[pattern.channel : pattern.channel + 1] == "c"
-                and not (pattern.windows and inputs[0].roles not in ("nchw", "ncw"))
-            ):
-                unit.body = pattern
-                outputs[0].roles = inputs[0].roles
-        elif isinstance(pattern, Norm | Softmax):
-            if inputs[0].roles[pattern.channel : pattern.channel + 1] == "c":
-                unit.body = pattern
-                outputs[0].roles = inputs[0].roles
-        elif isinstance(pattern, Pool | Copies | LocalResponseNorm) and all(
-            x.roles == ROLES[len(x.shape)] for x in inputs
-        ):
+        elif isinstance(pattern, WholeMaps | OverChannels) and self._has_kernel(pattern, inputs):
             unit.body = pattern
+            outputs[0].roles = inputs[0].roles
         self._append(unit)
 
     @property
@@ -103,22 +81,19 @@ class UnitGraph:
         for value in unit.outputs:
             self.producers[value] = unit
 
+    def _has_kernel(self, pattern: WholeMaps | OverChannels, inputs: Sequence[Buffer]) -> bool:
+        covered = not isinstance(pattern, Correlation) or self.covered(pattern)
+        return covered and pattern.fits([x.roles for x in inputs])
+
     def _make_alias(self, pattern: Alias, x: Buffer, y: Buffer) -> bool:
         """Make y an alias of x, if it can be one."""
         if (x.is_input and pattern.kind != "same") or (y.keep and x.keep):
             return False
-        if pattern.kind == "same":
-            y.roles = x.roles
-        elif pattern.kind == "permute":
-            y.roles = "".join(x.roles[axis] for axis in pattern.axes)
-            if [r for r in y.roles if r != "c"] != [r for r in x.roles if r != "c"]:
-                y.roles = ROLES[len(y.shape)]
-                return False
-        elif x.flat or x.roles != ROLES[len(x.shape)]:
+        roles = pattern.view(x.roles, x.flat)
+        if roles is None:
             return False
-        else:
-            y.flat = math.prod(x.shape[2:]) != 1
-        y.home, y.flat = x, y.flat or x.flat
+        y.home, y.roles = x, roles
+        y.flat = x.flat or (pattern.kind == "flat" and math.prod(x.shape[2:]) != 1)
         return True
 
     def _as_elementwise(self, pattern: Elementwise, unit: Unit) -> FusedElementwise | None:
@@ -190,9 +165,7 @@ class UnitGraph:
         if not others:
             limits = algebra.clamp(elementwise.value, name)
             if limits is not None:
-                low, high = limits
-                unit.low, unit.high = max(unit.low, low), min(unit.high, high)
-                return unit.low <= unit.high
+                return unit.clamp(*limits)
             unit.epilogue = _as_epilogue(elementwise.value, name)
             return True
         if (

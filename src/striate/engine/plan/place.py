@@ -114,7 +114,7 @@ def _copy_inputs(fused: Fused, target: Target) -> list[Unit]:
         readers = [unit for unit in units if any(v.root is value for v in unit.reads)]  # by any name
         dense = all(
             isinstance(u.body, Correlation)
-            and (u.body.groups == 1 and not u.body.adjoint and u.body.windows)
+            and u.body.reads_pixels
             and (u.residual is None or u.residual.root is not value)
             for u in readers
         )

@@ -191,7 +191,7 @@ def _elementwise(declaration: Declaration) -> Elementwise | None:
     (statement,) = declaration.statements
     shape = declaration.outputs[0].shape
     names = _output_variables(statement, shape)
-    if names is None or not _pure(statement.value):
+    if names is None or not is_elementwise(statement.value):
         return None
     operands: dict[str, str] = {}
     shapes = {f"x{k}": spec.shape for k, spec in enumerate(declaration.inputs)}
@@ -204,8 +204,11 @@ def _elementwise(declaration: Declaration) -> Elementwise | None:
     return Elementwise(statement.value, operands) if operands else None
 
 
-def _pure(expr: Expr) -> bool:
-    return isinstance(expr, Load | Const) or (isinstance(expr, Call) and all(map(_pure, expr.args)))
+def is_elementwise(expr: Expr) -> bool:
+    """Whether an expression consists of loads, numbers and functions of them alone."""
+    if isinstance(expr, Call):
+        return all(map(is_elementwise, expr.args))
+    return isinstance(expr, Load | Const)
 
 
 def _broadcast_kind(
@@ -425,7 +428,7 @@ def _local_response_norm(declaration: Declaration) -> LocalResponseNorm | None:
         1,
     ) and m.before == m.after == m.kernel // 2
     plain = all(None not in _plain(load.index) for load in walk(y.value))
-    return LocalResponseNorm(m.kernel, y.value) if even and plain and _pure(y.value) else None
+    return LocalResponseNorm(m.kernel, y.value) if even and plain and is_elementwise(y.value) else None
 
 
 def _softmax(declaration: Declaration) -> Softmax | None:

@@ -14,14 +14,22 @@ from numpy.typing import NDArray
 from striate.engine.kernels.argument_record import Address, Offset
 from striate.engine.layout import Layout
 from striate.engine.plan.algebra import affine
-from striate.engine.plan.computation import Copies, Correlation, LocalResponseNorm, Norm, Pool, Softmax
+from striate.engine.plan.computation import (
+    AXES_IN_ORDER,
+    Copies,
+    Correlation,
+    LocalResponseNorm,
+    Norm,
+    Pool,
+    Softmax,
+)
 from striate.op import Declaration
 from striate.statement import Expr, Statement
 
 Array = NDArray[Any]
 Fold = tuple[Expr, str, dict[str, Array]]
 
-ROLES = {1: "n", 2: "nc", 3: "ncw", 4: "nchw", 5: "ncdhw"}
+ROLES = dict(enumerate(AXES_IN_ORDER, 1))
 """Role of each axis of a buffer, by rank, unless a permutation changes it."""
 
 
@@ -191,6 +199,14 @@ class Unit:
     @property
     def clamped(self) -> bool:
         return self.low != -math.inf or self.high != math.inf
+
+    def clamp(self, low: float, high: float) -> bool:
+        """Clamp the results of a sum of products before they are stored; False if that cannot be done."""
+        low, high = max(self.low, low), min(self.high, high)
+        if not isinstance(self.body, Correlation) or self.epilogue is not None or low > high:
+            return False
+        self.low, self.high = low, high
+        return True
 
     @property
     def reads(self) -> list[Buffer]:

@@ -11,6 +11,7 @@ from striate.engine.plan.computation import Correlation
 from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.plan.units import Copied
 from striate.engine.training.recompute import Flow
+from striate.engine.training.taped_node import Unsupported
 from striate.engine.training.training_plan import (
     CALL_BYTES,
     TrainingPlan,
@@ -18,7 +19,6 @@ from striate.engine.training.training_plan import (
     record_tape,
     training_declarations,
 )
-from striate.engine.training.unit_builder import Unsupported
 from striate.network import Network
 from striate.units import format_bytes
 

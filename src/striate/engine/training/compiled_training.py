@@ -27,6 +27,7 @@ from striate.engine.plan.units import Buffer, Unit
 from striate.engine.runtime.loaded_plan import Constants, LoadedPlan, assemble_program
 from striate.engine.training.budget import plan_within
 from striate.engine.training.sweeps import Gradients, as_kernel_array
+from striate.engine.training.taped_node import Unsupported
 from striate.engine.training.tracing import trace_permutation
 from striate.engine.training.training_plan import (
     TrainingPlan,
@@ -35,7 +36,6 @@ from striate.engine.training.training_plan import (
     stages,
     training_declarations,
 )
-from striate.engine.training.unit_builder import Unsupported
 from striate.network import Network
 
 Array = NDArray[Any]

@@ -10,17 +10,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
-from striate.engine.plan.computation import Copies, Correlation, LocalResponseNorm, Norm, Pool, Softmax
 from striate.engine.plan.execution_plan import ExecutionPlan
 from striate.engine.plan.place import overwritable
-from striate.engine.plan.units import Buffer, Copied, FusedElementwise, Loops, Unit
+from striate.engine.plan.units import Buffer, ChannelSums, Copied, Enter, Leave, Unit
+from striate.engine.training.operands import is_vector
 from striate.engine.training.taped import Repeated, Taped
-from striate.engine.training.unit_builder import is_vector
 
 Producer = tuple[int, int]
 """A value by its producer: the unit's number, and the number of the output."""
 
-REPEATABLE = (Correlation, FusedElementwise, Pool, Copies, Norm, LocalResponseNorm, Softmax, Loops)
+ONCE = (Enter, Leave, ChannelSums)
+"""What is never repeated: copies from and to the caller's memory, and sums over a batch."""
 FLOPS_PER_S, BYTES_PER_S = 1e11, 1e10
 """Rough rates per second, for choosing only."""
 
@@ -54,7 +54,7 @@ class Flow:
         self.repeatable = {
             self.numbers[value]
             for unit in units[:first_backward]
-            if isinstance(unit.body, REPEATABLE) and not any(v.outside or v.home for v in unit.outputs)
+            if not isinstance(unit.body, ONCE) and not any(v.outside or v.home for v in unit.outputs)
             for value in unit.outputs
             if not is_vector(value)
         }

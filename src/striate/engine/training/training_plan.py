@@ -16,7 +16,7 @@ from striate.engine.plan import arena, choose
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.execution_plan import ExecutionPlan, kernel_calls_of
 from striate.engine.plan.kernel_calls import KernelCall, PlanContext, divided, useful_threads
-from striate.engine.plan.place import PIXEL_MAJOR_MAX_CHANNELS, assign_layouts
+from striate.engine.plan.place import assign_layouts
 from striate.engine.plan.stages import Placed, Stage, Stepped, verified
 from striate.engine.plan.units import Buffer, Copied, Leave, Unit, WeightGradient
 from striate.engine.training.packs import insert_packing
@@ -104,7 +104,7 @@ def record_tape(
     """Record the units of a training step. Where weights are larger than maps, the input's gradient comes before the
     weight's: packed weights and the weight's gradient then do not need memory at the same time. Raises Unsupported.
     """
-    taped = build_tape(net, declarations, PIXEL_MAJOR_MAX_CHANNELS, context.target.lanes, values)
+    taped = build_tape(net, declarations, context.target.lanes, values)
     units = list(taped.units)
     for at in range(len(units) - 1, taped.first_backward - 1, -1):
         unit = units[at]

@@ -13,7 +13,7 @@ from striate.diagnostics import UsageError, setting
 from striate.engine.plan.stages import Stage
 from striate.engine.runtime.plan_report import Machine, PlanRow, bound, plan_rows
 from striate.engine.training.compiled_training import CompiledTraining, LoadedTrainingPlan
-from striate.engine.training.unit_builder import Unsupported
+from striate.engine.training.taped_node import Unsupported
 
 Array = NDArray[Any]
 
