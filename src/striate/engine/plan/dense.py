@@ -6,6 +6,7 @@ The table of runs says where a pixel's inputs lie: for every channel block and t
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -79,6 +80,7 @@ def _phase(m: Any, rest: int, size: int) -> Axis | None:
     return Axis(places[0], 1, step, tuple(taps), count, rest, m.stride)
 
 
+@functools.lru_cache(maxsize=1024)
 def border(body: Correlation, sizes: tuple[int, int]) -> Pads:
     """Padding that the products read around a map of this size: top, bottom, left, right."""
     pads = [0, 0, 0, 0]
