@@ -195,6 +195,17 @@ def test_a_single_control_has_the_spread_of_its_units():
     assert alone.low < 2.0 < alone.high and alone.sign == 1
 
 
+def test_silent_controls_do_not_narrow_the_interval():
+    own, none = drawn(0, 0.3), np.array([])
+    for count in (1, 2, 3):
+        few = [drawn(k, 0.0) for k in range(1, count + 1)]
+        alone = differences([(own, few)])[0]
+        beside = differences([(own, [none, *few, none, none])])[0]
+        assert beside.value == pytest.approx(alone.value)
+        width = alone.high - alone.low
+        assert width > 0 and beside.high - beside.low == pytest.approx(width, rel=0.3)
+
+
 def test_groups_without_units_have_no_difference():
     none = np.array([])
     overall, nodes = differences([(none, [drawn(0, 1.0)]), (drawn(1, 1.0), [none, none])])

@@ -45,28 +45,29 @@ def differences(
 
     nodes: for each the numbers of a network's units (n,), and those of each control network. The question is whether
     the network may be one of its controls: units of one network are no independent draws, so the interval is that in
-    which a further control would lie (Student's t over the control networks). A single control has no spread; its units
-    and those of the network are drawn again instead (Efron 1979).
+    which a further control would lie (Student's t over the control networks that have a number). A single control has
+    no spread; its units and those of the network are drawn again instead (Efron 1979).
     """
     draw = np.random.default_rng(seed)
     networks = max((len(controls) for _, controls in nodes), default=0)
-    freedom = networks - 1
     turns = draw.standard_normal((SAMPLES, networks))
-    if freedom > 0:
-        turns /= np.sqrt(draw.chisquare(freedom, (SAMPLES, 1)))
+    roots: dict[int, Array] = {}  # of chi-squares by their degrees of freedom
     values, draws = [], []
     for own, controls in nodes:
         medians = np.array([_median(units) for units in controls])
-        if not len(own) or not np.isfinite(medians).any():
+        held = np.flatnonzero(np.isfinite(medians))  # a silent control says nothing about the spread
+        if not len(own) or not len(held):
             values.append(np.nan)
             draws.append(np.full(SAMPLES, np.nan))
             continue
-        mean = float(np.nanmean(medians))
+        freedom, mean = len(held) - 1, float(medians[held].mean())
         values.append(_median(own) - mean)
         if freedom > 0:
-            spread = turns @ np.nan_to_num(medians - mean) * math.sqrt(1 + 1 / networks)
+            if freedom not in roots:
+                roots[freedom] = np.sqrt(draw.chisquare(freedom, (SAMPLES, 1)))
+            spread = turns[:, held] / roots[freedom] @ (medians[held] - mean) * math.sqrt(1 + 1 / len(held))
         else:
-            spread = _resampled(own, draw) - _median(own) - (_resampled(controls[0], draw) - mean)
+            spread = _resampled(own, draw) - _median(own) - (_resampled(controls[held[0]], draw) - mean)
         draws.append(values[-1] + spread)
     found = [_interval(value, some) for value, some in zip(values, draws)]
     known = [k for k, one in enumerate(found) if one is not None]
