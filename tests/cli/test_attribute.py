@@ -49,6 +49,7 @@ def test_a_picture_of_pixels_is_written(trained, photo, tmp_path):
         (["--method", "all", "--json"], ".html"),
         (["--method", "all", "-o", "found.svg"], ".html"),
         (["--before-training"], "-o before.html"),
+        (["--before-training", "--json", "-o", "found.html"], "no --json"),
     ],
 )
 def test_mistakes_are_refused_with_a_fix(trained, photo, words, said, tmp_path, monkeypatch):

@@ -131,8 +131,8 @@ def command(
         raise UsageError(
             f"{what} one method", where=f"--method {ALL}", why="a page shows all of them", fix=fix
         )
-    if before_training and not page_wanted:
-        fix = "-o before.html"
+    if before_training and (as_json or not page_wanted):
+        fix = f"{'no --json, and ' if as_json else ''}-o before.html"
         raise UsageError("before and after training are shown as a page", where="--before-training", fix=fix)
     model = load_trained(run, weights, mean, std, engine, device)
     chosen: dict[str, Any] = {"node": node, "unit": unit or None, "pixel": pixel}
