@@ -78,7 +78,7 @@ def test_a_page_shows_every_method_next_to_each_other(trained, photo, tmp_path):
     page = page_of(tmp_path / "a.html")
     methods = ["saliency", "gradient-x-input", "integrated-gradients", "grad-cam", "occlusion"]
     assert [one.text for one in page.all("h3")] == methods and len(page.all("img")) == 11
-    facts = dict(page.table("What is explained").rows())
+    facts = dict(page.table("Target").rows())
     assert facts["explained"].endswith("(predicted)") and facts["probability"].endswith("%")
     assert "the last node with a map" in page.at("grad-cam").text
     assert "the sum of a complete attribution" in page.at("integrated-gradients").text
@@ -102,7 +102,7 @@ def test_a_run_is_shown_before_and_after_training(trained, photo, tmp_path):
     )
     assert done.code == 0, done.err
     page = page_of(file)
-    facts = dict(page.table("What is explained").rows())
+    facts = dict(page.table("Target").rows())
     assert facts["before training"] == "fresh weights of the run's seed 0"
     rows = page.table("Measures of unit").rows()
     assert [row[0] for row in rows] == ["before training", "after training"]

@@ -163,7 +163,7 @@ def test_what_many_images_share_is_said():
     images[7] = 2
     (unit,) = st.nearest(model, "conv1", images, count=3).units
     assert (unit.most_ties, unit.least_ties, unit.most[0].index) == (1, 29, 7)
-    assert unit.notes == ("29 images share the least response; the first ones are listed",)
+    assert unit.notes == ("29 images share the smallest response; the first ones are listed",)
 
 
 def test_a_notebook_shows_the_sheet(tmp_path):

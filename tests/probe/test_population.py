@@ -29,7 +29,7 @@ def test_selective_filters_are_told_from_chance(trained):
     assert trained.statement.startswith(
         "The network is more orientation selective than its untrained controls ("
     )
-    assert "and more than its own weights shuffled (" in trained.statement
+    assert "and more than the same network with shuffled weights (" in trained.statement
 
 
 @pytest.mark.parametrize("seed", [7, 8, 9])

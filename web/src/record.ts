@@ -706,7 +706,7 @@ export interface HandScreen {
 export interface HandNode {
   /** the node */
   node: string
-  /** what is read: the node, or the activation behind it */
+  /** what is read: the node, or the activation after it */
   value: string
   /** channels */
   units: number
@@ -848,7 +848,7 @@ export interface Probe {
   network: string
   /** the node */
   node: string
-  /** what was read: the node, or the activation behind it */
+  /** what was read: the node, or the activation after it */
   value: string
   /** `as given`, or `untrained, seed 0` */
   weights: string

@@ -83,7 +83,7 @@ def _methods() -> tuple[str, ...]:
 )
 @click.option("--stride", type=int, metavar="N", help="Distance of an occlusion's squares [half a side].")
 @click.option("--before-training", is_flag=True,
-              help="With a run, as a page: next to the same before training, with filters and tuning.")  # fmt: skip
+              help="Compare with the run before training, as a page: attribution, first filters, tuning.")  # fmt: skip
 @theme_option
 @weights_option
 @mean_option
@@ -127,13 +127,13 @@ def command(
     page_wanted = shown and Path(str(output)).suffix.lower() in PAGES
     if method == ALL and (as_json or (shown and not page_wanted)):
         what = "JSON holds" if as_json else "a picture shows"
-        fix = "-o attributions.html, or --method with one of them"
+        fix = "-o attributions.html, or --method with one method"
         raise UsageError(
             f"{what} one method", where=f"--method {ALL}", why="a page shows all of them", fix=fix
         )
     if before_training and (as_json or not page_wanted):
         fix = f"{'no --json, and ' if as_json else ''}-o before.html"
-        raise UsageError("before and after training are shown as a page", where="--before-training", fix=fix)
+        raise UsageError("--before-training writes a page", where="--before-training", fix=fix)
     model = load_trained(run, weights, mean, std, engine, device)
     chosen: dict[str, Any] = {"node": node, "unit": unit or None, "pixel": pixel}
     settings = Settings(steps, window, stride, layer=layer)
@@ -202,12 +202,15 @@ def _compared(
 def _say(out: Page, found: Attribution) -> None:
     """An attribution in words."""
     out.line([(str(found).strip("<>"), "bold")])
-    fields = [("for most at", _place(found.heat, 1)), ("against most at", _place(found.heat, -1))]
+    fields = [("most in favor", _place(found.heat, 1)), ("most against", _place(found.heat, -1))]
     if found.probability is not None:
         fields.append(("probability", f"{found.probability:.1%}"))
     if found.baseline_score is not None:
         fields.append(
-            ("sum", f"{found.total:.4g} of {found.score - found.baseline_score:.4g}, the rise of the score")
+            (
+                "sum",
+                f"{found.total:.4g} of {found.score - found.baseline_score:.4g}, the difference of the scores",
+            )
         )
     out.fields([(name, text) for name, text in fields if text])
     for note in found.notes:

@@ -53,7 +53,7 @@ from striate.diagnostics import UsageError
     default=9,
     metavar="N",
     type=click.IntRange(1, 1000),
-    help="Images of each kind for a unit [9].",
+    help="Images per unit with the largest responses, and with the smallest [9].",
 )
 @click.option("--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images per batch [64].")
 @theme_option
@@ -74,8 +74,8 @@ def command(
     """Find the images to which each unit of a node responds most and least, and where in the image.
 
     RUN is a run folder, whose training images are used, or any other model with --data. The response is the largest
-    value of the unit's map; the part of the image that the unit sees there follows from the geometry of the network.
-    A model without weights gets fresh ones, and the output says so. Without a file the result is printed in words.
+    value of the unit's map; the receptive field there is the part of the image that the unit sees.
+    A model without weights gets fresh ones, and the output says so. Without -o the result is printed as text.
     """
     from striate.formats.with_weights import with_weights
     from striate.model import Model as TrainedModel
@@ -98,7 +98,7 @@ def command(
     with Bar() as bar:
         found = nearest(
             model, node, data or None, count=count, split=split, batch_size=batch_size, trained=loaded.trained,
-            watch=lambda images, total: bar.count("looking", images, total),
+            watch=lambda images, total: bar.count("images", images, total),
         )  # fmt: skip
     result: Any = found.to_dict(unit)
     if as_json:

@@ -175,7 +175,7 @@ def numbers_of(context: click.Context, parameter: click.Parameter, text: str) ->
     try:
         return tuple(int(word) for word in text.replace("x", ",").split(",")) if text else ()
     except ValueError:
-        what = f"{text!r} is not a number, or several"
+        what = f"{text!r} is not a list of numbers"
         raise click.BadParameter(f"{what}; write {parameter.metavar}, for example 3,4") from None
 
 

@@ -91,15 +91,19 @@ def command(
     from striate.terminal import Bar
 
     if border + population > 1:
-        raise click.UsageError("--border and --population are two experiments: leave one of them out")
+        raise click.UsageError("--border and --population cannot be combined: leave out one of them")
     if (border or population) and (photos or at != "center"):
         word = "--population" if population else "--border"
-        raise click.UsageError(f"{word} has places of its own: leave out --at and --photos")
+        raise click.UsageError(
+            f"{word} records at fixed places and without photographs: leave out --at and --photos"
+        )
     if population and unit is not None:
         raise click.UsageError("--population measures all units: leave out --unit")
     ending = "" if as_json else os.path.splitext(output or "")[1].lower()
     if border and ending in (*PAGES, *PICTURES):
-        raise click.UsageError(f"--border is written as text or with --json: name another file than {output}")
+        raise click.UsageError(
+            f"--border writes text or JSON: name a file that ends in .txt or .json, not {output}"
+        )
     loaded = with_weights(model, weights, input=input, seed=seed)
     if not population and len(nodes) != 1:
         first = nodes[0] if nodes else next((node.name for node in loaded.network), "NAME")

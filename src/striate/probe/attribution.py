@@ -138,7 +138,7 @@ def attribute(
     norms and dropout act as in prediction.
 
     Raises UsageError for a network of several inputs or a setting that the method does not have, OpError for a node
-    without a map or behind an opaque one, UnknownNameError for an unknown method, class or node, and the errors of
+    without a map or after an opaque one, UnknownNameError for an unknown method, class or node, and the errors of
     `Model.predict` for the image. Sources: see `striate.probe.attribution_methods`.
 
     >>> import numpy as np

@@ -237,7 +237,7 @@ class Method:
                 raise UsageError(
                     f"{name} has no setting {word}",
                     why=f"it belongs to {' and '.join(others)}",
-                    fix=f"leave {setting(word)} out, or take the method {others[0]}",
+                    fix=f"leave out {setting(word)}, or use the method {others[0]}",
                 )
 
 
@@ -288,7 +288,7 @@ METHODS = {
     "saliency": Method("absolute gradients of the score", _saliency, largest=True),
     "gradient-x-input": Method("gradients of the score times the input", _gradient_x_input),
     "integrated-gradients": Method(
-        "gradients along the way from a baseline to the image, times their difference",
+        "mean gradient on the line from a baseline to the image, times their difference",
         _integrated_gradients, ("steps", "baseline"),
     ),
     "grad-cam": Method(

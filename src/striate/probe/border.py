@@ -1,6 +1,6 @@
 """The border experiment: the same units at the center, at an edge and in a corner, under each padding mode.
 
-Zero padding is a fake edge, and units at a border respond to it; other modes continue the image in other ways.
+Zero padding is a artificial edge, and units at a border respond to it; other modes continue the image in other ways.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from striate.probe.stimuli import Blank, Screen, Slide, Slides, ladder
 Array = NDArray[Any]
 
 MAX_POOL = 16
-"""Largest side of a pool behind a unit."""
+"""Largest side of a pool over units."""
 POOL = "pool_of_units"
 """Name of the node that pools."""
 
@@ -157,7 +157,7 @@ def pooled(
     model: Model, node: str, size: int, *, at: str | tuple[int, int] = "center", seed: int = 0,
     trained: bool | None = None, watch: Callable[[int, int], object] | None = None,
 ) -> Recording:  # fmt: skip
-    """Record from a max-pool over size x size neighbors of a unit, put behind the value that is read of its node.
+    """Record from a max-pool over size x size neighbors of a unit, put after the value that is read of its node.
 
     The gratings have the frequencies of the unit itself, so that the recordings of all sizes can be compared. Arguments
     and errors: as `experiment.record`; UsageError for a pool that is larger than the map.

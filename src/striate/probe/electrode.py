@@ -105,7 +105,7 @@ def known_in_front(net: Network, node: Node, cannot: str) -> None:
             opaque = net.node(name)
             raise OpError(
                 f"{cannot}: {name} is opaque",
-                why=f"{opaque.op} is known by its name and shape only, so nothing behind it can be computed",
+                why=f"{opaque.op} is known by its name and shape only, so nothing after it can be computed",
                 fix=_instead(net, [*ancestors(net, name)][1:])
                 or "replace it by operators that Striate knows",
             ).at(name, f"{name} = {opaque.op}", opaque.place)

@@ -46,7 +46,7 @@ def probe(
     """Record from all channels of a node while stimuli are shown, as Hubel and Wiesel did, and measure their tuning.
 
     model: a `Model`, or what it takes (fresh weights where the source has none, and `weights` says so); node: name of a
-    node with height and width; what is read is its value behind the activation. at: the unit's place in the map,
+    node with height and width; what is read is its value after the activation. at: the unit's place in the map,
     "center" (a field inside the image), "edge", "corner" or (row, column). frequencies: of gratings, in cycles per
     pixel, by default 8 from one cycle per field to 0.45. phases: number of each, at least 16. contrast: 0 to 1, of half
     the range of an image. photos: photographs to compare gratings with, as `Model.predict` takes them. seed: of noise
@@ -54,7 +54,7 @@ def probe(
 
     Gratings, bars, edges, spots and sparse noise fill the unit's receptive field on a gray screen and pass the model's
     normalization; with three channels gratings are shown in luminance, red-green and blue-yellow. Raises OpError for a
-    node without a map or behind an opaque one, UsageError for a network or a setting that cannot be used.
+    node without a map or after an opaque one, UsageError for a network or a setting that cannot be used.
     Source: Hubel & Wiesel 1962; the measures are described in docs/probe.md.
 
     >>> import striate as st

@@ -76,7 +76,7 @@ class NearImage:
 class NearestToUnit:
     """The images to which a unit responds most and least, in order; of equal responses in the order of the data.
 
-    unit: the channel; most_ties, least_ties: how many images share the largest and the least response.
+    unit: the channel; most_ties, least_ties: how many images share the largest and the smallest response.
     """
 
     unit: int
@@ -95,7 +95,7 @@ class NearestToUnit:
             f"{ties:,} images share the {word} response; the first ones are listed"
             for word, ties, images in (
                 ("largest", self.most_ties, self.most),
-                ("least", self.least_ties, self.least),
+                ("smallest", self.least_ties, self.least),
             )
             if ties > len(images)
         )
@@ -116,9 +116,9 @@ class NearestToUnit:
 class Nearest(hooks.Displayed, elsewhere.Teaching, metaclass=ExplainMisuse):
     """The images to which each unit of a node responds most and least; a notebook shows them.
 
-    network, node, value: what was read: the value of the node behind its activation; weights: "as given", or
+    network, node, value: what was read: the value of the node after its activation; weights: "as given", or
     "untrained, seed 0"; data: description of the images; images: their number; size: height and width of the network's
-    input in pixels; units: one for each channel, `nearest[3]` is unit 3; notes: what else is to know; source: the
+    input in pixels; units: one for each channel, `nearest[3]` is unit 3; notes: further conditions; source: the
     images; transform: what prepares them for the network. Raises nothing; `nearest` makes it.
 
     >>> import numpy as np
@@ -171,7 +171,7 @@ class Nearest(hooks.Displayed, elsewhere.Teaching, metaclass=ExplainMisuse):
         }
 
     def pixels(self, image: NearImage) -> Array:
-        """The pixels (C, H, W) of an image as the network sees it, before the normalization, which are read again.
+        """The pixels (C, H, W) of an image before the normalization, read again from the data.
 
         Raises SourceError if the image can no longer be read.
         """
@@ -204,17 +204,17 @@ def nearest(
     """Find the images to which each unit of a node responds most and least.
 
     model: a `Model`, or what it takes (fresh weights where the source has none, and `weights` says so); node: its
-    channels are the units. What is read is the value behind the normalization and the activation of the node, as
+    channels are the units. What is read is the value after the normalization and the activation of the node, as
     `probe` does; of the last layer the scores before a softmax.
 
     data: None for the training images of a run; a path, a sample's name, (x, y), or images (N, C, H, W) with or without
     labels. They pass the model's own transformation. split: the part of the data, "train", "validation", "test" or
-    "all"; by default the one that the run has learned from, all of any other data.
+    "all"; by default the training part of a run's own data, and all of other data.
 
-    count: images of each kind for a unit; no others are kept in memory. batch_size: how many images run
-    together. Equal responses are listed in the order of the data.
+    count: how many images a unit has with the largest responses, and how many with the smallest; only these are kept in
+    memory. batch_size: how many images run together. Equal responses are listed in the order of the data.
 
-    Raises OpError for a node without channels or behind an opaque one, UsageError for a network of several inputs and
+    Raises OpError for a node without channels or after an opaque one, UsageError for a network of several inputs and
     without data, and the errors of `open_data` and of `Model.evaluate` for images that do not fit.
     Source: Zeiler & Fergus, arXiv 1311.2901.
 

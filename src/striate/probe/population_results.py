@@ -19,13 +19,13 @@ from striate.probe.recording import plain
 Array = NDArray[Any]
 
 GIVEN, UNTRAINED, SHUFFLED = "given", "untrained", "shuffled"
-CONTROLS = {UNTRAINED: "its untrained controls", SHUFFLED: "its own weights shuffled"}
+CONTROLS = {UNTRAINED: "its untrained controls", SHUFFLED: "the same network with shuffled weights"}
 """Control -> what it is in a sentence."""
 HISTOGRAMS: Mapping[str, tuple[float, float, int]] = {
     "cv": (0.0, 1.0, 8), "osi": (0.0, 1.0, 8), "orientation_deg": (0.0, 180.0, 8),
     "frequency_cpp": (0.0, 0.5, 10), "f1_f0": (0.0, 2.0, 8),
 }  # fmt: skip
-"""Measure -> least, largest and number of the bins of its histogram; what is beyond counts in the last one."""
+"""Measure -> least, largest and number of the bins of its histogram; values beyond the ends count in the outer bins."""
 
 
 @dataclasses.dataclass(frozen=True)

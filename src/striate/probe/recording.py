@@ -28,7 +28,7 @@ ONE_FRAME = "direction selectivity: not defined for one frame"
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
-    """Responses behind the measures: drive by orientation, by frequency and by diameter; response by phase."""
+    """Curves of the measures: drive by orientation, by frequency and by diameter; response by phase."""
 
     orientation: Array
     frequency: Array
@@ -97,7 +97,7 @@ class Unit:
 class Recording(hooks.Displayed):
     """Responses of all channels of a node at one place, measured as Hubel and Wiesel did.
 
-    network, node, value: what was probed, and the value that was read (behind the activation); weights: "as given", or
+    network, node, value: what was probed, and the value that was read (after the activation); weights: "as given", or
     "untrained, seed 0"; position: row and column in the map; field: rows and columns of the input that the unit sees,
     first and last; inside: whether no part of its field lies beyond the image; surround: whether pixels outside of the
     field change its response; cv_limit: circular variance of the most selective linear filter of this size;

@@ -50,7 +50,7 @@ def population():
         "differences": {"untrained": difference, "shuffled": None}, "frequencies_cpp": [0.1, 0.2],
         "orientations_deg": [0.0, 90.0], "phases_deg": [0.0, 180.0], "colors": ["luminance"], "contrast": 1.0,
         "shown": 25354, "statement": "The network is more orientation selective than its untrained controls (median of "
-        "1 - CV +0.163, 95% interval +0.080 to +0.250), and not more than its own weights shuffled "
+        "1 - CV +0.163, 95% interval +0.080 to +0.250), and not more than the same network with shuffled weights "
         "(which do not respond).",
         "nodes": [
             node("conv1", True, group(1, (7, 1, 0), cv=0.52, osi=0.8, frequency_cpp=0.18, f1_f0=1.57), difference),

@@ -70,7 +70,7 @@ export interface Requests {
   electrode: [Source & { node: string; at: string }, LabElectrode]
   /** Responses of a unit to at most 256 stimuli. */
   respond: [Source & Probed & { slides: Slide[]; color: string }, LabResponses]
-  /** The protocol: of a unit, of a max-pool behind it, and at borders. */
+  /** The protocol: of a unit, of a max-pool after it, and at borders. */
   protocol: [Source & Probed, Probe]
   pooled: [Source & Probed & { size: number }, Probe]
   border: [Source & Probed, ProbedBorder]

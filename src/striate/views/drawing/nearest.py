@@ -23,7 +23,7 @@ MAX_SIDE_CELLS = 112
 """Cells along a side; of larger images the means of blocks."""
 UNIT_COLUMNS = 3
 BETWEEN = 28.0
-"""Pixels between the images with the largest and the least responses."""
+"""Pixels between the images with the largest and the smallest responses."""
 KINDS = {"most": "responds most", "least": "responds least"}
 
 

@@ -34,10 +34,10 @@ CHART = 176.0, 112.0
 MEANINGS = {
     "filter": "filter: the weights, as they are stored",
     "tuning": "tuning: response by orientation of the bar, far from the middle where it is large; 0° is horizontal",
-    "best grating": "best grating, best bar: what drives the unit most, in its field",
+    "best grating": "best grating, best bar: the stimuli that drive the unit most, in its field",
     "noise map": "noise map: the mean of random patterns, weighted by the response",
     "gradient": "gradient: how the response to the best grating changes with the light in each pixel",
-    "Gabor fit": "Gabor fit: the function nearest to the map",
+    "Gabor fit": "Gabor fit: the Gabor function that is fitted to the map",
 }
 """Small picture -> how it is read; "best bar" shares a line."""
 SIGNS = "orange: light raises the response; blue: it lowers it"

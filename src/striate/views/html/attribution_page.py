@@ -73,7 +73,7 @@ def _facts(found: Any) -> Iterator[tuple[str, str]]:
         yield "probability", f"{found.probability:.2%}"
     yield "score", f"{found.score:.4g}"
     height, width = found.image.shape[1:]
-    yield "shown as", f"the network sees it, {height} x {width} pixels"
+    yield "shown as", f"{height} x {width} pixels, as the network reads it"
 
 
 def _numbers(found: Any, most: float, signed: bool, block: int) -> Iterator[tuple[str, str]]:
@@ -92,7 +92,7 @@ def _numbers(found: Any, most: float, signed: bool, block: int) -> Iterator[tupl
         yield "sum", f"{found.total:.4g}"
         yield (
             "score - baseline",
-            f"{found.score - found.baseline_score:.4g}: the sum of a complete attribution",
+            f"{found.score - found.baseline_score:.4g}; a complete attribution has this sum",
         )
     if block > 1:
         yield "cells", f"means of {block} x {block} pixels"

@@ -89,7 +89,7 @@ def _facts(found: Any, one: bool) -> Iterator[tuple[str, str]]:
     yield "data", found.data
     yield "images", f"{found.images:,}"
     height, width = found.size
-    yield "shown as", f"the network sees them, {height} x {width} pixels"
+    yield "shown as", f"{height} x {width} pixels, as the network reads them"
     for note in found.notes:
         yield "note", note
     if not one and len(found.units) > MAX_UNITS:

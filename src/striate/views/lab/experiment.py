@@ -109,7 +109,7 @@ class Experiment:
         return found
 
     def _recorded(self, unit: Unit, size: int, run: Callable[[dict[str, Any]], Any], times: int = 1) -> Any:
-        """What `run` records. size: of the pool behind the unit; times: how often the protocol runs.
+        """What `run` records. size: of the pool after the unit; times: how often the protocol runs.
 
         Raises LimitError for a protocol that would keep the page waiting.
         """

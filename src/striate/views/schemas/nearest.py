@@ -28,10 +28,10 @@ class NearImage(TypedDict):
 class NearestToUnit(TypedDict):
     unit: Annotated[int, "channel"]
     most: Annotated[list[NearImage], "images with the largest responses, the largest first"]
-    least: Annotated[list[NearImage], "images with the least responses, the least first"]
+    least: Annotated[list[NearImage], "images with the smallest responses, the smallest first"]
     most_ties: Annotated[int, "how many images have the largest response"]
-    least_ties: Annotated[int, "how many images have the least response"]
-    notes: Annotated[list[str], "what has to be known about the choice"]
+    least_ties: Annotated[int, "how many images have the smallest response"]
+    notes: Annotated[list[str], "ties among the images, and a unit that responds alike to all of them"]
 
 
 class Nearest(TypedDict):
@@ -43,10 +43,10 @@ class Nearest(TypedDict):
     schema: Annotated[str, "`striate.nearest/1`"]
     network: Annotated[str, "the network's name"]
     node: Annotated[str, "the node"]
-    value: Annotated[str, "what was read: the node, or the activation behind it"]
+    value: Annotated[str, "what was read: the node, or the activation after it"]
     weights: Annotated[str, "`as given`, or `untrained, seed 0`"]
     data: Annotated[str, "description of the images"]
     images: Annotated[int, "their number"]
     size: Annotated[list[int], "height and width of the network's input"]
-    notes: Annotated[list[str], "what else is to know"]
+    notes: Annotated[list[str], "further conditions"]
     units: Annotated[list[NearestToUnit], "one for each channel, or the one of `--unit`"]

@@ -88,7 +88,7 @@ class Probe(TypedDict):
     schema: Annotated[str, "`striate.probe/1`"]
     network: Annotated[str, "the network's name"]
     node: Annotated[str, "the node"]
-    value: Annotated[str, "what was read: the node, or the activation behind it"]
+    value: Annotated[str, "what was read: the node, or the activation after it"]
     weights: Annotated[str, "`as given`, or `untrained, seed 0`"]
     position: Annotated[list[int], "row and column of the unit in the map"]
     field: Extent
@@ -149,7 +149,7 @@ class HandNode(TypedDict):
     """A node that can be probed."""
 
     node: Annotated[str, "the node"]
-    value: Annotated[str, "what is read: the node, or the activation behind it"]
+    value: Annotated[str, "what is read: the node, or the activation after it"]
     units: Annotated[int, "channels"]
     map: Annotated[list[int], "height and width of its map"]
     places: Annotated[
@@ -165,9 +165,9 @@ class HandExperiment(TypedDict):
 
 
 class Difference(TypedDict):
-    value: Annotated[float, "median of 1 - `cv` of the network minus that of its controls, whose mean counts"]
+    value: Annotated[float, "median of 1 - `cv` of the network minus the mean of its controls' medians"]
     low: Annotated[float, "lower end of the 95 % interval"]
-    high: Annotated[float, "upper end: no difference is shown if 0 lies between them"]
+    high: Annotated[float, "upper end; no difference is shown if the interval contains 0"]
 
 
 class Distribution(TypedDict):
@@ -175,12 +175,12 @@ class Distribution(TypedDict):
     median: Annotated[float | None, "null for orientations, which have none"]
     quartiles: Annotated[list[float] | None, "first and third"]
     edges: Annotated[list[float], "of the bins of a histogram"]
-    counts: Annotated[list[int], "units in each bin; what lies beyond counts in the last"]
+    counts: Annotated[list[int], "units in each bin; values beyond the ends count in the outer bins"]
 
 
 class PopulationGroup(TypedDict):
     networks: Annotated[int, "number of networks"]
-    units: Annotated[int, "their units, with or without a response"]
+    units: Annotated[int, "units of these networks, with or without a response"]
     responding: Annotated[int, "units that respond"]
     types: Annotated[dict[Name, int], "units that are `simple`, `complex`, or `none` without a response"]
     measures: Annotated[
@@ -202,7 +202,7 @@ class PopulationSample(TypedDict):
 
 class PopulationNode(TypedDict):
     node: Annotated[str, "the node"]
-    value: Annotated[str, "what was read: the node, or the activation behind it"]
+    value: Annotated[str, "what was read: the node, or the activation after it"]
     position: Annotated[list[int], "row and column of the units in the map"]
     field: Extent
     inside: Annotated[bool, "whether the whole field lies inside the image"]

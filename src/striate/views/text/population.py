@@ -93,7 +93,7 @@ def conditions(record: Population) -> Iterator[tuple[str, Text]]:
         yield "weights", record["weights"]
     yield "CV", "circular variance, median and histogram: 0 for one orientation, 1 for all alike"
     yield "bars", "histogram of preferred orientations, 0° (horizontal) to 180°"
-    yield "in brackets", "95% interval of a further control; without 0 in it, the difference is shown"
+    yield "in brackets", "95% interval of a further control; a difference is shown if it excludes 0"
     beyond = [node["node"] for node in record["nodes"] if not node["inside"]]
     if beyond:
         yield "padding", f"the fields of {', '.join(beyond)} reach beyond the image"

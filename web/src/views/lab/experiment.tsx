@@ -33,7 +33,7 @@ export function Experiment(props: ViewProps) {
   const fresh = { marks: undefined, x: undefined, y: undefined }
   return (
     <div class="experiment">
-      <p class="note">The input of the network is the screen, the electrode is in one unit. Move the stimulus and find what the unit responds to, as Hubel and
+      <p class="note">The input of the network is the screen, and the electrode is in one unit. Move the stimulus and find what the unit responds to, as Hubel and
         Wiesel did in 1959.</p>
       {node ? (
         <div class="buttons electrode">
@@ -55,7 +55,7 @@ export function Experiment(props: ViewProps) {
               }} /></label>
           ))}
         </div>
-      ) : <p class="missing">No node of the network has a map: its units have no place on a screen.</p>}
+      ) : <p class="missing">No node of the network has a map, so its units have no place on the screen.</p>}
       {problem && <p class="missing" role="alert">{problem}</p>}
       {cell ? <Bench key={cell.key} cell={cell} parameters={parameters} set={set} /> : node && !problem && <p class="note">Placing the electrode …</p>}
     </div>
@@ -211,7 +211,7 @@ function Bench({ cell, parameters, set }: { cell: Cell; parameters: Record<strin
           <Screen cell={cell} slide={shown} color={color} marks={marks} move={move} end={end} mark={mark} unmark={unmark}
             label={`Screen of ${screen.height} by ${screen.width} pixels with a ${words}`} />
           <p class="note" id="striate-keys">Drag the stimulus, or its handle to turn it. Keys: arrows move, [ and ] turn, + and - change the width, Space swaps bright and
-            dark, Enter leaves a mark, Delete takes the last one away, Home goes to the field.</p>
+            dark, Enter leaves a mark, Delete removes the last mark, Home moves the stimulus to the field.</p>
         </div>
         <div>
           <Controls slide={slide} color={color} colors={colors} most={2 * Math.max(screen.height, screen.width)} move={move} choose={(color) => set({ color })} />
@@ -231,7 +231,7 @@ function Bench({ cell, parameters, set }: { cell: Cell; parameters: Record<strin
             <button type="button" disabled={!marks.length} onClick={() => change({ marks: [] })}>Clear marks</button>
             <label class="check"><input type="checkbox" checked={trail} onChange={(event) => setTrail(event.currentTarget.checked)} /> mark while moving</label>
           </div>
-          <p class="note">Marks: + where the unit responds more than to the blank screen, − where it responds less, a dot where it does neither.</p>
+          <p class="note">Marks: + where the unit responds more than to the blank screen, − where it responds less, a dot where the response is the same.</p>
           {(!seen.inside || seen.surround) && (
             <p class="note">{seen.surround ? "Pixels outside of the field change the response." : "The field reaches beyond the image: padding is part of what the unit sees."}</p>
           )}
@@ -285,7 +285,7 @@ function SweepChart({ sweep: { places, values, blank, step } }: { sweep: Sweep }
       <Chart label="Response over the position of the stimulus, in both directions" from={ends[0]} to={ends[1]} ticks={[ends[0], 0, ends[1]]} unit=" px" blank={blank}
         lines={[{ kind: "first", points: points.slice(0, Math.min(step, SWEEP)) }, { kind: "second", points: step > SWEEP ? points.slice(2 * SWEEP - step) : [] }]}
         dot={step < 2 * SWEEP ? points[at] : undefined} />
-      <figcaption class="note" data-swept={step >= 2 * SWEEP ? "" : undefined}>Across the bar, forward (line) and backward (dots): the same curve. The network sees one frame, so that direction
+      <figcaption class="note" data-swept={step >= 2 * SWEEP ? "" : undefined}>Across the bar, forward (line) and backward (dots): the same curve. The network sees one frame, so direction
         selectivity is not defined.</figcaption>
     </figure>
   )

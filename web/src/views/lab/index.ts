@@ -7,7 +7,7 @@ import type { View } from "../../view"
 function missing(record: LivePage, host: Host): string {
   if (host.request) return ""
   if (!record.experiment) return `${record.no_model ?? "This page holds no weights to compute with"}. striate lab MODEL puts an electrode into any network.`
-  return record.experiment.nodes.length ? "" : "No node of the network has a map: its units have no place on a screen."
+  return record.experiment.nodes.length ? "" : "No node of the network has a map, so its units have no place on the screen."
 }
 
 export const lab: View = { name: "lab", title: "Experiment", missing, Component: () => null }

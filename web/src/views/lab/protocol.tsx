@@ -1,4 +1,4 @@
-// The protocol on the unit, on a max-pool behind it, and at borders.
+// The protocol on the unit, on a max-pool after it, and at borders.
 import type { ProbedBorder } from "../../record"
 import { digits, useEffect, useRef, useState } from "../../shared"
 import type { Cell, Progress } from "./cell"
@@ -52,7 +52,7 @@ function Working({ task, stop }: { task: Task<unknown>; stop: () => void }) {
   )
 }
 
-const degrees = (value: number | null) => (value === null ? "no preferred orientation" : `${digits(value, 3)}°`)
+const degrees = (value: number | null) => (value === null ? "no preferred orientation" : `${Math.round(10 * value) / 10}°`)
 const number = (value: number | null) => (value === null ? "–" : value.toFixed(value < 0.1 ? 3 : 2))
 
 /** Degrees between two orientations, at most 90. */
@@ -78,7 +78,7 @@ export function Protocol({ cell, guess }: { cell: Cell; guess: number }) {
 
 function verdict({ type, orientation }: Tuned, guess: number): string {
   if (type === "none") return "No response: no grating drives this unit."
-  const gap = orientation === null ? "" : ` (${apart(guess, orientation).toFixed(1)}° apart)`
+  const gap = orientation === null ? "" : ` (${degrees(apart(guess, orientation))} apart)`
   return `you: ${degrees(guess)}, measured: ${degrees(orientation)}${gap}`
 }
 
@@ -130,8 +130,8 @@ export function Pool({ cell }: { cell: Cell }) {
   const side = (one: number) => `${one} x ${one}`
   return (
     <section>
-      <h2>Complex cells out of simple ones</h2>
-      <p class="note">A max-pool over neighbors of the unit keeps its orientation and forgets where the bar is: F1/F0 falls (Hubel and Wiesel 1962).</p>
+      <h2>A complex cell from simple cells</h2>
+      <p class="note">A max-pool over neighbors of the unit keeps the preferred orientation and depends less on the position of the bar: F1/F0 falls (Hubel and Wiesel 1962).</p>
       {most < 2 ? <p class="note">The map is too small to pool over.</p> : (
         <>
           <div class="buttons">
@@ -178,13 +178,13 @@ export function Border({ cell }: { cell: Cell }) {
   return (
     <section>
       <h2>At the border</h2>
-      <p class="note">Zero padding is a fake edge, and units at a border respond to it. The same unit at the center, at the left edge and in the upper left
-        corner, with each padding mode in all convolutions:</p>
+      <p class="note">Zero padding makes an artificial edge, and units at a border respond to it. Compare the same unit at the center, at the left edge and in the
+        upper left corner, with each padding mode in all convolutions.</p>
       {border ? <button type="button" data-border onClick={() => start((_, signal) => border(signal))}>Compare the places</button>
         : <p class="note">A saved page cannot change the padding: <code>striate probe MODEL --node {cell.node.node} --unit {cell.unit} --border</code>, or striate lab MODEL.</p>}
       <Working task={task} stop={stop} />
       <p class="note" role="status">
-        {task.result && (task.result.padded ? `${task.result.modes.length} padding modes compared.` : "Nothing in front of the unit is padded: all modes are alike.")}
+        {task.result && (task.result.padded ? `${task.result.modes.length} padding modes compared.` : "No layer before the unit has padding: all modes give the same.")}
       </p>
         {rows && (
           <div class="scroll" tabIndex={0} role="region" aria-label="Measures by padding and place">
