@@ -40,7 +40,7 @@ def test_a_picture_of_pixels_is_written(trained, photo, tmp_path):
         (["--method", "gradcan"], "grad-cam"),
         (["--method", "grad-cam", "--node", "fc1"], "--node"),
         (["--node", "conv1"], "--unit 0"),
-        (["--unit", "x"], "not a number"),
+        (["--unit", "x"], "not a list of numbers"),
         (["--node", "conv1", "--unit", "99"], "counted from 0"),
         (["-o", "found.bmp"], "found.png"),
         (["--theme", "darc"], "dark"),
@@ -81,7 +81,7 @@ def test_a_page_shows_every_method_next_to_each_other(trained, photo, tmp_path):
     facts = dict(page.table("Target").rows())
     assert facts["explained"].endswith("(predicted)") and facts["probability"].endswith("%")
     assert "the last node with a map" in page.at("grad-cam").text
-    assert "the sum of a complete attribution" in page.at("integrated-gradients").text
+    assert "a complete attribution has this sum" in page.at("integrated-gradients").text
     words = run("attribute", str(trained[0]), photo, "--method", "all")
     assert words.code == 0 and all(f"Attribution: {method} of" in words.out for method in methods)
 

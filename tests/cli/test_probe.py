@@ -114,13 +114,13 @@ def test_json_of_a_population_is_that_of_python(model):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--population", "--border", "--node", "conv1"], "two experiments"),
+        (["--population", "--border", "--node", "conv1"], "cannot be combined"),
         (["--population", "--at", "edge"], "leave out --at"),
         (["--population", "--unit", "0"], "leave out --unit"),
         (["--population", "--seeds", "0"], "--seeds"),
         (["--population", "--node", "fc1"], "no map"),
         (["--node", "conv1", "--node", "maxpool1"], "several nodes are named"),
-        (["--border", "--node", "conv1", "-o", "x.svg"], "text or with --json"),
+        (["--border", "--node", "conv1", "-o", "x.svg"], "text or JSON"),
     ],
 )
 def test_what_does_not_go_together_is_said(words, said):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate import hooks
+from striate.diagnostics import plural
 from striate.files import write_aside
 from striate.probe.differences import Difference
 from striate.probe.electrode import Place
@@ -111,7 +112,7 @@ class Population(hooks.Displayed):
         return self.statement
 
     def __repr__(self) -> str:
-        return f"<Population: {self.network}, {len(self.nodes)} nodes. {self.statement}>"
+        return f"<Population: {self.network}, {plural(len(self.nodes), 'node')}. {self.statement}>"
 
     def plot(self) -> Any:
         """Histograms of each node over those of its controls: a `Picture`, which a notebook shows."""
