@@ -118,6 +118,8 @@ def test_json_of_a_population_is_that_of_python(model):
         (["--population", "--at", "edge"], "leave out --at"),
         (["--population", "--unit", "0"], "leave out --unit"),
         (["--population", "--seeds", "0"], "--seeds"),
+        (["--node", "conv1", "--seeds", "2"], "add --population"),
+        (["--node", "conv1", "--at", "100,100"], "no unit at 100, 100"),
         (["--population", "--node", "fc1"], "no map"),
         (["--node", "conv1", "--node", "maxpool1"], "several nodes are named"),
         (["--border", "--node", "conv1", "-o", "x.svg"], "text or JSON"),

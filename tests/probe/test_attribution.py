@@ -202,12 +202,34 @@ def test_nothing_that_changes_is_said():
         ({"layer": "conv1"}, UsageError, "grad-cam"),
         ({"method": "grad-cam", "steps": 9}, UsageError, "integrated-gradients"),
         ({"method": "occlusion", "window": 0}, UsageError, "window"),
+        ({"method": "occlusion", "baseline": float("nan")}, UsageError, "baseline=0"),
+        ({"target": -1}, UnknownNameError, "4 of them from 0"),
+        ({"node": "conv1", "unit": ()}, UsageError, "without numbers"),
     ],
 )
 def test_what_cannot_be_explained_is_refused_with_a_fix(model, settings, error, words):
     with pytest.raises(error) as caught:
         st.attribute(model, IMAGE.astype(np.float32), **settings)
     assert words in str(caught.value) and caught.value.fix
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_refused(bad):
+    image = IMAGE.astype(np.float32)
+    image[1, 2, 3] = bad
+    with pytest.raises(UsageError, match="1 number of it"):
+        st.attribute(st.Model(TEXT, seed=0), image)
+    model = st.Model(TEXT, seed=0)
+    weights = {name: array.copy() for name, array in model.weights.current().items()}
+    weights["fc1.bias"][:] = bad
+    with pytest.raises(OpError, match="not finite"):
+        st.attribute(st.Model(model.net, weights=weights), IMAGE.astype(np.float32), target=0)
+
+
+def test_a_unit_is_any_whole_number(model):
+    image = IMAGE.astype(np.float32)
+    first, second = (st.attribute(model, image, node="conv1", unit=k) for k in (1, np.int64(1)))
+    assert first.target == second.target and (first.values == second.values).all()
 
 
 def test_several_inputs_and_opaque_nodes_are_refused():

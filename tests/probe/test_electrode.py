@@ -5,7 +5,7 @@ import pytest
 
 import striate as st
 from probe import known_units as known
-from striate.diagnostics import StriateError
+from striate.diagnostics import StriateError, UsageError
 from striate.network import Builder
 from striate.ops import Add, Concat, Conv
 from striate.probe import stimuli
@@ -137,3 +137,10 @@ def test_untrained_weights_are_said():
     assert st.probe("8x8x1 -> conv 3x3 2", "conv1").weights == "untrained, seed 0"
     assert st.probe("8x8x1 -> conv 3x3 2", "conv1", seed=4).weights == "untrained, seed 4"
     assert st.probe(known.linear(known.SOBEL), "conv1").weights == "as given"
+
+
+@pytest.mark.parametrize("at", [(1.9, 0), 3, ("a", 0), (0,)])
+def test_a_place_is_two_whole_numbers(at):
+    net = st.Model("8x8x1 -> conv 3x3 2", seed=0).net
+    with pytest.raises(UsageError, match="no unit at"):
+        place_unit(net, "conv1", at)

@@ -142,7 +142,7 @@ def test_nodes_can_be_named():
 @pytest.mark.parametrize(
     ("what", "setting", "match"),
     [
-        ("8x8x1 -> flatten -> fc 2", {}, "no map"),
+        ("8x8x1 -> flatten -> fc 2", {}, "no node to probe"),
         (TWO_STAGES, {"seeds": 0}, "seeds"),
         (TWO_STAGES, {"contrast": 2}, "contrast"),
         (TWO_STAGES, {"frequencies": (0.7,)}, "frequencies"),

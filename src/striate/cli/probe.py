@@ -61,7 +61,7 @@ PAGES, PICTURES = (".html", ".htm"), (".svg", ".png", ".pdf", ".tex")
 )
 @click.option(
     "--seeds",
-    default=5,
+    default=None,
     metavar="N",
     type=click.IntRange(1),
     help="Networks of each control of --population [5].",
@@ -77,7 +77,7 @@ PAGES, PICTURES = (".html", ".htm"), (".svg", ".png", ".pdf", ".tex")
 )  # fmt: skip
 def command(
     model: str, nodes: tuple[str, ...], unit: int | None, at: str, photos: str | None, seed: int, border: bool,
-    population: bool, seeds: int, input: Any, weights: str | None, engine: str, device: str, as_json: bool,
+    population: bool, seeds: int | None, input: Any, weights: str | None, engine: str, device: str, as_json: bool,
     output: str | None,
 ) -> None:  # fmt: skip
     """Show gratings, bars, edges, spots and noise to the units of a node, and measure their tuning.
@@ -99,6 +99,8 @@ def command(
         )
     if population and unit is not None:
         raise click.UsageError("--population measures all units: leave out --unit")
+    if seeds is not None and not population:
+        raise click.UsageError("--seeds counts the control networks of --population: add --population")
     ending = "" if as_json else os.path.splitext(output or "")[1].lower()
     if border and ending in (*PAGES, *PICTURES):
         raise click.UsageError(
@@ -121,9 +123,16 @@ def command(
 
         found: Any
         if population:
-            from striate.probe.population import take
+            from striate.probe.population import SEEDS, take
 
-            found = take(subject, node=nodes, seeds=seeds, seed=seed, trained=loaded.trained, watch=watch)
+            found = take(
+                subject,
+                node=nodes,
+                seeds=SEEDS if seeds is None else seeds,
+                seed=seed,
+                trained=loaded.trained,
+                watch=watch,
+            )
             result = found.to_dict()
         elif border:
             from striate.probe.border import border as compare

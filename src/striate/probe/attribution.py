@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from striate.formats.with_weights import with_weights
 from striate.model import Model
 from striate.probe.attribution_methods import METHODS, Explained, Settings
 from striate.probe.attribution_target import Target, class_target, score_value, unit_target
+from striate.probe.finite import finite
 from striate.probe.images import one_image, read_image
 from striate.signatures import ExplainMisuse, explain_misuse
 
@@ -195,6 +197,12 @@ def attributions(
             why="a unit belongs to a node" if not node else "one number is explained",
             fix=f"add {setting('node', net.nodes[0].name)}" if not node else "leave one of them out",
         )
+    if settings.baseline is not None and not math.isfinite(settings.baseline):
+        raise UsageError(
+            f"{setting('baseline', settings.baseline)} is not finite",
+            why="it stands for nothing in the image, and enters every sum",
+            fix=setting("baseline", 0),
+        )
     if len(chosen) == 1:
         METHODS[chosen[0]].check(chosen[0], settings)
     x, pixels, name, changes = read_image(model, image)
@@ -203,13 +211,14 @@ def attributions(
         explained.target = unit_target(net, node, unit)
     else:
         explained.target = class_target(net, model.classes, *_chosen(model, explained, x, target, pixel))
-    goal, score = explained.target, float(explained.scores(x)[0])
+    goal, score = explained.target, float(finite(explained.scores(x), explained.target.value)[0])
     probability = _probability(model, explained, x)
     found: list[Attribution] = []
     reasons: dict[str, str] = {}
     for word in chosen:
         try:
             outcome = METHODS[word].run(explained, x, settings)
+            finite(outcome.values, f"the {word} of {goal.value}")
         except OpError as error:
             if len(chosen) == 1:
                 raise

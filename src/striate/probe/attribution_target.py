@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, SupportsIndex
 
 from striate.analysis.fields import ancestors
 from striate.diagnostics import OpError, UnknownNameError, UsageError, by_reader, few, setting, suggest
@@ -72,7 +73,7 @@ def unit_target(net: Network, node: str, unit: int | Sequence[int]) -> Target:
     if value not in net.inference.specs:
         raise next(iter(net.inference.problems))
     shape = net.inference.specs[value].without_batch
-    given = (unit,) if isinstance(unit, int) else tuple(unit)
+    given = (operator.index(unit),) if isinstance(unit, SupportsIndex) else tuple(unit)
     index = (*given, *(size // 2 for size in shape[1:])) if len(given) == 1 else given
     return Target(value, _inside(value, shape, index))
 
@@ -94,10 +95,10 @@ def class_target(
     if number < 0 and str(label).isdecimal() and int(label) < len(names):
         number = int(label)
     if number < 0:
-        near = suggest(str(label), names)
+        near = "" if _is_number(label) else suggest(str(label), names)
         raise UnknownNameError(
             f"{net.name} has no class {label}",
-            why=f"its classes are {few(names)}",
+            why=f"its classes are {few(names)}" + f", {len(names)} of them from 0" * _is_number(label),
             fix=f"did you mean {near}?" if near else by_reader("give one of these as target", "--class NAME"),
         )
     if pixel and len(pixel) != len(shape) - 1:
@@ -112,11 +113,16 @@ def class_target(
     return Target(value, index, names[number], -1 if two and number == 0 else 1, predicted)
 
 
+def _is_number(label: str | int) -> bool:
+    """Whether a class is meant by its number, to which no other number is near."""
+    return str(label).lstrip("-").isdecimal()
+
+
 def _inside(value: str, shape: Sequence[int], index: Sequence[int]) -> tuple[int, ...]:
     if len(index) == len(shape) and all(0 <= k < size for k, size in zip(index, shape, strict=True)):
         return tuple(map(int, index))
     raise UsageError(
-        f"{value} has no unit {', '.join(map(str, index))}",
+        f"{value} has no unit {', '.join(map(str, index)) or 'without numbers'}",
         where=f"its units are {' x '.join(map(str, shape))}: channels first, counted from 0",
         why=f"a unit is a channel, or {len(shape)} numbers" if len(shape) > 1 else "a unit is one number",
         fix=setting("unit", str(shape[0] - 1)),

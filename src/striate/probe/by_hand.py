@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import OpError, StriateError, UsageError, setting
+from striate.diagnostics import StriateError, UsageError, setting
 from striate.engine.interface import Engine
 from striate.model import Model
 from striate.network import Network, Node
@@ -30,6 +30,7 @@ from striate.probe.electrode import (
     place_unit,
 )
 from striate.probe.experiment import record
+from striate.probe.finite import finite
 from striate.probe.recording import Recording
 from striate.probe.stimuli import Blank, Screen, Slide, Slides, ladder
 
@@ -138,14 +139,7 @@ class Hand:
         right, up = self._shift
         moved = tuple(dataclasses.replace(one, x=one.x + right, y=one.y + up) for one in slides)
         found = [self._blank, *([self._electrode.show(Slides(moved), color)] if moved else [])]
-        values: Array = np.concatenate(found, axis=1)
-        if not np.isfinite(values).all():
-            raise OpError(
-                f"{self.target.value} responds with numbers that are not finite",
-                why="weights of the network are not finite, or too large",
-                fix="probe a network with other weights",
-            )
-        return values
+        return finite(np.concatenate(found, axis=1), self.target.value)
 
 
 def _center(screen: Screen) -> tuple[float, float]:

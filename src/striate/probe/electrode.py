@@ -7,6 +7,7 @@ input that it sees is computed.
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -152,12 +153,13 @@ def place_unit(net: Network, value: str, at: str | tuple[int, int]) -> Place:
         row, column = {"center": middle, "edge": (middle[0], 0), "corner": (0, 0)}[str(at)]
     else:
         try:
-            row, column = (int(n) for n in at)
+            row, column = (int(n) if isinstance(n, str) else operator.index(n) for n in at)
         except (TypeError, ValueError):
             row, column = -1, -1
         if not (0 <= row < height and 0 <= column < width):
+            several = isinstance(at, Sequence) and not isinstance(at, str)
             raise UsageError(
-                f"{value} has no unit at {at!r}",
+                f"{value} has no unit at {', '.join(map(str, at)) if several else at}",
                 why=f"its map has {height} rows and {width} columns, counted from 0",
                 fix=f"{setting('at')} takes {', '.join(PLACES)} or a row and a column",
             )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import OpError, UsageError, setting
+from striate.diagnostics import UsageError, setting
 from striate.engine.inputs import as_count
 from striate.formats.with_weights import with_weights
 from striate.model import Model
@@ -18,6 +18,7 @@ from striate.network import Network, Node
 from striate.op import Trait
 from striate.probe import fits, maps, stimuli, tuning
 from striate.probe.electrode import Electrode, Light, Place, check, measured, part_up_to, place_unit
+from striate.probe.finite import finite
 from striate.probe.gradients import gradient_maps
 from striate.probe.recording import NO_RESPONSE, BestBar, Curves, Recording, Unit
 from striate.signatures import explain_misuse
@@ -136,17 +137,6 @@ def checked_contrast(contrast: float) -> float:
             fix=f"{setting('contrast')} takes a number above 0 and up to 1",
         )
     return float(contrast)
-
-
-def finite(responses: Array, value: str) -> Array:
-    """Responses of a value. Raises OpError if they are not finite."""
-    if not np.isfinite(responses).all():
-        raise OpError(
-            f"{value} responds with numbers that are not finite",
-            why="weights of the network are not finite, or too large",
-            fix="probe a network with other weights",
-        )
-    return responses
 
 
 def color_of(drives: dict[str, float]) -> str:

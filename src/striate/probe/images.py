@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import FormatError, UsageError, printable
+from striate.diagnostics import FormatError, UsageError, plural, printable
 from striate.model import Model
 from striate.network import Network
 from striate.train.data.dataset import BadImage
@@ -63,6 +63,12 @@ def read_image(model: Model, image: Any) -> tuple[Array, Array, str, tuple[str, 
             )
         x = batches[0]
     x = x if x.dtype.kind == "f" else x.astype(np.float32)
+    if not np.isfinite(x).all():
+        raise UsageError(
+            f"{name} has pixels that are not finite",
+            why=f"{plural(int((~np.isfinite(x)).sum()), 'number')} of it are NaN or infinite",
+            fix="give an image of finite numbers",
+        )
     return x, pixels(x[0], inputs.transform), name, tuple(changes)
 
 

@@ -22,6 +22,7 @@ from striate.model import Model
 from striate.network import Network, Node
 from striate.probe.attribution_target import score_value
 from striate.probe.electrode import AXES, known_in_front, measured, part_up_to, spans_of
+from striate.probe.finite import finite
 from striate.probe.images import one_image, pixels
 from striate.signatures import ExplainMisuse, explain_misuse
 from striate.train.adapt_network import image_input
@@ -257,13 +258,7 @@ def record(
     for batch in Source(source, transform, size).epoch():
         for start, stop in pieces(len(batch.ids), size):
             values = program.values(batch.x[start:stop], [value])[value]
-            if not np.isfinite(values).all():
-                raise OpError(
-                    f"{value} responds with numbers that are not finite",
-                    why="weights of the network are not finite, or too large",
-                    fix="take a network with other weights",
-                )
-            responses, places = _responses(values)
+            responses, places = _responses(finite(values, value))
             for ranking in (most, least):
                 ranking.add(responses, places, batch.ids[start:stop])
         done += len(batch.ids)

@@ -33,7 +33,8 @@ from striate.probe.electrode import (
     part_up_to,
     place_unit,
 )
-from striate.probe.experiment import SILENT_SHARE, checked_contrast, color_of, finite
+from striate.probe.experiment import SILENT_SHARE, checked_contrast, color_of
+from striate.probe.finite import finite
 from striate.probe.population_results import (
     CONTROLS,
     GIVEN,
@@ -165,7 +166,9 @@ def sites_of(net: Network, names: Sequence[str]) -> tuple[dict[str, Place], dict
             continue
         nodes[value] = node.name
     if not sites:
-        raise reason or UsageError(
+        specs = (net.inference.specs.get(node.outputs[0]) for node in net.nodes)
+        maps = any(spec is not None and spec.spatial_axes == ("H", "W") for spec in specs)
+        raise (reason if maps or isinstance(reason, UsageError) else None) or UsageError(
             f"{net.name} has no node to probe",
             why="none has a map of more than one place",
             fix="probe a network with convolutions",
