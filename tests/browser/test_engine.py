@@ -193,7 +193,7 @@ def pair():
     ("net", "reason"),
     [
         (lambda: striate.load("resnet18"), "1,814.1 M multiply-accumulates for an image, a page at most 10 M"),
-        (lambda: striate.parse("8x8x1 -> flatten -> fc 3000"), "780 kB, and a page holds at most 470 kB"),
+        (lambda: striate.parse("8x8x1 -> flatten -> fc 3000"), "780 kB, and a page holds at most 450 kB"),
         (lambda: striate.parse("900x900x3 -> maxpool 9 /1"), "M steps of arithmetic"),
         (lambda: striate.parse("1d 32x1 -> conv 3"), "is not an image"),
         (lambda: striate.parse("8x8x2 -> conv 3x3"), "an image of 2 channels cannot be drawn"),

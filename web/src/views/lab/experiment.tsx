@@ -217,7 +217,7 @@ function Bench({ cell, parameters, set }: { cell: Cell; parameters: Record<strin
           <Controls slide={slide} color={color} colors={colors} most={2 * Math.max(screen.height, screen.width)} move={move} choose={(color) => set({ color })} />
           <p class="response"><b data-response={value}>{value === undefined ? "…" : digits(value, 3)}</b> response of <bdi>{cell.node.value}</bdi>, unit {cell.unit} at
             row {seen.position[0]} column {seen.position[1]}; blank screen {digits(blank, 3)}</p>
-          <div class="meter" role="meter" aria-label="Response" aria-valuemin={low} aria-valuemax={Math.max(high, low + 1e-9)} aria-valuenow={value ?? low}>
+          <div class="meter" role="meter" aria-label="Response" aria-valuemin={low} aria-valuemax={high > low ? high : low + 1} aria-valuenow={value ?? low}>
             <span style={{ width: `${share(value ?? 0, low, high)}%` }} /><i style={{ left: `${share(blank, low, high)}%` }} />
           </div>
           <Trace values={responses.trace} low={low} high={high} />
