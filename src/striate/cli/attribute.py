@@ -21,6 +21,7 @@ from striate.cli.options import (
     mean_option,
     numbers_of,
     page,
+    picture_output_option,
     save,
     std_option,
     theme_option,
@@ -91,8 +92,7 @@ def _methods() -> tuple[str, ...]:
 @engine_option
 @device_option
 @json_option
-@click.option("-o", "--output", type=click.Path(), metavar="FILE",
-              help="Write a page (.html), a picture (.svg .png .pdf) or with --json the record to FILE.")  # fmt: skip
+@picture_output_option
 def command(
     run: str,
     image: str,

@@ -7,6 +7,7 @@ import click
 from striate.cli.options import (
     Model,
     Names,
+    batch_size_option,
     device_option,
     emit,
     emit_json,
@@ -17,6 +18,7 @@ from striate.cli.options import (
     mean_option,
     output_option,
     page,
+    split_option,
     std_option,
     weights_option,
 )
@@ -33,14 +35,8 @@ from striate.cli.options import (
 )
 @click.argument("run", metavar="RUN", type=Model())
 @click.option("--data", default="", metavar="PATH", help="Labeled images [the data of the run].")
-@click.option(
-    "--split",
-    default="",
-    metavar="PART",
-    type=Names("PART", lambda: ("train", "validation", "test", "all")),
-    help="Part of the data: train, validation, test or all [a part not used in training].",
-)
-@click.option("--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images per batch [64].")
+@split_option("a part not used in training")
+@batch_size_option
 @weights_option
 @mean_option
 @std_option

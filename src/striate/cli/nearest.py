@@ -10,7 +10,7 @@ import click
 
 from striate.cli.options import (
     Model,
-    Names,
+    batch_size_option,
     device_option,
     emit,
     emit_json,
@@ -20,7 +20,9 @@ from striate.cli.options import (
     json_option,
     mean_option,
     page,
+    picture_output_option,
     save,
+    split_option,
     std_option,
     theme_option,
     weights_option,
@@ -41,13 +43,7 @@ from striate.diagnostics import UsageError
 @click.option("--node", metavar="NAME", help="Node whose channels are the units.")
 @click.option("--unit", type=click.IntRange(0), metavar="K", help="Show all images of one channel.")
 @click.option("--data", default="", metavar="PATH", help="Labeled images [the training images of the run].")
-@click.option(
-    "--split",
-    default="",
-    metavar="PART",
-    type=Names("PART", lambda: ("train", "validation", "test", "all")),
-    help="Part of the data: train, validation, test or all [train for a run's data, else all].",
-)
+@split_option("train for a run's data, else all")
 @click.option(
     "--count",
     default=9,
@@ -55,7 +51,7 @@ from striate.diagnostics import UsageError
     type=click.IntRange(1, 1000),
     help="Images per unit with the largest responses, and with the smallest [9].",
 )
-@click.option("--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images per batch [64].")
+@batch_size_option
 @theme_option
 @input_option
 @weights_option
@@ -64,8 +60,7 @@ from striate.diagnostics import UsageError
 @engine_option
 @device_option
 @json_option
-@click.option("-o", "--output", type=click.Path(), metavar="FILE",
-              help="Write a page (.html), a picture (.svg .png .pdf) or with --json the record to FILE.")  # fmt: skip
+@picture_output_option
 def command(
     run: str, node: str | None, unit: int | None, data: str, split: str, count: int, batch_size: int, theme: str,
     input: Any, weights: str | None, mean: str | None, std: str | None, engine: str, device: str, as_json: bool,

@@ -140,6 +140,25 @@ output_option = click.option(
     "-o", "--output", type=click.Path(), metavar="FILE", help="Write to FILE instead of standard output."
 )
 
+picture_output_option = click.option(
+    "-o", "--output", type=click.Path(), metavar="FILE",
+    help="Write a page (.html), a picture (.svg .png .pdf) or with --json the record to FILE.",
+)  # fmt: skip
+batch_size_option = click.option(
+    "--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images per batch [64]."
+)
+
+
+def split_option(unnamed: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--split`. unnamed: the part that is taken without it."""
+    return click.option(
+        "--split",
+        default="",
+        metavar="PART",
+        type=Names("PART", lambda: ("train", "validation", "test", "all")),
+        help=f"Part of the data: train, validation, test or all [{unnamed}].",
+    )
+
 
 def _engines() -> tuple[str, ...]:
     from striate.engine.registry import ENGINES

@@ -8,6 +8,7 @@ import click
 
 from striate.cli.options import (
     Model,
+    batch_size_option,
     device_option,
     emit,
     emit_json,
@@ -38,7 +39,7 @@ from striate.diagnostics import FormatError, plural
 @click.option(
     "--top", default=3, metavar="N", type=click.IntRange(1), help="Number of classes to print per image [3]."
 )
-@click.option("--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images per batch [64].")
+@batch_size_option
 @weights_option
 @mean_option
 @std_option

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from striate import elsewhere, hooks
 from striate.analysis.fields import receptive_fields
-from striate.diagnostics import OpError, SourceError, UnknownNameError, UsageError, plural
+from striate.diagnostics import OpError, SourceError, UsageError, plural
 from striate.engine.inputs import as_count, pieces
 from striate.formats.with_weights import with_weights
 from striate.model import Model
@@ -24,6 +24,7 @@ from striate.probe.attribution_target import score_value
 from striate.probe.electrode import AXES, known_in_front, measured, part_up_to, spans_of
 from striate.probe.finite import finite
 from striate.probe.images import one_image, pixels
+from striate.probe.recording import one_unit
 from striate.signatures import ExplainMisuse, explain_misuse
 from striate.train.adapt_network import image_input
 from striate.train.arguments import by_input, is_array
@@ -142,13 +143,7 @@ class Nearest(hooks.Displayed, elsewhere.Teaching, metaclass=ExplainMisuse):
 
     def __getitem__(self, unit: int) -> NearestToUnit:
         """A unit by its channel. Raises UnknownNameError for one that the node does not have."""
-        if not isinstance(unit, int | np.integer) or not 0 <= unit < len(self.units):
-            raise UnknownNameError(
-                f"{self.node} has no unit {unit!r}",
-                why=f"it has {plural(len(self.units), 'unit')}, counted from 0",
-                fix=f"0 to {len(self.units) - 1}",
-            )
-        return self.units[unit]
+        return one_unit(self.node, self.units, unit)
 
     def __len__(self) -> int:
         return len(self.units)

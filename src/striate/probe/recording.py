@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from striate.probe.fits import Gabor
 from striate.probe.maps import FieldMap
 
 Array = NDArray[Any]
+AnyUnit = TypeVar("AnyUnit")
 
 DIGITS = 6
 """Significant digits of numbers in a record: responses are float32."""
@@ -126,13 +128,7 @@ class Recording(hooks.Displayed):
 
     def __getitem__(self, unit: int) -> Unit:
         """A unit by its channel. Raises UnknownNameError for one that the node does not have."""
-        if not isinstance(unit, int | np.integer) or not 0 <= unit < len(self.units):
-            raise UnknownNameError(
-                f"{self.node} has no unit {unit!r}",
-                why=f"it has {plural(len(self.units), 'unit')}, counted from 0",
-                fix=f"0 to {len(self.units) - 1}",
-            )
-        return self.units[unit]
+        return one_unit(self.node, self.units, unit)
 
     def __len__(self) -> int:
         return len(self.units)
@@ -214,6 +210,17 @@ class Recording(hooks.Displayed):
         record = {one.name: plain(getattr(self, one.name)) for one in fields if one.name != "units"}
         units = [one.to_dict() for one in (self.units if unit is None else (self[unit],))]
         return {"schema": "striate.probe/1", **record, "notes": list(self.notes), "units": units}
+
+
+def one_unit(node: str, units: Sequence[AnyUnit], unit: int) -> AnyUnit:
+    """A unit of a node by its channel. Raises UnknownNameError for one that the node does not have."""
+    if not isinstance(unit, int | np.integer) or not 0 <= unit < len(units):
+        raise UnknownNameError(
+            f"{node} has no unit {unit!r}",
+            why=f"it has {plural(len(units), 'unit')}, counted from 0",
+            fix=f"0 to {len(units) - 1}",
+        )
+    return units[unit]
 
 
 def plain(value: Any) -> Any:

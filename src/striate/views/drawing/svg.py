@@ -201,13 +201,13 @@ class _Writer:
         rows, side = mark["levels"], mark["side"]
         if is_image(mark):
             wide, high = max(map(len, rows)), len(rows)
-            data = base64.b64encode(png(rows, mark["palette"])).decode()
+            uri = png_uri(rows, mark["palette"])
             if has_gaps(mark):  # transparent in the image: hatched under it
                 self.hatched = True
                 yield f'<rect {_corner(mark["x"], mark["y"], wide * side, high * side)} fill="url(#{self.unread})"/>'
             yield (
                 f"<image {_corner(mark['x'], mark['y'], wide * side, high * side)} "
-                f'preserveAspectRatio="none" style="image-rendering:pixelated" href="data:image/png;base64,{data}"/>'
+                f'preserveAspectRatio="none" style="image-rendering:pixelated" href="{uri}"/>'
             )
             return
         for k, row in enumerate(rows):
@@ -330,6 +330,11 @@ def is_image(mark: CellsMark) -> bool:
 def has_gaps(mark: CellsMark) -> bool:
     """Whether cells of a grid are hatched."""
     return any(level is None for row in mark["levels"] for level in row)
+
+
+def png_uri(rows: Sequence[Sequence[int | None]], palette: str) -> str:
+    """The same as `png`, as data in a page."""
+    return f"data:image/png;base64,{base64.b64encode(png(rows, palette)).decode()}"
 
 
 def png(rows: Sequence[Sequence[int | None]], palette: str) -> bytes:

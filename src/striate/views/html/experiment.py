@@ -7,11 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import plural
-from striate.version import __version__
 from striate.views.drawing import population, recording
-from striate.views.html.document import environment
+from striate.views.html.document import still
 from striate.views.html.figure import Figure
-from striate.views.page.module import STATIC_POLICY, themes
 from striate.views.text.population import GROUPS, interval
 from striate.views.text.population import conditions as population_conditions
 from striate.views.text.probe import conditions, measures, number, orientation
@@ -19,6 +17,7 @@ from striate.views.text.probe import conditions, measures, number, orientation
 if TYPE_CHECKING:
     from striate.views.schemas.probe import Population, Probe, ProbedUnit
 
+TEMPLATE = "probe.html"
 COLUMNS = (
     "unit", "type", "#orientation", "#±", "#CV", "#OSI", "#bandwidth", "#frequency", "#F1/F0", "#overlap", "#surround",
     "best bar", "Gabor fit", "what is undefined",
@@ -72,7 +71,8 @@ def page(found: Any, unit: int | None = None) -> str:
         ]
     parts.append(Section("conditions", "Conditions", facts=where))
     lead = f"{plural(len(found.units), 'unit')}{read}: the experiment of Hubel and Wiesel"
-    return render(title, lead, [part for part in parts if part.figure or part.facts or part.rows])
+    shown = [part for part in parts if part.figure or part.facts or part.rows]
+    return still(TEMPLATE, title, lead=lead, sections=shown)
 
 
 POPULATION = ("node", "weights", "#responding", "#CV", "#OSI", "#frequency", "#F1/F0", "#simple", "#complex")
@@ -105,14 +105,7 @@ def population_page(found: Any) -> str:
                 columns=("node", "to untrained", "to shuffled"), rows=differs),
         Section("conditions", "Conditions", facts=[(k, _plain(text)) for k, text in population_conditions(record)]),
     ]  # fmt: skip
-    return render(f"{record['network']}: population", record["statement"], parts)
-
-
-def render(title: str, lead: str, sections: Sequence[Section]) -> str:
-    """A page of some sections."""
-    template = environment().get_template("probe.html")
-    return template.render(title=title, lead=lead, sections=sections, version=__version__, style=themes(),
-                           policy=STATIC_POLICY) + "\n"  # fmt: skip
+    return still(TEMPLATE, f"{record['network']}: population", lead=record["statement"], sections=parts)
 
 
 def _plain(text: Any) -> str:

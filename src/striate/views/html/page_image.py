@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from striate.views.drawing import numbers
-from striate.views.drawing.svg import png
+from striate.views.drawing.svg import png_uri
 
 MAX_SIDE_CELLS = 160
 """Cells along a side of an image; larger ones are reduced to the means of blocks."""
@@ -30,7 +29,6 @@ class PageImage:
     @classmethod
     def of_levels(cls, levels: Sequence[Sequence[int | None]], palette: str, side: int) -> PageImage:
         """levels: rows of levels of a palette; side: of the longer one as it is shown."""
-        uri = f"data:image/png;base64,{base64.b64encode(png(levels, palette)).decode()}"
         high, wide = len(levels), len(levels[0])
         scale = side / max(high, wide)
-        return cls(uri, max(1, round(wide * scale)), max(1, round(high * scale)))
+        return cls(png_uri(levels, palette), max(1, round(wide * scale)), max(1, round(high * scale)))
