@@ -14,8 +14,9 @@ from engine.test_training_gradients import NETWORKS, RARER, seeded
 from exhaustive import EXHAUSTIVE
 from generators import plan as graphs
 from striate.diagnostics import EngineError, OpError, StriateError
+from striate.engine.kernels import cost_model, tile
 from striate.engine.numpy_.numpy_engine import batched
-from striate.engine.plan import place
+from striate.engine.plan import dense, place, planar, winograd
 from striate.engine.plan.execution_plan import plan
 from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.plan.planar import PlanarLowering
@@ -154,6 +155,52 @@ def test_plans_of_graphs_are_sound(part):
     for seed in SEEDS[part::4]:
         found = graphs.replayed(graphs.made(seed), random.Random(seed), EVERY if EXHAUSTIVE else None)
         assert found is None, f"seed {seed}: {found}"
+
+
+NARROW_INPUTS = {
+    f"{channels} channels, {size}x{size}": f"{size}x{size}x{channels} -> conv 3x3 {filters} {more} -> flatten -> fc 3"
+    for channels in (1, 2, 3, 4, 5)
+    for size, filters, more in ((6, 16, ""), (7, 40, "pad 1"), (13, 8, "pad 1 -> relu -> maxpool 2"))
+}
+
+
+@pytest.fixture()
+def costs(monkeypatch):
+    """Sets what is predicted of every loop: cycles by chance, of no processor."""
+
+    def forget():
+        for module in (dense, planar, tile, winograd):
+            for known in vars(module).values():
+                getattr(known, "cache_clear", lambda: None)()
+
+    def by_chance(seed):
+        forget()
+
+        def cycles(target, **counts):
+            return random.Random(f"{seed} {counts}").choice([0.01, 1.0, 100.0])
+
+        monkeypatch.setattr(cost_model, "cycles", cycles)
+
+    yield by_chance
+    forget()
+
+
+@pytest.mark.parametrize("target", EVERY, ids=lambda target: target.name)
+def test_plans_are_sound_whatever_is_predicted_to_be_fastest(costs, target):
+    """What may be chosen follows from what kernels read, not from costs that happen to exclude the rest."""
+    seen = set()
+    for name, text in {**NARROW_INPUTS, **SPATIAL}.items():
+        net = st.parse(text)
+        for batch, threads in ((2, 1), (5, 2)):
+            costs(f"{name} {batch}")
+            context = PlanContext(target, threads)
+            made = [plan(batched(net, batch), drawn(net), net.outputs, context)]
+            with contextlib.suppress(Unsupported):
+                made.append(training.plan(batched(net, batch), context))
+            found = [*map(str, [fault for one in made for fault in faults(one)])]
+            assert not found, (text, batch, threads)
+            seen |= {(step.unit.inputs[0].root.lanes, step.algorithm) for one in made for step in one.steps}
+    assert seen >= {(3, "direct"), (target.lanes, "direct"), (target.lanes, "F(4x4)")}
 
 
 SMALL = ["lenet5", "cifar_resnet20"]

@@ -44,6 +44,8 @@ def choose(unit: Unit, context: PlanContext) -> sizes.Winograd | None:
     if context.strict or not isinstance(body, Correlation) or not fits(body):
         return None
     x, y = unit.inputs[0], unit.outputs[0]
+    if x.root.lanes != context.target.lanes:  # tiles are read in whole blocks of channels
+        return None
     return _choose(context, x.images, x.channels, y.channels, y.height, y.width)
 
 
