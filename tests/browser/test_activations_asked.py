@@ -47,7 +47,8 @@ def opened(window, tmp_path):
             try:
                 if fail:
                     raise StriateError("the network is too large to run in the page")
-                answers.append((pixels, computing.answer(networks.first, pixels, body["nodes"])))
+                answer = computing.answer(networks.first, pixels, body["nodes"], body["percent"])
+                answers.append((pixels, answer))
             except StriateError as error:
                 return json.dumps({"problem": error.what})
             return json.dumps(answers[-1][1])
@@ -99,6 +100,21 @@ def test_resnet18(opened):
     assert not shown.violations() and not shown.messages
 
 
+def test_the_slider_asks_for_the_weights_before_training(large, opened):
+    after, _, folder = large
+    networks = Networks(str(folder / "run"))
+    shown, answers = opened(networks, "#activations?node=conv1")
+    shown.page.locator("[data-probability]").first.wait_for()
+    shown.page.get_by_role("button", name="before training").click()
+    before = striate.Model(after.net, seed=0)
+    before.classes, before.transform, before.objective = after.classes, after.transform, after.objective
+    (known,) = before.classify(answers[0][0].transpose(2, 0, 1)[None].copy(), top=10)
+    share = f"document.querySelector('[data-class=\"0\"]').dataset.probability - {dict(known)['0']}"
+    shown.page.wait_for_function(f"Math.abs({share}) < 1e-5")
+    assert "fresh weights of the run's seed 0" in shown.page.locator("[data-percent]").inner_text()
+    assert not shown.violations() and not shown.messages
+
+
 def test_a_refusal_is_told(opened):
     shown, _ = opened(Networks("resnet18", "64x64x3"), "#activations", fail=True)
     assert "too large to run" in shown.page.get_by_role("alert").inner_text()
@@ -113,13 +129,13 @@ def large(tmp_path_factory):
     model = striate.Model(net, seed=0)
     model.fit("digits", epochs=1, out=folder / "run", verbose=False)
     assert run("report", str(folder / "run"), "-o", str(folder / "page.html")).code == 0
-    return striate.Model(folder / "run"), (folder / "page.html").as_uri()
+    return striate.Model(folder / "run"), (folder / "page.html").as_uri(), folder
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 def test_a_saved_page_has_one_image_in_8_bits(large, window, size, dark):
-    model, address = large
+    model, address, _ = large
     shown = window(f"{address}#activations?node=relu1&c=1&y=2&x=3", size, dark)
     page = shown.page
     stored = json.loads(page.locator("[data-striate-record]").inner_text())["eight_bit"]

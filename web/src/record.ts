@@ -539,6 +539,10 @@ export interface Drawing {
   classes: string[]
   /** false: the weights are fresh random numbers */
   trained: boolean
+  /** of a run whose weights before training can be shown: which they are */
+  before?: string
+  /** of another run: why they cannot */
+  no_before?: string
   /** images to try */
   samples: SampleImage[]
 }
@@ -566,6 +570,8 @@ export interface PageModel {
   tables: Table[]
   /** by full name */
   weights: Record<string, PageWeight>
+  /** those before training, without the ones that it left as they were */
+  before?: Record<string, PageWeight>
   /** outputs of the network */
   outputs: string[]
   answer: Answer

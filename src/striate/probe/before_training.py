@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from striate import weights as arrays
 from striate.diagnostics import UsageError
 from striate.formats import load
 from striate.formats.with_weights import with_weights
 from striate.model import Model
+from striate.train.run import INITIAL, NETWORK, read_run
+from striate.train.run_files import read_json
+
+if TYPE_CHECKING:
+    from striate.network import Network
+    from striate.train.config import Config
 
 
 def before_training(model: Model) -> tuple[Model, str]:
@@ -23,9 +34,32 @@ def before_training(model: Model) -> tuple[Model, str]:
             why="they follow from the configuration of a run, and this model has none",
             fix="give the folder of a run",
         )
+    before = Model(model)
+    before.weights, said = _drawn(model.net, config)
+    return before, said
+
+
+def initial_weights(run: Path) -> tuple[Mapping[str, Any], str]:
+    """The weights with which the run in a folder began, to the last bit, and where they come from.
+
+    Raises UsageError if it began with others than its configuration says, or does not say with which; what reading the
+    run raises, and the errors of `striate.load` if a file of weights is gone.
+    """
+    recorded, known = read_run(run), read_json(run / NETWORK).get(INITIAL)
+    weights, said = _drawn(recorded.net, recorded.config)
+    if known != arrays.checksum(weights):
+        others = f"the run began with others than {said}"
+        raise UsageError(
+            "the weights before training are unknown",
+            where=str(run),
+            why="the run did not record with which it began" if known is None else others,
+            fix="train with `striate train`",
+        )
+    return weights, said
+
+
+def _drawn(net: Network, config: Config) -> tuple[Mapping[str, Any], str]:
     job, seed = config.job, config.settings.seed
     given = load(job.model).weights if job.model else None
     said = f"fresh weights of the run's seed {seed}" if given is None else f"the weights of {job.model}"
-    before = Model(model)
-    before.weights = with_weights(model.net, given, seed=seed).weights or {}
-    return before, said
+    return with_weights(net, given, seed=seed).weights or {}, said

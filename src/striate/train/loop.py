@@ -116,7 +116,8 @@ def fit(
         learner = make_learner(setup, state, implementation, process_group)
         if out is not None and run is None and first:  # nothing is written before everything fits together
             config = Config(job or Job(), settings)
-            run = Run.create(Path(out), net, transforms, train.classes, config, objective_of(settings, train))
+            objective = objective_of(settings, train)
+            run = Run.create(Path(out), net, transforms, train.classes, config, objective, weights)
             stack.callback(run.close)
         process_group.wait()
         stop = stack.enter_context(stop_signals())

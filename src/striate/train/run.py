@@ -28,6 +28,8 @@ from striate.train.state import State
 
 CONFIG, NETWORK, BEST, LAST = folder.RUN_CONFIG, folder.CONFIG, folder.WEIGHTS, "last.safetensors"
 STATE, LINES, TABLE, REPORT = folder.CHECKPOINT, folder.LINES, "metrics.csv", "report.json"
+INITIAL = "initial_weights"
+"""Key in config.json: the checksum of the weights before training."""
 FILES = {
     CONFIG: "the resolved configuration",
     NETWORK: "the network, its classes, and the transformation of its input",
@@ -136,8 +138,12 @@ class Run:
         classes: tuple[str, ...],
         config: Config,
         objective: dict[str, Any],
+        initial: dict[str, Array],
     ) -> Run:
-        """Create a run folder. Raises UsageError if it holds a run already, SourceError if it cannot be written."""
+        """Create a run folder. initial: the weights before training.
+
+        Raises UsageError if it holds a run already, SourceError if it cannot be written.
+        """
         if (path / CONFIG).exists() or (path / STATE).exists():
             raise UsageError(
                 f"{path} already holds a run",
@@ -149,7 +155,7 @@ class Run:
         run = cls(path)
         run._hold()
         record = describe(net, classes, transforms[1].to_dict(), objective)
-        record |= {"training_transform": transforms[0].to_dict()}
+        record |= {"training_transform": transforms[0].to_dict(), INITIAL: weights.checksum(initial)}
         write_json(path / NETWORK, record)
         write_text(path / CONFIG, config.toml())
         return run

@@ -10,6 +10,7 @@ from striate.diagnostics import LimitError, StriateError
 from striate.views.lab.activations import MAX_VALUES, Activations, image
 from striate.views.lab.bodies import Body
 from striate.views.lab.networks import Networks, Source
+from striate.views.page.before import mixed
 
 NET = "8x8x3 -> conv 3x3 4 -> relu -> maxpool 2 -> flatten -> fc 3"
 
@@ -51,6 +52,21 @@ def test_values_are_those_of_the_trained_model(folder, pixels):
     np.testing.assert_allclose(
         answer["probabilities"], [shares[name] for name in answer["classes"]], atol=1e-5
     )
+
+
+@pytest.mark.parametrize("percent", [0, 30, 100])
+def test_a_run_goes_from_the_weights_before_training_to_the_trained_ones(percent, tmp_path, pixels):
+    draw = np.random.default_rng(0)
+    first, model = st.Model(NET, seed=0), st.Model(NET, seed=0)
+    x, y = draw.integers(0, 256, (30, 3, 8, 8), np.uint8), np.arange(30) % 3
+    model.fit(x, y, epochs=1, out=tmp_path / "run", verbose=False)
+    networks = Networks(str(tmp_path / "run"))
+    activations = Activations(networks)
+    activations.answer(networks.first, pixels, [], 50)  # another one that is kept
+    answer = activations.answer(networks.first, pixels, ["conv1"], percent)
+    model.weights = mixed(first.weights, model.weights, percent / 100)
+    outputs = model.predict(pixels[None])[0]
+    np.testing.assert_allclose(array(answer["outputs"][0]), outputs, atol=1e-5 * abs(outputs).max())
 
 
 def test_a_changed_text_has_fresh_weights_and_says_so(folder, pixels):

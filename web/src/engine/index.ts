@@ -1,5 +1,5 @@
 // The forward engine of the page: a network's statements, run one after the other on typed arrays.
-import type { PageModel } from "../record"
+import type { PageModel, PageWeight } from "../record"
 import { type Shapes, type Tensor, type Tensors, compileStatement } from "./statement"
 
 export { FUNCTIONS } from "./functions"
@@ -20,9 +20,19 @@ export function floatsOf(text: string): Float32Array {
 /** Values by name, the batch axis left out: those of the inputs and of every node. */
 export type Values = Map<string, Float32Array>
 
-/** What computes every value of a network from those of its inputs. */
-export function compile(model: PageModel): (inputs: Values) => Values {
-  const weights = new Map(Object.entries(model.weights).map(([name, one]) => [name, floatsOf(one.data)] as const))
+/** Learned arrays by full name. */
+export const weightsOf = (records: Record<string, PageWeight>): Values =>
+  new Map(Object.entries(records).map(([name, one]) => [name, floatsOf(one.data)]))
+
+/** Weights on the straight line from some (those of `before` that differ) to others; share of the way, 0 to 1. */
+export function mix(before: Values, after: Values, share: number): Values {
+  const between = (from: Float32Array, to: Float32Array) => to.map((one, k) => (1 - share) * from[k]! + share * one)
+  return new Map([...after].map(([name, to]) => [name, before.has(name) ? between(before.get(name)!, to) : to]))
+}
+
+/** What computes every value of a network from those of its inputs, with its weights or others. */
+export function compile(model: PageModel): (inputs: Values, weights?: Values) => Values {
+  const own = weightsOf(model.weights)
   const shapes: Shapes = new Map(Object.entries(model.inputs))
   const nodes = model.nodes.map((node) => {
     const parameters = Object.entries(node.weights)
@@ -33,13 +43,12 @@ export function compile(model: PageModel): (inputs: Values) => Values {
     for (const one of node.statements) local.set(one.target, one.shape)
     node.outputs.forEach((name, port) => shapes.set(name, node.shapes[port]!))
     const steps = node.statements.map((one) => compileStatement(one, local, model.tables))
-    const constant = parameters.map(([name, full]): [string, Tensor] => [name, weights.get(full)!])
-    return { node, steps, constant }
+    return { node, steps, parameters }
   })
-  return (inputs) => {
+  return (inputs, weights = own) => {
     const values: Values = new Map(inputs)
-    for (const { node, steps, constant } of nodes) {
-      const tensors: Tensors = new Map(constant)
+    for (const { node, steps, parameters } of nodes) {
+      const tensors: Tensors = new Map(parameters.map(([name, full]): [string, Tensor] => [name, weights.get(full)!]))
       node.inputs.forEach((name, port) => tensors.set(`x${port}`, values.get(name)!))
       for (const step of steps) step(tensors)
       node.outputs.forEach((name, port) => values.set(name, Float32Array.from(tensors.get(`y${port}`)!)))

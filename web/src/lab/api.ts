@@ -61,9 +61,10 @@ export interface Requests {
   /** A fix made in the text: its finding by code and node, and the fix by its text. */
   fix: [Source & { code: string; node: string | null; fix: string }, LabFixed]
   compare: [{ a: Source; b: Source }, LabComparison]
-  /** Exact values of an image: pixels is base64 of 8-bit numbers, height x width x channels. */
+  /** Exact values of an image: pixels is base64 of 8-bit numbers, height x width x channels; percent: of the way from
+   * the weights before training to the trained ones. */
   activations: [
-    Source & { image: { pixels: string; height: number; width: number; channels: number }; nodes: string[] },
+    Source & { image: { pixels: string; height: number; width: number; channels: number }; nodes: string[]; percent: number },
     LabActivations,
   ]
   /** What an electrode in a node reads, and where it can be. */

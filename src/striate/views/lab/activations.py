@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from striate.diagnostics import FormatError, LimitError, StriateError, plural
 from striate.engine.registry import get_engine
 from striate.formats.with_weights import with_weights
+from striate.probe.before_training import initial_weights
 from striate.train.adapt_network import image_input
 from striate.train.data.dataset import BadImage
 from striate.train.evaluate_model import loss_of, normalization
@@ -21,6 +22,7 @@ from striate.train.prediction import probabilities
 from striate.train.prediction_inputs import PredictionInputs
 from striate.units import format_bytes
 from striate.views.lab.bodies import Refusal
+from striate.views.page.before import mixed
 
 if TYPE_CHECKING:
     from striate.engine.interface import Program
@@ -56,11 +58,15 @@ class Activations:
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
-        self._kept: collections.OrderedDict[Source, _Ready] = collections.OrderedDict()
+        self._kept: collections.OrderedDict[tuple[Source, int], _Ready] = collections.OrderedDict()
 
-    def answer(self, source: Source, pixels: Array, nodes: Sequence[str]) -> LabActivations:
-        """Values for an image, uint8 of (H, W, C). Raises LimitError, and what compiling and transforming raise."""
-        ready = self._ready(source)
+    def answer(
+        self, source: Source, pixels: Array, nodes: Sequence[str], percent: int = 100
+    ) -> LabActivations:
+        """Values for an image, uint8 of (H, W, C). percent: of the way from the weights before training to the trained
+        ones. Raises LimitError, and what compiling, transforming and reading a run raise.
+        """
+        ready = self._ready(source, percent)
         net = ready.model.network
         image = ready.inputs.reader().read(("image", np.ascontiguousarray(pixels.transpose(2, 0, 1))))
         if isinstance(image, BadImage):
@@ -96,21 +102,25 @@ class Activations:
             "trained": ready.model.trained,
         }  # fmt: skip
 
-    def _ready(self, source: Source) -> _Ready:
-        if source in self._kept:
-            self._kept.move_to_end(source)
-            return self._kept[source]
+    def _ready(self, source: Source, percent: int) -> _Ready:
+        key = source, percent
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
         checked = self._networks.find(source)
         limit(checked)
         model = with_weights(checked.net, seed=SEED)
         net = model.network
         image_input(net)  # raises for other inputs
-        program = get_engine("numpy").compile(net, model.weights or {})
+        weights = model.weights or {}
+        if percent < 100 and checked.run:
+            weights = mixed(initial_weights(checked.run)[0], weights, percent / 100)
+        program = get_engine("numpy").compile(net, weights)
         inputs = PredictionInputs(net, model.transform or normalization(net, "0", "1"))
         while len(self._kept) >= MAX_KEPT:
             self._kept.popitem(last=False)
-        self._kept[source] = _Ready(model, program, inputs)
-        return self._kept[source]
+        self._kept[key] = _Ready(model, program, inputs)
+        return self._kept[key]
 
 
 def image(body: Body) -> Array:

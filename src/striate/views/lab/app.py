@@ -138,7 +138,8 @@ class Lab:
 
     def _values(self, body: Body) -> Any:
         nodes = body.texts("nodes", MAX_NAMES)
-        return self._activations.answer(Source.of(body), image(body.part("image")), nodes)
+        percent = body.whole("percent", 0, 100, 100)
+        return self._activations.answer(Source.of(body), image(body.part("image")), nodes, percent)
 
     def _electrode(self, body: Body) -> Any:
         return self._hand.electrode(Source.of(body), body.text("node"), place(body))

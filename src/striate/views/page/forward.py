@@ -28,10 +28,11 @@ def forward_nodes(net: Network) -> tuple[list[PageNode], list[Table]]:
 
 
 def forward_weights(net: Network, weights: Mapping[str, Any]) -> dict[str, PageWeight]:
-    """Arrays by full name."""
+    """Arrays by full name: all, or some of them."""
     return {
         name: {"shape": [*spec.shape], "data": text_of(np.asarray(weights[name], "<f4"))}
         for name, spec in net.parameters.items()
+        if name in weights
     }
 
 

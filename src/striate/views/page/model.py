@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from striate.formats.loaded import Loaded
     from striate.network import Network
+    from striate.views.page.before import Weights
     from striate.views.schemas.forward import Answer, Drawing, EightBitMaps, ImageStep, PageModel
     from striate.views.schemas.probe import HandExperiment
 
@@ -50,7 +51,7 @@ def model_parts(net: Network, run: Path | None = None, *, server: bool = False) 
         _check_image(loaded)
         reason = too_large(loaded)
         if server or run or not reason:
-            parts = _parts(loaded, run, runs_here=not reason)
+            parts = _parts(loaded, run, runs_here=not reason, server=server)
         if "model" in parts and not server:
             from striate.views.page.experiment import experiment
 
@@ -64,7 +65,7 @@ def model_parts(net: Network, run: Path | None = None, *, server: bool = False) 
     return parts
 
 
-def _parts(net: Loaded, run: Path | None, runs_here: bool) -> ModelParts:
+def _parts(net: Loaded, run: Path | None, *, runs_here: bool, server: bool) -> ModelParts:
     from striate.views.page.forward import forward_nodes, forward_weights
 
     channels, steps = _image_steps(net)
@@ -81,13 +82,18 @@ def _parts(net: Loaded, run: Path | None, runs_here: bool) -> ModelParts:
         from striate.views.page.samples import run_samples
 
         drawing["samples"] = run_samples(run, net, channels)
+    before: Weights = {}
+    if run and net.weights is not None and (runs_here or server):
+        from striate.views.page.before import before_training
+
+        before = before_training(net, run, drawing, None if server else MAX_BYTES)
     if not runs_here:
         return {"drawing": drawing}
     from striate.formats.with_weights import with_weights
 
     model = with_weights(net)
     nodes, tables = forward_nodes(model)
-    return {
+    parts: ModelParts = {
         "drawing": drawing,
         "model": {
             "inputs": {name: [*spec.shape] for name in model.inputs},
@@ -100,6 +106,9 @@ def _parts(net: Loaded, run: Path | None, runs_here: bool) -> ModelParts:
             "answer": answer,
         },
     }
+    if before:
+        parts["model"]["before"] = forward_weights(model, before)
+    return parts
 
 
 def _eight_bit(net: Loaded, parts: ModelParts) -> ModelParts:

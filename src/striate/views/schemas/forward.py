@@ -107,6 +107,8 @@ class Drawing(TypedDict):
         list[str], "names of the classes, `0`, `1`, … where none are recorded; empty if it has none"
     ]
     trained: Annotated[bool, "false: the weights are fresh random numbers"]
+    before: NotRequired[Annotated[str, "of a run whose weights before training can be shown: which they are"]]
+    no_before: NotRequired[Annotated[str, "of another run: why they cannot"]]
     samples: Annotated[list[SampleImage], "images to try"]
 
 
@@ -139,5 +141,8 @@ class PageModel(TypedDict):
     nodes: Annotated[list[PageNode], "in the order of computation"]
     tables: list[Table]
     weights: Annotated[dict[str, PageWeight], "by full name"]
+    before: NotRequired[
+        Annotated[dict[str, PageWeight], "those before training, without the ones that it left as they were"]
+    ]
     outputs: Annotated[list[str], "outputs of the network"]
     answer: Answer

@@ -1,6 +1,6 @@
 // Values of the network for an image: by the page's engine, or by Python where a server answers.
 import { useEffect, useMemo, useState } from "preact/hooks"
-import { bytesOf, compile, floatsOf, inputOf, probabilities } from "../../engine"
+import { type Values, bytesOf, compile, floatsOf, inputOf, mix, probabilities, weightsOf } from "../../engine"
 import type { Host } from "../../host"
 import type { EightBitMaps, LivePage } from "../../record"
 import { type Pixels, textOf } from "./pixels"
@@ -33,13 +33,21 @@ function storedValues({ shares, maps }: EightBitMaps): Computed {
   }
 }
 
+/** The weights that the page computes with: percent of the way from those before training to the trained ones. */
+export function useWeights({ model }: LivePage, percent: number): Values | undefined {
+  const ends = useMemo(() => model && [weightsOf(model.before ?? {}), weightsOf(model.weights)] as const, [model])
+  return useMemo(() => ends && mix(...ends, percent / 100), [ends, percent])
+}
+
 /** What the page computes, has stored, or asks for; and the problem, in words, if there is one. */
-export function useComputed(record: LivePage, host: Host, pixels: Pixels, node: string): [Computed | undefined, string] {
+export function useComputed(
+  record: LivePage, host: Host, pixels: Pixels, node: string, percent: number, weights: Values | undefined,
+): [Computed | undefined, string] {
   const { model, drawing } = record
   const run = useMemo(() => (model ? compile(model) : undefined), [model])
   const here = useMemo((): Computed | undefined => {
     if (!run || !model) return undefined
-    const values = run(new Map(Object.keys(model.inputs).map((name) => [name, inputOf(model, pixels)])))
+    const values = run(new Map(Object.keys(model.inputs).map((name) => [name, inputOf(model, pixels)])), weights)
     return {
       shares: probabilities(model, values),
       output(name) {
@@ -48,7 +56,7 @@ export function useComputed(record: LivePage, host: Host, pixels: Pixels, node: 
         return array && { shape: found.shapes[0]!.slice(1), values: array }
       },
     }
-  }, [run, model, pixels])
+  }, [run, model, pixels, weights])
 
   const [asked, setAsked] = useState<Computed>()
   const [problem, setProblem] = useState("")
@@ -56,7 +64,7 @@ export function useComputed(record: LivePage, host: Host, pixels: Pixels, node: 
     if (model || !host.request || !host.source || !drawing) return undefined
     const controller = new AbortController()
     const [height, width, channels] = drawing.image as [number, number, number]
-    const body = { ...host.source(), image: { pixels: textOf(pixels), height, width, channels }, nodes: [node] }
+    const body = { ...host.source(), image: { pixels: textOf(pixels), height, width, channels }, nodes: [node], percent }
     const timer = setTimeout(() => {
       host.request!("activations", body, { signal: controller.signal }).then(
         (answer) => {
@@ -78,7 +86,7 @@ export function useComputed(record: LivePage, host: Host, pixels: Pixels, node: 
       clearTimeout(timer)
       controller.abort()
     }
-  }, [model, host, drawing, pixels, node])
+  }, [model, host, drawing, pixels, node, percent])
   const kept = useMemo(() => record.eight_bit && storedValues(record.eight_bit), [record.eight_bit])
   return [here ?? asked ?? kept, problem]
 }

@@ -1,6 +1,6 @@
 // The learned numbers behind a map: its filter through all channels that it reads, or the weights of a unit.
 import { useMemo } from "preact/hooks"
-import { floatsOf } from "../../engine"
+import type { Values } from "../../engine"
 import { digits } from "../../large"
 import type { PageModel, PageNode } from "../../record"
 import { Legend, Montage, scaleOf } from "./montage"
@@ -25,16 +25,16 @@ function mapsBehind(model: PageModel, node: PageNode): number[] | undefined {
   return behind && size(behind) === size(shape) ? behind : undefined
 }
 
-function filterOf(model: PageModel, name: string, map: number): Filter | undefined {
+function filterOf(model: PageModel, weights: Values, name: string, map: number): Filter | undefined {
   const node = model.nodes.find((one) => one.name === name)
   const full = node?.weights["weight"]
   const weight = full === undefined ? undefined : model.weights[full]
   // A filter for each channel of the output: other weights, of norms and transposed windows, are no filters.
   if (!node || !weight || weight.shape.length < 2 || weight.shape[0] !== node.shapes[0]![1] || map >= node.shapes[0]![1]!) return undefined
   const size = weight.shape.slice(1).reduce((product, n) => product * n, 1)
-  const values = floatsOf(weight.data).slice(map * size, (map + 1) * size)
+  const values = weights.get(full!)!.slice(map * size, (map + 1) * size)
   const bias = node.weights["bias"]
-  const shift = bias === undefined ? undefined : floatsOf(model.weights[bias]!.data)[map]
+  const shift = bias === undefined ? undefined : weights.get(bias)![map]
   const behind = weight.shape.length === 2 ? mapsBehind(model, node) : undefined
   const [count, high, wide] =
     behind ??
@@ -44,9 +44,9 @@ function filterOf(model: PageModel, name: string, map: number): Filter | undefin
   return count! * high! * wide! === size ? { values, count: count!, high: high!, wide: wide!, bias: shift } : undefined
 }
 
-export function Filters(props: { model: PageModel; node: string; map: number; isFlat: boolean; palettes: Record<string, string[]> }) {
-  const { model, node, map, isFlat, palettes } = props
-  const filter = useMemo(() => filterOf(model, node, map), [model, node, map])
+export function Filters(props: { model: PageModel; weights: Values; node: string; map: number; isFlat: boolean; palettes: Record<string, string[]> }) {
+  const { model, weights, node, map, isFlat, palettes } = props
+  const filter = useMemo(() => filterOf(model, weights, node, map), [model, weights, node, map])
   const scale = useMemo(() => filter && scaleOf(filter.values, palettes), [filter, palettes])
   if (!filter || !scale) return null
   const count = Math.min(filter.count, MAX_SLICES)

@@ -7,10 +7,11 @@ import type { Drawing, LivePage, ShownNode } from "../../record"
 import type { View, ViewProps } from "../../view"
 import { Answers, verdict } from "./answers"
 import { Canvas, fieldSpan } from "./canvas"
-import { type Output, useComputed } from "./compute"
+import { type Output, useComputed, useWeights } from "./compute"
 import { Filters } from "./filters"
 import { type Cell, Legend, Montage, scaleOf } from "./montage"
 import { FIGURES, type Ink, type Pixels, addressOf, colorsOf, fromAddress, fromFile, ground, usualInk } from "./pixels"
+import { Training, percentOf } from "./training"
 
 const MAX_MAPS = 256
 
@@ -22,7 +23,9 @@ function Activations(props: ViewProps & { drawing: Drawing }) {
   const pixels = useMemo(() => (fixed ? bytesOf(fixed.sample.pixels) : drawn), [fixed, drawn])
   const nodes = fixed ? record.show.nodes.filter((one) => one.name in fixed.maps) : record.show.nodes
   const node = nodes.find((one) => one.name === parameters["node"]) ?? nodes[0]!
-  const [computed, problem] = useComputed(record, host, pixels, node.name)
+  const percent = percentOf(drawing, parameters["trained"])
+  const weights = useWeights(record, percent)
+  const [computed, problem] = useComputed(record, host, pixels, node.name, percent, weights)
   const output = computed?.output(node.name)
   const pinned = pinnedCell(parameters, output)
   const [previewed, preview] = useState<{ node: string; cell: Cell }>()
@@ -46,6 +49,7 @@ function Activations(props: ViewProps & { drawing: Drawing }) {
         </div>
         <div>
           {!drawing.trained && <p class="state" data-state="untrained">△ Untrained: the weights are fresh random numbers.</p>}
+          <Training drawing={drawing} percent={percent} go={(to) => set({ trained: to === 100 ? undefined : to }, true)} />
           {problem && <p class="missing" role="alert">{problem}</p>}
           {computed && computed.shares.length > 0 && (
             <>
@@ -72,7 +76,7 @@ function Activations(props: ViewProps & { drawing: Drawing }) {
           ) : (
             !problem && <p class="note">Computing …</p>
           )}
-          {record.model && output && <Filters model={record.model} node={node.name} map={cell ? mapOf(output, cell) : 0}
+          {record.model && weights && output && <Filters model={record.model} weights={weights} node={node.name} map={cell ? mapOf(output, cell) : 0}
             isFlat={sizesOf(output).flat} palettes={record.palettes} />}
         </div>
       </div>
