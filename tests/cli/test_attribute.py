@@ -44,6 +44,8 @@ def test_a_picture_of_pixels_is_written(trained, photo, tmp_path):
         (["--node", "conv1", "--unit", "99"], "counted from 0"),
         (["-o", "found.bmp"], "found.png"),
         (["--theme", "darc"], "dark"),
+        (["--theme", "dark"], "leave out --theme"),
+        (["--theme", "dark", "-o", "found.html"], "leave out --theme"),
         (["--method", "grad-cam", "--layer", "fc1"], "--layer maxpool1"),
         (["--layer", "conv1"], "grad-cam"),
         (["--method", "all", "--json"], ".html"),

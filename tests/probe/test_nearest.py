@@ -124,6 +124,31 @@ def test_images_without_labels_and_a_model_without_weights():
     assert st.nearest(st.Model("8x8x1 -> conv 3x3 2"), "conv1", images).weights == "as given"
 
 
+def test_image_files_in_a_list_equal_their_pixels(tmp_path):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (6, 8, 8), np.uint8)
+    files = [tmp_path / f"{k}.png" for k in range(6)]
+    for file, image in zip(files, x, strict=True):
+        Image.fromarray(image).save(file)
+    model = st.Model("8x8x1 -> conv 3x3 2 -> relu", seed=0)
+    model.transform = {"steps": [{"step": "normalize", "mean": [0.5], "std": [0.5]}]}
+    given = st.nearest(model, "conv1", x[:, None])
+    listed = st.nearest(model, "conv1", files)
+    folder = st.nearest(model, "conv1", tmp_path)
+    for one in (listed, folder):
+        assert [[i.index for i in u.most] for u in one.units] == [
+            [i.index for i in u.most] for u in given.units
+        ]
+        assert one[1].most[0].response == pytest.approx(given[1].most[0].response)
+        assert one[0].most[0].label is None and "class" not in one.data
+    assert st.nearest(model, "conv1", files[2]).images == 1
+    (tmp_path / "cat").mkdir()
+    files[0].rename(tmp_path / "cat" / "0.png")  # class folders win: images next to them are other files
+    assert st.nearest(model, "conv1", tmp_path)[0].most[0].label == "cat"
+
+
 def test_a_run_knows_the_images_that_it_has_learned_from(tmp_path):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "data.npz", x=rng.integers(0, 256, (60, 8, 8), np.uint8), y=np.arange(60) % 3)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from striate.cli.options import (
+    PAGES,
     Model,
     Names,
     device_option,
@@ -22,6 +23,7 @@ from striate.cli.options import (
     numbers_of,
     page,
     picture_output_option,
+    refuse_theme,
     save,
     std_option,
     theme_option,
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 
 ALL = "all"
 """In place of a method: all of them."""
-PAGES = (".html", ".htm")
 
 
 def _methods() -> tuple[str, ...]:
@@ -125,6 +126,7 @@ def command(
 
     shown = output not in (None, "-")
     page_wanted = shown and Path(str(output)).suffix.lower() in PAGES
+    refuse_theme(theme, shown and not page_wanted and not as_json)
     if method == ALL and (as_json or (shown and not page_wanted)):
         what = "JSON holds" if as_json else "a picture shows"
         fix = "-o attributions.html, or --method with one method"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
 from striate.cli.options import (
+    PAGES,
     Model,
     batch_size_option,
     device_option,
@@ -19,15 +19,16 @@ from striate.cli.options import (
     input_option,
     json_option,
     mean_option,
+    one_node,
     page,
     picture_output_option,
+    refuse_theme,
     save,
     split_option,
     std_option,
     theme_option,
     weights_option,
 )
-from striate.diagnostics import UsageError
 
 
 @click.command(
@@ -42,7 +43,10 @@ from striate.diagnostics import UsageError
 @click.argument("run", metavar="RUN", type=Model())
 @click.option("--node", metavar="NAME", help="Node whose channels are the units.")
 @click.option("--unit", type=click.IntRange(0), metavar="K", help="Show all images of one channel.")
-@click.option("--data", default="", metavar="PATH", help="Labeled images [the training images of the run].")
+@click.option(
+    "--data", metavar="PATH", multiple=True,
+    help="Images, with or without class folders; may be repeated for image files [the training images of the run].",
+)  # fmt: skip
 @split_option("train for a run's data, else all")
 @click.option(
     "--count",
@@ -62,9 +66,9 @@ from striate.diagnostics import UsageError
 @json_option
 @picture_output_option
 def command(
-    run: str, node: str | None, unit: int | None, data: str, split: str, count: int, batch_size: int, theme: str,
-    input: Any, weights: str | None, mean: str | None, std: str | None, engine: str, device: str, as_json: bool,
-    output: str | None,
+    run: str, node: str | None, unit: int | None, data: tuple[str, ...], split: str, count: int, batch_size: int,
+    theme: str, input: Any, weights: str | None, mean: str | None, std: str | None, engine: str, device: str,
+    as_json: bool, output: str | None,
 ) -> None:  # fmt: skip
     """Find the images to which each unit of a node responds most and least, and where in the image.
 
@@ -78,33 +82,31 @@ def command(
     from striate.terminal import Bar
     from striate.train.evaluate_model import normalization
 
+    shown = output not in (None, "-")
+    page_wanted = shown and Path(str(output)).suffix.lower() in PAGES
+    refuse_theme(theme, shown and not page_wanted and not as_json)
     loaded = with_weights(run, weights, input=input)
-    if node is None:
-        first = next((node.name for node in loaded.network), "NAME")
-        raise UsageError(
-            "no node is named",
-            where="striate nearest",
-            why="units are the channels of one node",
-            fix=f"--node {first}; striate show {shlex.quote(run)} lists all nodes",
-        )
+    names = [] if node is None else [node]
+    node = one_node(names, "nearest", run, loaded.network, "units are the channels of one node")
     model = TrainedModel(loaded, engine=engine, device=device)
     if mean is not None or std is not None:
         model.transform = normalization(model.net, mean or "", std or "")
+    source = [*data] if len(data) > 1 else next(iter(data), None)
     with Bar() as bar:
         found = nearest(
-            model, node, data or None, count=count, split=split, batch_size=batch_size, trained=loaded.trained,
+            model, node, source, count=count, split=split, batch_size=batch_size, trained=loaded.trained,
             watch=lambda images, total: bar.count("images", images, total),
         )  # fmt: skip
     result: Any = found.to_dict(unit)
     if as_json:
         emit_json(result, output)
-    elif output is None or output == "-":
+    elif not shown:
         from striate.views.text import nearest as view
 
         out = page()
         (view.draw if unit is None else view.draw_unit)(out, result)
         emit(out)
-    elif Path(output).suffix.lower() in (".html", ".htm"):
+    elif page_wanted:
         from striate.views.html.nearest_page import nearest_page
 
         emit(nearest_page(found, unit), output)

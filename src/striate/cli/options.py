@@ -6,11 +6,14 @@ Heavy modules are imported inside functions, so that a command loads only what i
 from __future__ import annotations
 
 import re
+import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from striate.diagnostics import UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -31,6 +34,8 @@ else:
 
 MAX_STEM = 40
 """Characters of a name that is proposed for a file."""
+PAGES = (".html", ".htm")
+"""Endings of files that are pages."""
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -187,6 +192,30 @@ theme_option = click.option(
     type=Names("WORD", lambda: ("auto", "light", "dark")),
     help="Theme of the picture: auto, light or dark [auto: as the reader's system].",
 )  # fmt: skip
+
+
+def refuse_theme(theme: str, drawn: bool) -> None:
+    """Raise UsageError for a theme of what is no picture. drawn: whether a picture is written."""
+    if theme != "auto" and not drawn:
+        raise UsageError(
+            "only a picture has a theme",
+            where=f"--theme {theme}",
+            why="pages and text follow the reader's system, JSON has no colors",
+            fix="leave out --theme, or -o picture.svg",
+        )
+
+
+def one_node(names: Sequence[str], command: str, model: str, net: Network, why: str) -> str:
+    """The only node that is named. why: a command needs one. Raises UsageError for none and for several."""
+    if len(names) == 1:
+        return names[0]
+    first = names[0] if names else next((node.name for node in net), "NAME")
+    raise UsageError(
+        f"{'several nodes are' if names else 'no node is'} named",
+        where=f"striate {command}",
+        why=why,
+        fix=f"--node {first}; striate show {shlex.quote(model)} lists all nodes",
+    )
 
 
 def numbers_of(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:

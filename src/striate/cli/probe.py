@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import Any
 
 import click
 
 from striate.cli.options import (
+    PAGES,
     device_option,
     emit,
     emit_json,
@@ -17,14 +17,14 @@ from striate.cli.options import (
     input_option,
     json_option,
     model_argument,
+    one_node,
     page,
     save,
     weights_option,
 )
-from striate.diagnostics import UsageError
 
-PAGES, PICTURES = (".html", ".htm"), (".svg", ".png", ".pdf", ".tex")
-"""Endings of files that are no text."""
+PICTURES = (".svg", ".png", ".pdf", ".tex")
+"""Endings of files that are pictures."""
 
 
 @click.command(
@@ -107,14 +107,8 @@ def command(
             f"--border writes text or JSON: name a file that ends in .txt or .json, not {output}"
         )
     loaded = with_weights(model, weights, input=input, seed=seed)
-    if not population and len(nodes) != 1:
-        first = nodes[0] if nodes else next((node.name for node in loaded.network), "NAME")
-        raise UsageError(
-            f"{'several nodes are' if nodes else 'no node is'} named",
-            where="striate probe",
-            why="the electrode is put into one node of the network",
-            fix=f"--node {first}; striate show {shlex.quote(model)} lists all nodes",
-        )
+    if not population:
+        one_node(nodes, "probe", model, loaded.network, "the electrode is put into one node of the network")
     subject = Model(loaded, engine=engine, device=device)
     with Bar() as bar:
 

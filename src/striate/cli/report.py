@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from striate.cli.options import emit_document, examples, input_option, load, model_argument
+from striate.cli.options import PAGES, emit_document, examples, input_option, load, model_argument
 
 if TYPE_CHECKING:
     from striate.network import Network
-
-ENDINGS = (".html", ".htm")
 
 
 def _page(context: click.Context, parameter: click.Parameter, output: str | None) -> str | None:
     """The file to write, whose name ends as pages do. Raises UsageError for another ending."""
     from striate.diagnostics import UsageError
 
-    if output not in (None, "-") and Path(output).suffix.lower() not in ENDINGS:
+    if output not in (None, "-") and Path(output).suffix.lower() not in PAGES:
         raise UsageError(
             f"a report is not written as {Path(output).suffix or 'a file without an ending'}",
             where=output,

@@ -30,7 +30,7 @@ from striate.train.adapt_network import image_input
 from striate.train.arguments import by_input, is_array
 from striate.train.config import Config
 from striate.train.data.adapt import adapt_data
-from striate.train.data.dataset import Dataset
+from striate.train.data.dataset import Dataset, View
 from striate.train.data_source import Source
 from striate.train.evaluate_model import learned_from, transform_for
 from striate.transforms import Transform
@@ -203,9 +203,10 @@ def nearest(
     channels are the units. What is read is the value after the normalization and the activation of the node, as
     `probe` does; of the last layer the scores before a softmax.
 
-    data: None for the training images of a run; a path, a sample's name, (x, y), or images (N, C, H, W) with or without
-    labels. They pass the model's own transformation. split: the part of the data, "train", "validation", "test" or
-    "all"; by default the training part of a run's own data, and all of other data.
+    data: None for the training images of a run; a path, a sample's name, (x, y), images (N, C, H, W) without labels, a
+    list of image files, or a folder of them without class folders. They pass the model's own transformation. split: the
+    part of the data, "train", "validation", "test" or "all"; by default the training part of a run's own data, and all
+    of other data.
 
     count: how many images a unit has with the largest responses, and how many with the smallest; only these are kept in
     memory. batch_size: how many images run together. Equal responses are listed in the order of the data.
@@ -240,10 +241,7 @@ def record(
     value = response_value(net, net.node(node))
     part = part_up_to(net, value)
     spec = part.specs[value]
-    labeled = isinstance(data, Mapping) or not is_array(data)
-    source, transform, notes = _suited(
-        model, data if labeled else (data, np.zeros(len(data), np.int64)), split
-    )
+    source, transform, notes = _suited(model, data, split)
     weights = model.weights.current()
     program = model.engine.compile(
         part, {name: weights[name] for name in part.parameters}, precision=model.precision
@@ -264,7 +262,7 @@ def record(
     def images(ranking: _Ranking, unit: int) -> Iterator[NearImage]:
         for index, response, place in ranking.rows(unit):
             position, field = seen(place)
-            label = source.classes[source.labels[index]] if labeled else None
+            label = source.classes[source.labels[index]] if source.classes else None
             yield NearImage(index, source.name(index), label, response, position, field)
 
     units = tuple(
@@ -275,9 +273,8 @@ def record(
         for unit in range(spec.channels)
     )  # fmt: skip
     height, width = net.input.spatial
-    about = source.source if labeled else f"{source.kind}: {plural(len(source), source.noun)} {source.size}"
     return Nearest(
-        net.name, node, value, f"untrained, seed {SEED}" if trained is False else "as given", about, done,
+        net.name, node, value, f"untrained, seed {SEED}" if trained is False else "as given", source.source, done,
         (height, width), units, (*notes, *source.notes()), source, transform,
     )  # fmt: skip
 
@@ -304,9 +301,13 @@ def response_value(net: Network, node: Node) -> str:
 def _suited(model: Model, data: Any, split: str) -> tuple[Dataset, Transform, tuple[str, ...]]:
     """The images, what prepares them for the network, and notes about both."""
     net, config = model.net, model.run_config or Config()
-    data = "" if data is None else by_input(net, data)
     recorded = Transform.from_dict(model.transform) if model.transform else None
-    dataset = learned_from(config, data, split, recorded.white if recorded else 0)
+    white = recorded.white if recorded else 0
+    if is_array(data) and not isinstance(data, Mapping):
+        labels = np.zeros(len(data), np.int64)
+        dataset: Dataset = View(learned_from(config, (data, labels), split, white), classes=())
+    else:
+        dataset = learned_from(config, "" if data is None else by_input(net, data), split, white)
     if dataset.inputs:
         raise UsageError(
             f"the rows of {dataset.source} have several inputs",

@@ -23,7 +23,7 @@ from striate.train.data.adapt import AdaptedData, for_outputs, renumbered
 from striate.train.data.arrays import IN_MEMORY
 from striate.train.data.dataset import OnBad
 from striate.train.data.image_transforms import Normalize
-from striate.train.data.readers import read_parts
+from striate.train.data.readers import read_parts, read_unlabeled
 from striate.train.data.several import lay_out
 from striate.train.data.splits import ALL, TEST, TRAIN, VALIDATION, choose, complete
 from striate.train.data.transforms import ByInput
@@ -164,9 +164,9 @@ def unseen(config: Config, data: Any = "", split: str = "", on_bad: str = "", wh
 
 
 def learned_from(config: Config, data: Any = "", split: str = "", white: int = 0) -> Dataset:
-    """The images that a run has learned from, or all of any other data.
+    """The images that a run has learned from, or all of any other data, which needs no labels.
 
-    data, split, white: as for `unseen`; raises as that does.
+    data, split, white: as for `unseen`, or a list of image files; raises as that does.
     """
     job = config.job
     fix = by_reader('give data="PATH", or data=(x, y)', "give --data PATH")
@@ -175,6 +175,8 @@ def learned_from(config: Config, data: Any = "", split: str = "", white: int = 0
     if same(source, job.data):
         parts = open_parts(job.data, job.validation or None, seed, bad).parts()
         return choose(parts, split or TRAIN, job.data)
+    if (unlabeled := read_unlabeled(source, bad)) is not None:
+        return choose({ALL: unlabeled}, split or ALL, unlabeled.kind)
     return open_data(source, split or ALL, seed=seed, on_bad=bad, white=white)
 
 

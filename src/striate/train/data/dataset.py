@@ -90,6 +90,7 @@ class Dataset(abc.ABC):
         on_bad: OnBad = "skip",
     ) -> None:
         self.labels: Labels = np.asarray(labels, np.int64)
+        #: Names by class number; none: the images have no labels.
         self.classes = tuple(classes)
         #: (C, H, W) of every image, or of the most common one if `uniform` is False.
         self.shape = shape
@@ -128,8 +129,9 @@ class Dataset(abc.ABC):
     def source(self) -> str:
         """Description: format, part, number and size of the images, classes, remarks."""
         part = f" ({self.part})" if self.part else ""
-        classes = plural(len(self.classes), "class", "classes")
-        text = f"{self.kind}{part}: {plural(len(self), self.noun)} {self.size} in {classes}"
+        text = f"{self.kind}{part}: {plural(len(self), self.noun)} {self.size}"
+        if self.classes:
+            text += f" in {plural(len(self.classes), 'class', 'classes')}"
         return "; ".join((text, *self.remarks))
 
     @property

@@ -11,7 +11,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -43,6 +43,7 @@ class FolderData(EncodedData):
         remarks: Sequence[str] = (),
         on_bad: OnBad = "skip",
         channels: int | None = None,
+        about: str = "",
     ) -> None:
         self.root, self.files = root, tuple(files)
         shape, uniform, formats, self.deep = survey(len(files), self._look, f"{root}")
@@ -51,7 +52,7 @@ class FolderData(EncodedData):
             np.array(labels, np.int64),
             classes,
             (self.channels, *shape[1:]),
-            f"{KIND} {root} ({formats})",
+            f"{about or f'{KIND} {root}'} ({formats})",
             part=part,
             uniform=uniform,
             remarks=remarks,
@@ -141,6 +142,27 @@ def read_folder(root: Path, on_bad: OnBad) -> dict[str, Dataset]:
     return datasets
 
 
+def read_loose(root: Path, on_bad: OnBad) -> Dataset | None:
+    """The images of a folder that has none in class folders; None if it has, or no images. Raises as `read_folder`."""
+    names = sorted(_loose(root))
+    loose = [name for name in names if is_image(name)]
+    if not loose or any(_Listing(root, "").files.values()):
+        return None
+    others = ignored_files([Path(name).suffix.lower() for name in names if not is_image(name)])
+    return unlabeled_files(root, loose, on_bad, remarks=others)
+
+
+def unlabeled_files(root: Path, files: Sequence[str], on_bad: OnBad, **more: Any) -> Dataset:
+    """Image files without labels: data of no class."""
+    return FolderData(root, files, [0] * len(files), (), on_bad=on_bad, **more)
+
+
+def is_image(path: str) -> bool:
+    """True for the name of an image file that is not hidden."""
+    suffix = os.path.splitext(path)[1].lower()
+    return suffix in images.SUFFIXES and not os.path.basename(path).startswith(".")
+
+
 def _is(kind: Callable[[os.DirEntry[str]], bool], entry: os.DirEntry[str]) -> bool:
     """True if an entry is of a kind; a link to itself is of none."""
     try:
@@ -204,9 +226,8 @@ class _Listing:
         """Image files below root/top, sorted."""
         image_files = []
         for path in sorted(self._walk(top)):
-            suffix = os.path.splitext(path)[1].lower()
-            if suffix not in images.SUFFIXES or os.path.basename(path).startswith("."):
-                self.others.append(suffix)
+            if not is_image(path):
+                self.others.append(os.path.splitext(path)[1].lower())
             else:
                 image_files.append(path)
             if not (before or image_files) and len(self.others) > MAX_OTHERS:

@@ -19,7 +19,7 @@ from striate.train.data import cifar, idx, shards
 from striate.train.data.arrays import IN_MEMORY, parts_of_arrays
 from striate.train.data.bounded_reads import read_head
 from striate.train.data.dataset import Dataset, OnBad
-from striate.train.data.folder import folders, read_folder
+from striate.train.data.folder import folders, is_image, read_folder, read_loose, unlabeled_files
 from striate.train.data.huggingface import is_huggingface, is_huggingface_splits, read_huggingface
 from striate.train.data.npz import read_npz
 from striate.train.data.samples import SAMPLES
@@ -55,7 +55,7 @@ def open_data(
     on_bad: OnBad = "skip",
     white: int = 0,
 ) -> DataSplits | Dataset:
-    """Images and labels of a dataset, in parts, or only the part `split`: "train", "val", "test", "all".
+    """Images and labels of a dataset, in parts, or only the part `split`: "train", "validation", "test", "all".
 
     source: a path, a sample's name (digits, textures, faces), (x, y) arrays with x (N, C, H, W) and y (N,),
     {"train": (x, y), ...}, a Hugging Face dataset, or what this function returned. holdout: the share of each class,
@@ -134,6 +134,38 @@ def read_parts(source: Any, on_bad: OnBad = "skip", white: int = 0) -> Parts:
             f"the {empty[0]} part is empty", where=parts[empty[0]].kind, fix="add images, or remove the part"
         )
     return parts
+
+
+def read_unlabeled(source: Any, on_bad: OnBad = "skip") -> Dataset | None:
+    """Images without labels: files, or a folder whose images are in no class folders; None for any other source.
+
+    source: a path, or a list of paths of files. Raises SourceError, FormatError, UsageError for a folder in a list.
+    """
+    paths = source if isinstance(source, list | tuple) else [source]
+    if not paths or not all(isinstance(path, str | os.PathLike) for path in paths):
+        return None
+    several = paths is source
+    if not several and (source in SAMPLES or not os.fspath(source)):
+        return None
+    files = [os.path.expanduser(os.fsdecode(path)) for path in paths]
+    inside = [file for file in files if os.path.isdir(file)]
+    if several and inside:
+        raise UsageError(
+            f"{inside[0]} is a folder",
+            where=inside[0],
+            why="several paths are files of images",
+            fix=f"give the folder alone, or its files: {os.path.join(inside[0], '*')}",
+        )
+    if inside:
+        root = Path(inside[0])
+        known = _formats(root, on_bad) or _archive_folders(root)
+        return None if known else read_loose(root, on_bad)
+    if not several and not is_image(files[0]):
+        return None
+    for file in files:
+        refuse_address(file)
+        status(Path(file))
+    return unlabeled_files(Path(), files, on_bad, about="image files")
 
 
 def _read_arrays(source: Any) -> Parts:

@@ -112,7 +112,7 @@ def choose(parts: Mapping[str, Dataset], split: str, where: str) -> Dataset:
         nearest = suggest(split, [*SPELLINGS, ALL])
         raise UsageError(
             f"there is no part {split!r}",
-            why="parts are train, val, test and all",
+            why="parts are train, validation, test and all",
             fix=f"did you mean {nearest}?" if nearest else "use one of these",
         )
     if name in parts:

@@ -11,14 +11,13 @@ from striate.views.text.page import Column, Page, Row, Text
 if TYPE_CHECKING:
     from striate.views.schemas.nearest import Nearest, NearestToUnit, NearImage
 
-IMAGE = (Column("image", fold=True), Column("class", fold=True))
-
 
 def draw(page: Page, record: Nearest) -> None:
     """record: striate.nearest/1 of all units of a node."""
     _head(page, record)
-    columns = (Column("unit", "right"), Column("most", "right"), *IMAGE, Column("at", "right"),
-               Column("least", "right"), *IMAGE)  # fmt: skip
+    image = _image_columns(record)
+    columns = (Column("unit", "right"), Column("most", "right"), *image, Column("at", "right"),
+               Column("least", "right"), *image)  # fmt: skip
     rows = []
     for unit in record["units"]:
         most, least = unit["most"][0], unit["least"][0]
@@ -36,7 +35,7 @@ def draw_unit(page: Page, record: Nearest) -> None:
     columns = (
         Column("", "right"),
         Column("response", "right"),
-        *IMAGE,
+        *_image_columns(record),
         Column("at", "right"),
         Column("sees"),
     )
@@ -57,9 +56,15 @@ def _head(page: Page, record: Nearest) -> None:
     page.line()
 
 
-def _cells(image: NearImage) -> tuple[str, str, str]:
-    """Response, name and class."""
-    return f"{image['response']:.4g}", image["name"], image["label"] or ""
+def _image_columns(record: Nearest) -> tuple[Column, ...]:
+    """Name, and class in data with labels."""
+    labeled = record["units"][0]["most"][0]["label"] is not None
+    return Column("image", fold=True), *([Column("class", fold=True)] if labeled else [])
+
+
+def _cells(image: NearImage) -> tuple[str, ...]:
+    """Response, name, and class in data with labels."""
+    return f"{image['response']:.4g}", image["name"], *([] if image["label"] is None else [image["label"]])
 
 
 def _place(image: NearImage) -> str:
