@@ -42,7 +42,8 @@ QUICK := tests/registry tests/geometry tests/ops tests/network tests/checks test
 SLOW := tests/laws/test_round_trips.py tests/laws/test_hostile_process.py tests/laws/test_fuzz_files.py \
   tests/laws/test_drawings.py tests/laws/test_other_drawings.py tests/laws/test_moving_drawings.py tests/views/html \
   tests/views/drawing/test_animation.py tests/views/drawing/test_raster.py tests/views/drawing/test_tikz.py \
-  tests/views/drawing/kinds/test_filters.py tests/registry/test_bounds.py tests/views/lab tests/engine/plan/test_stages.py
+  tests/views/drawing/kinds/test_filters.py tests/registry/test_bounds.py tests/views/lab tests/engine/plan/test_stages.py \
+  tests/registry/test_dependencies.py tests/analysis/test_fitting.py tests/analysis/test_fields.py tests/formats/test_rewriting.py
 
 quick: $(DEV) ## while you work: laws, registries, checks, notation; no kernels, no other frameworks
 	@$(PY) -m pytest --numprocesses auto --dist loadfile --quiet -m 'not torch and not onnx and not keras' \
