@@ -7,7 +7,6 @@ import striate as st
 from probe import known_units as known
 from striate.diagnostics import StriateError
 from striate.probe import stimuli
-from striate.probe.differences import Difference, differences
 from striate.probe.population import shuffled, sites_of, take
 
 TWO_STAGES = "16x16x1 -> conv 5x5 6 -> relu -> maxpool 2 -> conv 3x3 8 -> relu -> flatten -> fc 2"
@@ -160,55 +159,3 @@ def test_a_network_that_does_not_respond_is_compared_with_nothing():
     found = st.population(model, seeds=1)
     assert found.differences["shuffled"] is None
     assert found.statement.startswith("No unit responds")
-
-
-# ---------------------------------------------------------------- the statistic
-def drawn(seed, mean, count=30):
-    return np.random.default_rng(seed).normal(mean, 1, count)
-
-
-def test_a_difference_is_found_and_its_interval_holds_it():
-    overall, (node,) = differences([(drawn(0, 2.0), [drawn(k, 0.0) for k in (1, 2, 3)])])
-    assert node == overall and overall.sign == 1
-    assert overall.low < 2.0 < overall.high
-
-
-def test_units_of_one_kind_seldom_differ():
-    """An interval of 95 % leaves out 0 in about one of twenty draws, and not in one of four."""
-    signs = [
-        differences([(drawn([k, 9], 0.0), [drawn([k, n], 0.0) for n in range(3)])])[0].sign for k in range(60)
-    ]
-    assert np.count_nonzero(signs) <= 9
-
-
-def test_control_networks_that_differ_widen_the_interval():
-    """Units of one network are no independent draws: three networks are three."""
-    own = drawn(0, 0.5, 400)
-    alike = differences([(own, [drawn(k, 0.0, 400) for k in (1, 2, 3)])])[0]
-    apart = differences([(own, [drawn(k, shift, 400) for k, shift in ((1, -1.5), (2, 0.0), (3, 1.5))])])[0]
-    assert apart.high - apart.low > 3 * (alike.high - alike.low)
-    assert (alike.sign, apart.sign) == (1, 0)
-
-
-def test_a_single_control_has_the_spread_of_its_units():
-    alone = differences([(drawn(0, 2.0), [drawn(1, 0.0)])])[0]
-    assert alone.low < 2.0 < alone.high and alone.sign == 1
-
-
-def test_silent_controls_do_not_narrow_the_interval():
-    own, none = drawn(0, 0.3), np.array([])
-    for count in (1, 2, 3):
-        few = [drawn(k, 0.0) for k in range(1, count + 1)]
-        alone = differences([(own, few)])[0]
-        beside = differences([(own, [none, *few, none, none])])[0]
-        assert beside.value == pytest.approx(alone.value)
-        width = alone.high - alone.low
-        assert width > 0 and beside.high - beside.low == pytest.approx(width, rel=0.3)
-
-
-def test_groups_without_units_have_no_difference():
-    none = np.array([])
-    overall, nodes = differences([(none, [drawn(0, 1.0)]), (drawn(1, 1.0), [none, none])])
-    assert overall is None and nodes == [None, None]
-    overall, (first, second) = differences([(none, [none]), (drawn(1, 1.0), [drawn(2, 0.0)])])
-    assert first is None and isinstance(second, Difference) and overall == second

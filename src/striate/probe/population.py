@@ -126,7 +126,7 @@ def take(
             )
             for held in samples.values()
         ]
-        overall[control], each = differences(pairs, seed)
+        overall[control], each = differences(pairs, seed, *HISTOGRAMS["cv"][:2])
         for value, difference in zip(sites, each, strict=True):
             by_node[value][control] = difference
     return Population(

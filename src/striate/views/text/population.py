@@ -87,13 +87,23 @@ def interval(difference: Difference | None) -> str:
     return f"{difference['value']:+.2f} ({difference['low']:+.2f} to {difference['high']:+.2f})"
 
 
+def method(record: Population) -> str:
+    """How the intervals are computed."""
+    if record["seeds"] == 1:
+        return "one control has no spread, so all that is possible"
+    return f"Student's t over {record['seeds']} networks, within what is possible"
+
+
 def conditions(record: Population) -> Iterator[tuple[str, Text]]:
     """What the numbers hold for, and how they are read."""
     if record["weights"] != "as given":
         yield "weights", record["weights"]
     yield "CV", "circular variance, median and histogram: 0 for one orientation, 1 for all alike"
     yield "bars", "histogram of preferred orientations, 0° (horizontal) to 180°"
-    yield "in brackets", "95% interval of a further control; a difference is shown if it excludes 0"
+    yield (
+        "in brackets",
+        f"95% interval of a further control; a difference is shown if it excludes 0; {method(record)}",
+    )
     beyond = [node["node"] for node in record["nodes"] if not node["inside"]]
     if beyond:
         yield "padding", f"the fields of {', '.join(beyond)} reach beyond the image"
