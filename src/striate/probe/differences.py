@@ -79,7 +79,7 @@ def differences(
     known = [k for k, one in enumerate(found) if one is not None]
     if not known:
         return None, found
-    value, some, ends = (np.mean([of[k] for k in known], axis=0) for of in (values, draws, limits))
+    value, some, ends = (np.array(of)[known].mean(axis=0) for of in (values, draws, limits))
     return _interval(float(value), some, ends), found
 
 
