@@ -64,11 +64,11 @@ def test_fresh_weights_are_said():
     ("words", "fix"),
     [
         ([], "--node conv1"),
-        (["--node", "fc1"], "--node maxpool1"),
+        (["--node", "fc1"], "take maxpool1, a node in front of it"),
         (["--node", "conv2"], "conv1"),
         (["--node", "conv1", "--unit", "3"], "0 to 2"),
-        (["--node", "conv1", "--at", "top"], "--at takes center, edge, corner"),
-        (["--node", "conv1", "--at", "9,9"], "--at takes center, edge, corner"),
+        (["--node", "conv1", "--at", "top"], "take center, edge, corner or a row and a column"),
+        (["--node", "conv1", "--at", "9,9"], "take center, edge, corner or a row and a column"),
     ],
 )
 def test_what_cannot_be_probed_is_refused_with_a_fix(words, fix):

@@ -128,14 +128,28 @@ class Hand:
             Light.of(model, 1.0),
         )
 
+    @property
+    def colors(self) -> tuple[str, ...]:
+        """Axes of color of the screen."""
+        return self._electrode.colors
+
     @functools.cached_property
     def _blank(self) -> Array:
         return self._electrode.show(Blank())
 
     def responses(self, slides: Sequence[Slide], color: str = "luminance") -> Array:
         """Responses (K, n) of all channels to slides, whose place counts from the center of the field; column 0 is the
-        response to the blank screen, so that n is one more. Raises OpError for responses that are not finite.
+        response to the blank screen, so that n is one more. Raises OpError for responses that are not finite,
+        UsageError for an axis of color that the screen does not have.
         """
+        if color not in self.colors:
+            raise UsageError(
+                f"the screen has no axis of color {color}",
+                why="red, green and blue need three channels"
+                if color in COLORS
+                else f"there are {', '.join(COLORS)}",
+                fix=f"{setting('color')} is {' or '.join(self.colors)}",
+            )
         right, up = self._shift
         moved = tuple(dataclasses.replace(one, x=one.x + right, y=one.y + up) for one in slides)
         found = [self._blank, *([self._electrode.show(Slides(moved), color)] if moved else [])]
@@ -164,7 +178,7 @@ def pooled(
             f"a pool of {size} x {size} does not fit",
             where=read.value,
             why=f"its map is {read.map[0]} x {read.map[1]}, and a pool takes at most {MAX_POOL} x {MAX_POOL}",
-            fix=f"{setting('size')} takes 1 to {most}",
+            fix=f"take a pool of 1 to {most}",
         )
     part = part_up_to(net, read.value)
     place = place_unit(part, read.value, at)

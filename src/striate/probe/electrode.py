@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.analysis.fields import Fields, ancestors, exact_field, receptive_fields
-from striate.diagnostics import OpError, StriateError, UsageError, setting
+from striate.diagnostics import OpError, StriateError, UsageError
 from striate.engine.interface import Engine
 from striate.model import Model
 from striate.network import Network, Node
@@ -126,7 +126,7 @@ def _instead(net: Network, names: Sequence[str] | Mapping[str, None]) -> str:
         (value, *more) = net.node(name).outputs
         spec = net.inference.specs.get(value)
         if not more and spec is not None and spec.spatial_axes == AXES and max(spec.spatial) > 1:
-            return f"take a node in front of it: {setting('node', name)}"
+            return f"take {name}, a node in front of it"
     return ""
 
 
@@ -161,13 +161,15 @@ def place_unit(net: Network, value: str, at: str | tuple[int, int]) -> Place:
             raise UsageError(
                 f"{value} has no unit at {', '.join(map(str, at)) if several else at}",
                 why=f"its map has {height} rows and {width} columns, counted from 0",
-                fix=f"{setting('at')} takes {', '.join(PLACES)} or a row and a column",
+                fix=f"take {', '.join(PLACES)} or a row and a column that the map has",
             )
     spans = spans_of(fields, image, (row, column))
     clipped = [(max(lo, 0), min(hi, image.size(axis) - 1)) for axis, (lo, hi) in zip(AXES, spans)]
     if any(lo > hi for lo, hi in clipped):
         raise UsageError(
-            f"the unit of {value} at {row}, {column} sees only padding", fix=f"{setting('at', 'center')}"
+            f"the unit of {value} at {row}, {column} sees only padding",
+            why="no pixel of the image lies in its field",
+            fix="take the center",
         )
     exact = exact_field(net, value, (row, column))
     surround = any(

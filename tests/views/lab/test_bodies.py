@@ -16,6 +16,12 @@ def alive(served):
     return answer.status == 200 and answer.json()["page"]["show"]["nodes"][0]["output"] == [1, 5, 5]
 
 
+def told(answer):
+    """A refusal says what to do, in words for the reader of the page, who types no options."""
+    assert answer.problem["fixes"], answer.problem
+    assert "--" not in json.dumps(answer.problem["fixes"])
+
+
 @pytest.mark.parametrize("chunked", [False, True], ids=["declared", "chunked"])
 def test_a_body_that_is_too_large_is_refused(served, chunked):
     content = b'{"text": "' + b"x" * (3 * MIB) + b'"}'
@@ -45,6 +51,7 @@ def test_what_is_not_an_object_of_finite_numbers_is_refused(served, content):
     answer = served.post("record", content)
     assert answer.status == 400
     assert answer.problem["message"].startswith("the request is not")
+    told(answer)
     assert alive(served)
 
 
@@ -75,6 +82,26 @@ def test_parts_that_are_not_of_their_kind_are_refused(served, name, body):
     answer = served.ask(name, **{"text": "7x7x1 -> conv 3x3", **body})
     assert answer.status == 422
     assert answer.problem["message"] and answer.problem["code"] != "I000"
+    told(answer)
+    assert alive(served)
+
+
+REFUSED = [
+    ("electrode", {"node": "conv1", "at": "9.9"}), ("electrode", {"node": "conv9"}), ("electrode", {"node": "fc1"}),
+    ("electrode", {"text": "7x7x1 -> convv", "node": "conv1"}), ("protocol", {"node": "conv1", "unit": 5}),
+    ("pooled", {"node": "conv1", "size": 9}), ("border", {"node": "conv1", "unit": 5}),
+    ("respond", {"node": "conv1", "unit": 5, "slides": []}),
+    ("respond", {"node": "conv1", "slides": [{"kind": "star"}]}),
+    ("respond", {"node": "conv1", "slides": [{"kind": "bar"}], "color": "red"}),
+    ("respond", {"node": "conv1", "slides": [{"kind": "bar"}], "color": "red-green"}),
+    ("run", {"name": "none"}), ("activations", {"nodes": ["conv9"], "image": {}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "body"), REFUSED, ids=str)
+def test_what_the_experiment_refuses_says_what_to_send(served, name, body):
+    answer = served.ask(name, **{"text": "7x7x1 -> conv 3x3 -> flatten -> fc 2", **body})
+    told(answer)
     assert alive(served)
 
 

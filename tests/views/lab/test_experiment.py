@@ -105,6 +105,16 @@ def test_what_takes_too_long_is_refused(monkeypatch):
             ask(unit)
 
 
+def test_a_screen_without_colors_shows_none():
+    """Red-green on one channel would be luminance under another name."""
+    hand = Hand(st.Model("8x8x1 -> conv 3x3 2 -> relu", seed=0), "conv1")
+    with pytest.raises(UsageError, match="no axis of color red-green") as caught:
+        hand.responses([Slide("bar")], "red-green")
+    assert "luminance" in caught.value.fix and hand.responses([Slide("bar")]).shape == (2, 2)
+    color = Hand(st.Model("8x8x3 -> conv 3x3 2", seed=0), "conv1")
+    assert not np.allclose(color.responses([Slide("bar")], "red-green"), color.responses([Slide("bar")]))
+
+
 def test_stimuli_of_a_request():
     body = Body(
         {

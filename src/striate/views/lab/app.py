@@ -107,7 +107,12 @@ class Lab:
         answer = self.answers.get(request.path_params["name"])
         try:
             if answer is None:
-                raise Refusal(404, "there is no such request", why=f"there are {', '.join(self.answers)}")
+                raise Refusal(
+                    404,
+                    "there is no such request",
+                    why=f"there are {', '.join(self.answers)}",
+                    fix="send one of these",
+                )
             if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
                 raise Refusal(415, "the request is not JSON", fix="send content-type: application/json")
             async with asyncio.timeout(BODY_SECONDS):
@@ -204,7 +209,10 @@ def _problem(error: Exception) -> StriateError:
         return error
     if isinstance(error, TimeoutError):
         return Refusal(
-            408, "the request did not arrive", why=f"its body took more than {BODY_SECONDS} seconds"
+            408,
+            "the request did not arrive",
+            why=f"its body took more than {BODY_SECONDS} seconds",
+            fix="send it again",
         )
     if isinstance(error, RecursionError | MemoryError):
         return LimitError("the network is too large for this machine", fix="use a smaller input size")

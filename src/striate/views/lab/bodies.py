@@ -27,7 +27,12 @@ class Refusal(StriateError):
 async def read(declared: str | None, stream: AsyncIterator[bytes], most: int) -> bytes:
     """A body of at most `most` bytes, however it is sent. declared: its header content-length. Raises Refusal."""
     if declared is not None and not (declared.isdecimal() and len(declared) < 20):
-        raise Refusal(400, "content-length is not a number", why="it is the number of bytes of the body")
+        raise Refusal(
+            400,
+            "content-length is not a number",
+            why="it is the number of bytes of the body",
+            fix="send the number of bytes, or leave the header out",
+        )
     if declared is not None and int(declared) > most:
         raise _too_large(most)
     parts, size = [], 0
@@ -54,9 +59,14 @@ def parse(content: bytes) -> Body:
         value = json.loads(content.decode(), parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
-        raise Refusal(400, "the request is not JSON", why=why) from None
+        raise Refusal(400, "the request is not JSON", why=why, fix="send one JSON object") from None
     if not isinstance(value, dict):
-        raise Refusal(400, "the request is not an object", why=f"it is {type(value).__name__}")
+        raise Refusal(
+            400,
+            "the request is not an object",
+            why=f"it is {type(value).__name__}",
+            fix="send one JSON object",
+        )
     return Body(value)
 
 
@@ -147,7 +157,13 @@ class Body:
         try:
             return base64.b64decode(self._get(name, str, "base64", None), validate=True)
         except (binascii.Error, ValueError) as error:
-            raise Refusal(422, f"{name} is not base64", where=self._path + name, why=str(error)) from None
+            raise Refusal(
+                422,
+                f"{name} is not base64",
+                where=self._path + name,
+                why=str(error),
+                fix="encode the bytes as base64, RFC 4648",
+            ) from None
 
     def part(self, name: str) -> Body:
         """An object."""
@@ -156,7 +172,13 @@ class Body:
     def _list(self, name: str, most: int) -> Sequence[Any]:
         values = self._get(name, list, "a list", None)
         if len(values) > most:
-            raise Refusal(422, f"{name} is too long", where=self._path + name, why=f"it has at most {most}")
+            raise Refusal(
+                422,
+                f"{name} is too long",
+                where=self._path + name,
+                why=f"it has at most {most}",
+                fix=f"send at most {most} at a time",
+            )
         return values  # type: ignore[no-any-return]
 
     def _get(self, name: str, kind: Any, what: str, default: Any) -> Any:
@@ -168,5 +190,6 @@ class Body:
                 f"{name} is {'missing' if value is None else 'not ' + what}",
                 where=self._path + name,
                 why=f"the request needs {what}",
+                fix=f"send {what} as {self._path}{name}",
             )
         return value

@@ -78,7 +78,7 @@ class Experiment:
         }
 
     def respond(self, unit: Unit, slides: list[Slide], color: str) -> LabResponses:
-        """Responses of a unit to stimuli. Raises as `probe`, UnknownNameError for a unit that is not there."""
+        """Responses of a unit to stimuli. Raises as `probe`, UnknownNameError for a unit or a color that it has not."""
         key = unit.source, unit.node, unit.at
         if key not in self._hands:
             ready = self._ready(unit.source)
@@ -86,6 +86,9 @@ class Experiment:
             _keep(self._hands, key, hand)
         hand = self._hands[key]
         _there(unit, hand.target.units)
+        _one_of(
+            color, hand.colors, "this screen has only its brightness: red, green and blue need three channels"
+        )
         blank, *responses = hand.responses(slides, color)[unit.unit].tolist()
         return {"blank": blank, "responses": responses}
 
@@ -190,11 +193,14 @@ def size(body: Body) -> int:
     return body.whole("size", 1, MAX_POOL)
 
 
-def _one_of(word: str, words: tuple[str, ...]) -> str:
+def _one_of(word: str, words: tuple[str, ...], why: str = "") -> str:
+    """why: others are not there, instead of the words that are. Raises UnknownNameError."""
     if word not in words:
         near = suggest(word, words)
         raise UnknownNameError(
-            f"there is no {word!r}", why=f"there are {', '.join(words)}", fix=f"send {near or words[0]}"
+            f"there is no {word!r}",
+            why=why or f"there are {', '.join(words)}",
+            fix=f"send {near or words[0]}",
         )
     return word
 
