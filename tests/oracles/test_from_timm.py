@@ -47,7 +47,7 @@ SIZES = {
     "vgg11": 224,
 }
 """Inputs of those that 64 pixels are too few for."""
-GAINS = {"cs3sedarknet_xdw": 0.1, "inception_v4": 0.1, "legacy_senet154": 0.1, "regnetv_040": 0.1}
+GAINS = {"cs3sedarknet_xdw": 0.1, "inception_v4": 0.1, "legacy_senet154": 0.05, "regnetv_040": 0.1}
 """Deeper ones, in which torch's own rounding reaches the tolerance otherwise."""
 ROUNDING = {"inception_v4": 5e-4}
 """Still chaotic: torch in single precision is 0.00005 from torch in double."""

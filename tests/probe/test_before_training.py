@@ -28,7 +28,7 @@ def test_they_are_drawn_again_from_the_seed(data, seed, tmp_path):
     initial = {name: array.copy() for name, array in model.weights.items()}
     model.fit(data, epochs=1, verbose=0, out=tmp_path / "run", seed=seed)
     loaded = st.Model.load(tmp_path / "run")
-    before, said = before_training(loaded)
+    before, said = before_training(loaded, tmp_path / "run")
     assert said == f"fresh weights of the run's seed {seed}"
     for name, array in initial.items():
         np.testing.assert_array_equal(before.weights[name], array)
@@ -54,7 +54,7 @@ def test_a_run_that_began_with_a_file_has_its_weights(data, tmp_path):
         str(tmp_path / "run"),
     )
     assert done.code == 0, done.err
-    before, said = before_training(st.Model.load(tmp_path / "run"))
+    before, said = before_training(st.Model.load(tmp_path / "run"), tmp_path / "run")
     assert said == f"the weights of {tmp_path / 'first'}"
     for name, array in first.weights.items():
         np.testing.assert_array_equal(before.weights[name], array)
@@ -65,12 +65,12 @@ def test_a_run_that_began_with_a_file_has_its_weights(data, tmp_path):
     with pytest.raises(StriateError, match="first"):
         initial_weights(tmp_path / "run")
     with pytest.raises(StriateError, match="first"):
-        before_training(st.Model.load(tmp_path / "run"))
+        before_training(st.Model.load(tmp_path / "run"), tmp_path / "run")
 
 
 def test_a_model_without_a_run_has_none():
     with pytest.raises(UsageError, match="the folder of a run"):
-        before_training(st.Model(NET))
+        before_training(st.Model(NET), NET)
 
 
 def test_a_run_that_began_otherwise_is_not_given_the_weights_of_its_seed(data, tmp_path):
@@ -81,6 +81,8 @@ def test_a_run_that_began_otherwise_is_not_given_the_weights_of_its_seed(data, t
         with pytest.raises(UsageError, match="unknown") as caught:
             initial_weights(tmp_path / name)
         assert caught.value.why == f"the run began with others than fresh weights of the run's seed {seed}"
+        with pytest.raises(UsageError, match="unknown"):
+            before_training(st.Model.load(tmp_path / name), tmp_path / name)
 
 
 def test_a_resumed_run_keeps_the_record_of_its_beginning(data, tmp_path):

@@ -142,7 +142,7 @@ def command(
     names = tuple(METHODS) if method == ALL else (method,)
     found, left_out = attributions(model, image, names, settings, target=target, **chosen)
     if before_training:
-        emit(_compared(model, found, left_out, settings, chosen), output)
+        emit(_compared(model, run, found, left_out, settings, chosen), output)
     elif as_json:
         emit_json(found[0].to_dict(), output)
     elif page_wanted:
@@ -165,6 +165,7 @@ def command(
 
 def _compared(
     model: TrainedModel,
+    run: str,
     found: list[Attribution],
     left_out: dict[str, str],
     settings: Settings,
@@ -180,7 +181,7 @@ def _compared(
     from striate.views.html.figure import Figure, Missing, told
     from striate.views.html.network_part import figure
 
-    before, said = before_training(model)
+    before, said = before_training(model, run)
     pair, first = (before, model), found[0]
     pixels = first.image[None].astype("float32")  # read once: it may have come from standard input
     label = first.target.label or None
