@@ -159,3 +159,24 @@ def test_a_network_that_does_not_respond_is_compared_with_nothing():
     found = st.population(model, seeds=1)
     assert found.differences["shuffled"] is None
     assert found.statement.startswith("No unit responds")
+
+
+def test_a_population_that_takes_minutes_says_so_before_it_begins():
+    """Here it ends at the first images, in place of a person who stops it."""
+
+    class Stop(Exception):
+        pass
+
+    def stop(shown, total):
+        raise Stop
+
+    with (
+        pytest.warns(UserWarning, match=r"[\d,]+ images pass through resnet18, [\d,]+ T multiply"),
+        pytest.raises(Stop),
+    ):
+        take("resnet18", node=["conv1", "layer1.0.conv1"], seeds=10, watch=stop)
+
+
+def test_one_that_takes_seconds_says_nothing(recwarn):
+    st.population(TWO_STAGES, seeds=1)
+    assert not recwarn

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate import weights as arrays
-from striate.diagnostics import StriateError, UsageError
+from striate.diagnostics import StriateError, UsageError, setting, warn
 from striate.engine.inputs import as_count
 from striate.formats.with_weights import initializer_of, with_weights
 from striate.model import Model
@@ -51,6 +51,8 @@ Array = NDArray[Any]
 SEEDS, MAX_SEEDS = 5, 100
 MAX_RESPONSES = 1 << 25
 """Responses to gratings that are held at a time; more networks than that go one after another."""
+LONG_MACS = 5e12
+"""Multiply-accumulates from which on a population takes minutes: it says so before it begins."""
 
 
 @explain_misuse
@@ -64,7 +66,7 @@ def population(
     seeds: how many untrained networks, and how many with the weights of each filter shuffled, are the controls.
     frequencies: of gratings, by default 8 from one cycle per largest field to 0.45 cycles per pixel, the same for all
     nodes. contrast: 0 to 1, of half the range of an image. seed: of fresh weights where the source has none; controls
-    have the seeds after it.
+    have the seeds after it. Warns before it begins if it takes minutes.
 
     Gratings fill the fields of all nodes and are shown once; of each node the unit in the middle is read, all channels.
     Raises OpError for a named node without a map, UsageError for a network or a setting that cannot be used. The
@@ -110,6 +112,13 @@ def take(
     networks: list[tuple[str, int | None]] = [(GIVEN, None)]
     networks += [(control, k) for control in CONTROLS for k in range(seed + 1, seed + 1 + seeds)]
     crowd = _Crowd(model, part, sites, screen, Light.of(model, contrast), gratings, len(networks), watch)
+    macs = crowd.expected * sum(part.declarations[one.name].macs for one in part.nodes)
+    if macs > LONG_MACS:
+        warn(
+            f"{crowd.expected:,} images pass through {net.name}, {macs / 1e12:,.0f} T multiply-accumulates, which take "
+            f"minutes to hours: a smaller input, nodes further in front ({setting('node', 'NAME')}) or fewer "
+            f"{setting('seeds')} take less"
+        )
     samples: dict[str, list[Sample]] = {value: [] for value in sites}
     for start in range(0, len(networks), crowd.together):
         some = networks[start : start + crowd.together]
