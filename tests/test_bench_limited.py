@@ -46,11 +46,10 @@ def test_torch_shows_its_limit(bench, tmp_path, monkeypatch):
     from striate.peers.subject import Subject
 
     limited = bench("limited")
-    if AVX512 not in able():
-        pytest.skip("this processor has no AVX-512")
     subject = Subject("8x8x8 -> conv 3x3 16", folder=str(tmp_path))
-    with pytest.raises(Failed, match="no effect on convolution"):
-        limited.prove("torch_eager", subject, 1)
+    if AVX512 in able():
+        with pytest.raises(Failed, match="no effect on convolution"):
+            limited.prove("torch_eager", subject, 1)
     for name, value in limited.TARGETS["avx2"].items():
         monkeypatch.setenv(name, value)
     proof = limited.prove("torch_eager", subject, 1)
