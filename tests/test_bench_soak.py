@@ -108,7 +108,7 @@ def soak(tmp_path):
 
 
 def test_a_soak_reports_what_is_wrong_and_goes_on(soak):
-    words = ("--minutes=0.05", "--processes=2", "--limit=1")
+    words = ("--minutes=0.05", "--processes=2", "--limit=3")
     done = soak(*words, **WRONG)
     assert done.returncode == 1, done.stderr
     lines = done.stdout.splitlines()
@@ -116,7 +116,7 @@ def test_a_soak_reports_what_is_wrong_and_goes_on(soak):
         "wrong 1: odd seeds are wrong",
         "raises 1: ValueError: no more (raises.py:2)",
         "leaves 1: the process ended: 0",
-        "hangs 1: no end within 1 s",
+        "hangs 1: no end within 3 s",
     ):
         assert finding in lines
         kind, seed = finding.split()[0], finding.split()[1].rstrip(":")
@@ -135,7 +135,7 @@ def test_a_soak_reports_what_is_wrong_and_goes_on(soak):
     # On other source what was found is tried again first, and counted anew.
     soak.state.write_text(json.dumps(second | {"source": "another"}))
     mended = dict.fromkeys((kind for kind in WRONG if kind != "lacks"), WRONG["right"])
-    done = soak(*words, **mended)
+    done = soak(*words[:2], "--limit=60", **mended)  # on a busy machine a right one may take seconds
     third = json.loads(soak.state.read_text())
     assert done.returncode == 0 and third["findings"] == []
     assert (

@@ -195,7 +195,7 @@ theme_option = click.option(
 
 
 def refuse_theme(theme: str, drawn: bool) -> None:
-    """Raise UsageError for a theme of what is no picture. drawn: whether a picture is written."""
+    """Raise UsageError for a theme of what is not a picture. drawn: whether a picture is written."""
     if theme != "auto" and not drawn:
         raise UsageError(
             "only a picture has a theme",

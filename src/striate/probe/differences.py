@@ -88,7 +88,7 @@ def _median(units: Array) -> float:
 
 
 def _interval(value: float, draws: Array, limits: Sequence[float] | Array) -> Difference | None:
-    """draws: nan where the spread is not known; limits: the least and the largest difference that is possible."""
+    """draws: nan where the spread is unknown; limits: the least and the largest difference that is possible."""
     if not np.isfinite(value):
         return None
     low, high = limits
