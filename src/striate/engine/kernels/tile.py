@@ -132,6 +132,9 @@ def emit(target: Target, pixels: int, panel: int) -> str:
         offset, length = run.int(0), run.int(8)
         bulk = length - length % UNROLL_STEPS
         with code.loop(0, bulk, UNROLL_STEPS) as k:
+            if target.prefetch_bytes:
+                for pixel in x[::2]:  # two pixels of eight channels are a cache line
+                    code.prefetch(pixel + (offset + k * 4 + target.prefetch_bytes))
             steps([pixel + (offset + k * 4) for pixel in x], UNROLL_STEPS)
         with code.loop(bulk, length) as k:
             steps([pixel + (offset + k * 4) for pixel in x], 1)
