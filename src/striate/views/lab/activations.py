@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import collections
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,6 +60,7 @@ class Activations:
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
         self._kept: collections.OrderedDict[tuple[Source, int], _Ready] = collections.OrderedDict()
+        self._before: tuple[Path, Mapping[str, Any]] | None = None
 
     def answer(
         self, source: Source, pixels: Array, nodes: Sequence[str], percent: int = 100
@@ -114,13 +116,19 @@ class Activations:
         image_input(net)  # raises for other inputs
         weights = model.weights or {}
         if percent < 100 and checked.run:
-            weights = mixed(initial_weights(checked.run)[0], weights, percent / 100)
+            weights = mixed(self._initial(checked.run), weights, percent / 100)
         program = get_engine("numpy").compile(net, weights)
         inputs = PredictionInputs(net, model.transform or normalization(net, "0", "1"))
         while len(self._kept) >= MAX_KEPT:
             self._kept.popitem(last=False)
         self._kept[key] = _Ready(model, program, inputs)
         return self._kept[key]
+
+    def _initial(self, run: Path) -> Mapping[str, Any]:
+        """The weights with which a run began: drawn and verified once for all places of the slider."""
+        if self._before is None or self._before[0] != run:
+            self._before = run, initial_weights(run)[0]
+        return self._before[1]
 
 
 def image(body: Body) -> Array:
