@@ -99,12 +99,8 @@ class Body:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise Refusal(
-                422,
-                f"{name} holds half a character",
-                where=self._path + name,
-                why="a lone surrogate is not a character",
-                fix="remove it",
+            raise self._refusal(
+                name, "holds half a character", "a lone surrogate is not a character", "remove it"
             ) from None
         return str(value)
 
@@ -112,12 +108,8 @@ class Body:
         """A whole number from `least` to `most`."""
         value = self._get(name, int, "a whole number", default)
         if isinstance(value, bool) or not least <= value <= most:
-            raise Refusal(
-                422,
-                f"{name} is not allowed",
-                where=self._path + name,
-                why=f"it is a whole number from {least:,} to {most:,}",
-                fix=f"send {least}",
+            raise self._refusal(
+                name, "is not allowed", f"it is a whole number from {least:,} to {most:,}", f"send {least}"
             )
         return int(value)
 
@@ -137,12 +129,8 @@ class Body:
         """A number from `least` to `most`."""
         value = self._get(name, int | float, "a number", default)
         if isinstance(value, bool) or not least <= value <= most:
-            raise Refusal(
-                422,
-                f"{name} is not allowed",
-                where=self._path + name,
-                why=f"it is a number from {least:g} to {most:g}",
-                fix=f"send {least:g}",
+            raise self._refusal(
+                name, "is not allowed", f"it is a number from {least:g} to {most:g}", f"send {least:g}"
             )
         return float(value)
 
@@ -157,27 +145,23 @@ class Body:
         try:
             return base64.b64decode(self._get(name, str, "base64", None), validate=True)
         except (binascii.Error, ValueError) as error:
-            raise Refusal(
-                422,
-                f"{name} is not base64",
-                where=self._path + name,
-                why=str(error),
-                fix="encode the bytes as base64, RFC 4648",
+            raise self._refusal(
+                name, "is not base64", str(error), "encode the bytes as base64, RFC 4648"
             ) from None
 
     def part(self, name: str) -> Body:
         """An object."""
         return Body(self._get(name, dict, "an object", None), f"{self._path}{name}.")
 
+    def _refusal(self, name: str, what: str, why: str, fix: str) -> Refusal:
+        """A refusal of a part of the body. what: what is wrong with it."""
+        return Refusal(422, f"{name} {what}", where=self._path + name, why=why, fix=fix)
+
     def _list(self, name: str, most: int) -> Sequence[Any]:
         values = self._get(name, list, "a list", None)
         if len(values) > most:
-            raise Refusal(
-                422,
-                f"{name} is too long",
-                where=self._path + name,
-                why=f"it has at most {most}",
-                fix=f"send at most {most} at a time",
+            raise self._refusal(
+                name, "is too long", f"it has at most {most}", f"send at most {most} at a time"
             )
         return values  # type: ignore[no-any-return]
 
@@ -185,11 +169,10 @@ class Body:
         value = self._parts.get(name, default)
         value = default if value is None else value
         if not isinstance(value, kind):
-            raise Refusal(
-                422,
-                f"{name} is {'missing' if value is None else 'not ' + what}",
-                where=self._path + name,
-                why=f"the request needs {what}",
-                fix=f"send {what} as {self._path}{name}",
+            raise self._refusal(
+                name,
+                f"is {'missing' if value is None else 'not ' + what}",
+                f"the request needs {what}",
+                f"send {what} as {self._path}{name}",
             )
         return value
